@@ -331,22 +331,34 @@ def test_bfloat16(ravdess, zed, tmp_path):
     assert 0 <= results["test"]["this model"]["eder"] <= 100
 
 
+TWO_PROCESSES = (
+    sys.executable,
+    "-m",
+    "torch.distributed.run",
+    "--nproc_per_node=2",
+    "--master_port=29531",
+)
+
+
 @pytest.mark.slow
 def test_two_processes(synthetic_folder, tmp_path):
     overrides = quickstart(
         tmp_path, synthetic_folder, distributed_backend="gloo"
     )
-    launcher = (
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc_per_node=2",
-        "--master_port=29531",
-    )
-    _, results = run("quickstart.yaml", overrides, tmp_path, launcher)
+    _, results = run("quickstart.yaml", overrides, tmp_path, TWO_PROCESSES)
     assert results["test"]["this model"]["utterances"] > 0
     log = Path(overrides["output_folder"]) / "train_log.txt"
     assert len(log.read_text().splitlines()) == 2
+
+
+@pytest.mark.slow
+def test_two_processes_fine_tune(ravdess, zed, tmp_path):
+    yaml = "wavlm_large.yaml"
+    overrides = large_overrides(
+        yaml, ravdess, zed, tmp_path, distributed_backend="gloo"
+    )
+    _, results = run(yaml, overrides, tmp_path, TWO_PROCESSES)
+    assert results["test"]["this model"]["utterances"] == 3
 
 
 @pytest.mark.parametrize(
