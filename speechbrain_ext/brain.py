@@ -1,13 +1,22 @@
 """The Brain that the recipes' Brains extend."""
 
+import logging
+
 import speechbrain as sb
 import torch
 from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.distributed import get_rank
+from tqdm import tqdm
 
 from speechbrain_ext.checkpoints import RandomState
-from speechbrain_ext.dataio import make_loader
+from speechbrain_ext.dataio import BucketBatches, make_loader
+from speechbrain_ext.encoders.adaptation import parameter_groups
+from speechbrain_ext.encoders.frames import absolute_lengths
+from speechbrain_ext.models.frames import hidden_states, inputs
 from speechbrain_ext.protocols import stable_rng
+
+# Audio in a batch that statistics are taken of.
+STATISTICS_SECONDS = 80
 
 
 class EmotionBrain(sb.Brain):
@@ -16,8 +25,13 @@ class EmotionBrain(sb.Brain):
     A recipe's YAML gives ``opt_class`` for everything but the encoder and,
     where the encoder is trained, ``encoder_opt_class`` for it; the schedulers
     ``lr_annealing`` and ``encoder_lr_annealing`` that follow the validation
-    error; ``seed``; and, in ``modules``, the encoder under the name
-    ``encoder``.
+    error; ``seed``, ``epoch_counter`` and ``train_logger``; in ``modules`` the
+    encoder under the name ``encoder``; perhaps ``layer_decay``, by which the
+    encoder's learning rate falls from layer to layer, and ``layers`` and
+    ``max_length`` as for ``speechbrain_ext.models.frames.hidden_states``.
+
+    A recipe's Brain gives ``validation``, and collects outputs of validation
+    and test by utterance in ``collected``.
 
     Random numbers are seeded anew for every epoch, and their state is a part
     of checkpoints within an epoch: a run that was killed goes on as if it had
@@ -40,6 +54,11 @@ class EmotionBrain(sb.Brain):
             parameters = [p for p in parameters if p.requires_grad]
             if not parameters:
                 continue
+            decay = getattr(self.hparams, "layer_decay", 1.0)
+            if prefix and decay != 1.0:
+                parameters = parameter_groups(
+                    self.hparams.encoder, self.hparams.encoder_lr, decay
+                )
             optimizer = getattr(self.hparams, prefix + "opt_class")(parameters)
             self.optimizers_dict[prefix + "optimizer"] = optimizer
             if self.checkpointer is not None:
@@ -50,41 +69,130 @@ class EmotionBrain(sb.Brain):
             self.checkpointer.add_recoverable("random_state", RandomState())
 
     def on_fit_start(self):
-        """Make optimizers and take up the latest complete checkpoint."""
+        """Make optimizers, take up the latest complete checkpoint, and take
+        the statistics that are not in it."""
         if self.checkpointer is not None:
             self.checkpointer.sweep()
         super().on_fit_start()
+        self.fit_normalizers()
 
-    def fit_buckets(
-        self, epoch_counter, train_batches, valid_batches, num_workers=0
-    ):
-        """``fit`` with batches by duration.
+    def fit_normalizers(self):
+        """Statistics for normalisation, in one pass over the data.
+
+        Those of all recordings alike are of the training data alone; those of
+        single speakers are of all that they say.
+        """
+        normalizers = {}
+        for prefix in inputs(self.hparams.modules):
+            normalizer = self.hparams.modules.get(prefix + "normalizer")
+            if normalizer is not None and not normalizer.is_fitted():
+                normalizers[prefix] = normalizer
+        by_speaker = any(n.by_speaker for n in normalizers.values())
+        for name, batches in self.batches.items() if normalizers else ():
+            if name != "train" and not by_speaker:
+                continue
+            # All of the data in every process of a distributed run.
+            loader = make_loader(
+                BucketBatches(
+                    batches.dataset, STATISTICS_SECONDS, shuffle=False
+                )
+            )
+            for batch in tqdm(
+                loader, f"Statistics, {name}", disable=self.noprogressbar
+            ):
+                batch = batch.to(self.device)
+                with torch.no_grad():
+                    hidden = self.hidden(batch)
+                for prefix, normalizer in normalizers.items():
+                    if name == "train" or normalizer.by_speaker:
+                        normalizer.update(*hidden[prefix], batch.speaker)
+
+    def hidden(self, batch):
+        """Hidden states of a batch, stored or computed.
 
         Arguments
         ---------
-        epoch_counter : iterable
-            Gives the numbers of the epochs.
-        train_batches : speechbrain_ext.dataio.BucketBatches
-            Batches of the training set.
-        valid_batches : speechbrain_ext.dataio.BucketBatches
-            Batches of the validation set.
-        num_workers : int
-            Number of processes that read.
+        batch : speechbrain.dataio.batch.PaddedBatch
+            Of a ``SpeechDataset``.
+
+        Returns
+        -------
+        dict
+            As ``speechbrain_ext.models.frames.hidden_states`` has it.
         """
-        self.train_batches = train_batches
-        train_loader = make_loader(train_batches, num_workers)
+        if hasattr(batch, "sig"):
+            return hidden_states(
+                self.modules,
+                *batch.sig,
+                getattr(self.hparams, "layers", "all"),
+                getattr(self.hparams, "max_length", None),
+            )
+        found = {}
+        for prefix in inputs(self.modules):
+            feats, lengths = getattr(batch, prefix + "feats")
+            lengths = absolute_lengths(lengths, feats.shape[1])
+            found[prefix] = feats.transpose(1, 2).float(), lengths
+        return found
+
+    def fit_batches(self, batches):
+        """``fit`` with batches that follow from seed and epoch.
+
+        Arguments
+        ---------
+        batches : dict
+            From ``"train"``, ``"valid"`` and ``"test"`` to
+            ``speechbrain_ext.dataio.BucketBatches``.
+        """
+        self.batches = batches
+        loaders = {
+            name: make_loader(batches[name], self.hparams.num_workers)
+            for name in ("train", "valid")
+        }
         if self.checkpointer is not None:
-            self.checkpointer.add_recoverable("dataloader-TRAIN", train_loader)
-        self.fit(
-            epoch_counter,
-            train_loader,
-            make_loader(valid_batches, num_workers),
-        )
+            self.checkpointer.add_recoverable(
+                "dataloader-TRAIN", loaders["train"]
+            )
+        self.fit(self.hparams.epoch_counter, *loaders.values())
+
+    def outputs_of(self, name):
+        """What ``collected`` holds after a set, by the best checkpoint.
+
+        Arguments
+        ---------
+        name : str
+            ``"valid"`` or ``"test"``.
+
+        Returns
+        -------
+        dict
+            From id to output.
+        """
+        loader = make_loader(self.batches[name], self.hparams.num_workers)
+        self.evaluate(loader, min_key="error")
+        return self.collected
+
+    def validation(self, stage_loss):
+        """Judge the validation set by what was collected.
+
+        Arguments
+        ---------
+        stage_loss : float
+            Mean loss.
+
+        Returns
+        -------
+        float
+            The error that training is to make small.
+        dict
+            What else is to be logged.
+        """
+        raise NotImplementedError
 
     def on_stage_start(self, stage, epoch=None):
         """Seed the epoch and make its batches."""
+        self.collected = {}
         if stage == sb.Stage.TRAIN:
-            self.train_batches.set_epoch(epoch)
+            self.batches["train"].set_epoch(epoch)
             # Within an epoch that is taken up again the state came with the
             # checkpoint.
             if self.step == 0:
@@ -92,6 +200,26 @@ class EmotionBrain(sb.Brain):
                 sb.utils.seed.seed_everything(
                     int(rng.integers(2**31)), verbose=False
                 )
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """Anneal, stop and save by the error on the validation set."""
+        if stage == sb.Stage.TRAIN:
+            self.train_loss = stage_loss
+        if stage == sb.Stage.VALID:
+            error, stats = self.validation(stage_loss)
+            rates = self.anneal(error)
+            self.hparams.train_logger.log_stats(
+                {"epoch": epoch, **rates},
+                train_stats={"loss": self.train_loss},
+                valid_stats={"loss": stage_loss, **stats},
+            )
+            if hasattr(self.hparams.epoch_counter, "update_metric"):
+                self.hparams.epoch_counter.update_metric(error)
+            self.checkpointer.save_and_keep_only(
+                meta={"error": error, "epoch": epoch, **stats},
+                min_keys=["error"],
+                verbosity=logging.DEBUG,
+            )
 
     def anneal(self, error):
         """Let the schedulers follow the validation error.
@@ -109,10 +237,15 @@ class EmotionBrain(sb.Brain):
         rates = {}
         for name, optimizer in self.optimizers_dict.items():
             prefix = name.removesuffix("optimizer")
-            rates[prefix + "lr"] = optimizer.param_groups[0]["lr"]
+            rates[prefix + "lr"] = max(
+                group["lr"] for group in optimizer.param_groups
+            )
             scheduler = getattr(self.hparams, prefix + "lr_annealing", None)
             if scheduler is not None:
                 update_learning_rate(optimizer, scheduler(error)[1])
+                for group in optimizer.param_groups:
+                    # Layers below the top learn more slowly.
+                    group["lr"] *= group.get("scale", 1.0)
         return rates
 
 

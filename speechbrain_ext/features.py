@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from speechbrain.utils.distributed import infer_device, run_on_main
 from tqdm import tqdm
 
 from speechbrain_ext.dataio import load_waveform
@@ -32,7 +33,7 @@ class FeatureStore:
     encoder : speechbrain_ext.encoders.base.Encoder
         A frozen encoder.
     dtype : str
-        ``"float16"`` or ``"float32"``, as stored; they are read as float32.
+        ``"float16"`` or ``"float32"``, as stored and read.
 
     Example
     -------
@@ -136,17 +137,37 @@ class FeatureStore:
         with atomic_path(path) as part, open(part, "wb") as file:
             np.save(file, feats.astype(self.dtype))
 
-    def load(self, record):
+    def load(self, record, layers=slice(None), limit=None):
         """Features of a record.
 
         Arguments
         ---------
         record : dict
             As ``load_waveform`` takes it.
+        layers : slice
+            Those to read.
+        limit : int, optional
+            Frames to read at the most.
 
         Returns
         -------
         torch.Tensor
-            [frames, layers, channels], float32.
+            [frames, layers, channels], of the store's dtype.
         """
-        return torch.from_numpy(np.load(self.path(record))).float()
+        feats = np.load(self.path(record), mmap_mode="r")[:limit, layers]
+        return torch.from_numpy(feats.copy())
+
+    def extract_all(self, splits, run_opts):
+        """Compute and store what is not there yet, in one process of a run.
+
+        Arguments
+        ---------
+        splits : dict
+            From the name of a split to its utterances.
+        run_opts : dict
+            SpeechBrain's: ``device`` and ``noprogressbar`` count.
+        """
+        utterances = [u for split in splits.values() for u in split]
+        device = run_opts.get("device") or infer_device()
+        progress = not run_opts.get("noprogressbar")
+        run_on_main(self.extract, [utterances, device, progress])

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from speechbrain_ext.audio import AudioError, read_audio
 from speechbrain_ext.corpora import read_corpus
 from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import fingerprint, read_json, write_json
+from speechbrain_ext.files import fingerprint, write_json
 from speechbrain_ext.manifest import load_manifest, save_manifest, write_skipped
 from speechbrain_ext.protocols import (
     check_classes,
@@ -22,6 +22,7 @@ from speechbrain_ext.protocols import (
     split_by_speaker,
     split_by_utterance,
 )
+from speechbrain_ext.records import earlier_preparation
 from speechbrain_ext.simulation import prepare as find_speech
 from speechbrain_ext.simulation import simulate
 
@@ -98,15 +99,9 @@ def prepare(
         [speakers, zed_folder, max_silence, only],
     )
     folder = Path(folder)
-    done = folder / "protocol.json"
-    if done.exists():
-        protocol = read_json(done)
-        if protocol["options"] == asked:
-            return protocol
-        raise UserError(
-            f"output_folder: '{folder.parent}' holds a run that was prepared "
-            "with other options; choose another output_folder, or delete it."
-        )
+    earlier = earlier_preparation(folder, asked)
+    if earlier is not None:
+        return earlier
     skipped = []
     data = _read_corpora(corpora, label_map, only or {}, skipped)
     parts = _split(data, split, valid_fraction, speakers, seed)
@@ -144,7 +139,7 @@ def prepare(
         "options": asked,
     }
     # Last, so that a preparation that was killed is done again.
-    write_json(protocol, done)
+    write_json(protocol, folder / "protocol.json")
     return protocol
 
 

@@ -1,13 +1,9 @@
 """What a run leaves: results.json, predictions, figures, and the table."""
 
-import resource
-import sys
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
 from score import baselines, diarize, score
 
 from speechbrain_ext.audio import SAMPLE_RATE
@@ -20,6 +16,7 @@ from speechbrain_ext.metrics.eder import (
 )
 from speechbrain_ext.plots import layer_weights, timeline
 from speechbrain_ext.postprocessing import PostProcessing
+from speechbrain_ext.records import machine_record
 
 
 def write_results(run, train, test, posteriors, model, record):
@@ -58,22 +55,10 @@ def write_results(run, train, test, posteriors, model, record):
     results = {
         **record,
         "postprocessing": asdict(model["postprocessing"]),
+        "metrics": {"EDER": stats.summarize(bootstrap=0)["eder"]},
         "test": {name: each.summarize() for name, each in systems.items()},
         "layer_weights": weights,
-        "peak_memory_gb": peak_memory(),
-        "versions": {
-            "python": sys.version.split()[0],
-            **{
-                name: version(name)
-                for name in (
-                    "speechbrain-ext",
-                    "speechbrain",
-                    "torch",
-                    "transformers",
-                    "numpy",
-                )
-            },
-        },
+        **machine_record(),
     }
     # Last: a run with this file is finished.
     write_json(results, run / "results.json")
@@ -106,14 +91,6 @@ def _draw_example(run, test, posteriors, found, classes, grid):
         labels=classes,
         title=utterance.id,
     )
-
-
-def peak_memory():
-    """Most memory that this process has held, in GB: main and accelerator."""
-    memory = {"main": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
-    if torch.cuda.is_available():
-        memory["cuda"] = torch.cuda.max_memory_allocated() / 1e9
-    return memory
 
 
 def show(run):

@@ -8,7 +8,6 @@ See README.md beside this file.
 """
 
 import logging
-import os
 import sys
 import time
 from pathlib import Path
@@ -18,11 +17,9 @@ from hyperpyyaml import load_hyperpyyaml
 from prepare import prepare, resimulation
 from report import show, write_results
 from score import diarize, score
-from speechbrain.utils.distributed import infer_device
-from tqdm import tqdm
 
 from speechbrain_ext.brain import EmotionBrain, frame_loss
-from speechbrain_ext.dataio import BucketBatches, FrameDataset, make_loader
+from speechbrain_ext.dataio import FrameDataset, make_batches
 from speechbrain_ext.encoders.frames import absolute_lengths
 from speechbrain_ext.errors import UserError, exits_cleanly
 from speechbrain_ext.features import FeatureStore
@@ -41,76 +38,35 @@ class DiarizationBrain(EmotionBrain):
         """Log posteriors [batch, frames, classes] (figure 3)."""
         batch = batch.to(self.device)
         lengths = frame_lengths(batch)
-        if hasattr(batch, "feats"):
-            return frame_log_probs(self.modules, lengths, hidden=stored(batch))
-        return frame_log_probs(self.modules, lengths, *batch.sig)
+        if hasattr(batch, "sig"):
+            return frame_log_probs(self.modules, lengths, *batch.sig)
+        hidden, _ = self.hidden(batch)[""]
+        return frame_log_probs(self.modules, lengths, hidden=hidden)
 
     def compute_objectives(self, predictions, batch, stage):
         """Negative log likelihood of the frames (section 5.2)."""
         lengths = frame_lengths(batch)
         if stage != sb.Stage.TRAIN:
             for id, frames, length in zip(batch.id, predictions, lengths):
-                self.posteriors[id] = frames[:length].cpu().numpy()
+                self.collected[id] = frames[:length].cpu().numpy()
         return frame_loss(predictions, batch.labels.data, lengths)
 
-    def on_fit_start(self):
-        """Statistics of the training data, unless a checkpoint has them."""
-        super().on_fit_start()
-        normalizer = self.hparams.modules.get("normalizer")
-        if normalizer is None or normalizer.is_fitted():
-            return
-        # All of the data in every process of a distributed run.
-        loader = make_loader(BucketBatches(*self.statistics_set, shuffle=False))
-        for batch in tqdm(loader, "Statistics", disable=self.noprogressbar):
-            batch = batch.to(self.device)
-            hidden = (
-                stored(batch)
-                if hasattr(batch, "feats")
-                else self.hparams.encoder(*batch.sig, all_layers=True)
-            )
-            normalizer.update(hidden, frame_lengths(batch))
+    def validation(self, stage_loss):
+        """EDER counts."""
+        eder = self.error(self.collected, self.hparams.postprocessing)
+        return eder, {"EDER": eder}
 
-    def on_stage_start(self, stage, epoch=None):
-        """Collect posteriors outside of training."""
-        super().on_stage_start(stage, epoch)
-        self.posteriors = {}
-
-    def on_stage_end(self, stage, stage_loss, epoch=None):
-        """Anneal, stop and save by the EDER on the validation set."""
-        if stage == sb.Stage.TRAIN:
-            self.train_loss = stage_loss
-        if stage == sb.Stage.VALID:
-            eder = self.validation_error(self.posteriors)
-            rates = self.anneal(eder)
-            self.hparams.train_logger.log_stats(
-                {"epoch": epoch, **rates},
-                train_stats={"loss": self.train_loss},
-                valid_stats={"loss": stage_loss, "EDER": eder},
-            )
-            if hasattr(self.hparams.epoch_counter, "update_metric"):
-                self.hparams.epoch_counter.update_metric(eder)
-            self.checkpointer.save_and_keep_only(
-                meta={"EDER": eder, "epoch": epoch},
-                min_keys=["EDER"],
-                verbosity=logging.DEBUG,
-            )
-
-    def posteriors_of(self, name, batches):
-        """Log posteriors of a set, by the best checkpoint."""
-        logger.info(f"Diarizing {name}, by the best checkpoint.")
-        loader = make_loader(batches, self.hparams.num_workers)
-        self.evaluate(loader, min_key="EDER")
-        return self.posteriors
+    def error(self, posteriors, postprocessing):
+        """EDER on the validation set in percent, the mean over utterances."""
+        valid = self.utterances["valid"]
+        model = self.hparams.classes, self.hparams.encoder.grid
+        found = diarize(posteriors, valid, *model, postprocessing)
+        return score(found, valid).summarize(bootstrap=0)["eder"]
 
 
 def frame_lengths(batch):
     """Number of valid frames of every utterance of a batch."""
     return absolute_lengths(batch.labels.lengths, batch.labels.data.shape[1])
-
-
-def stored(batch):
-    """Stored hidden states, [batch, layers, frames, channels]."""
-    return batch.feats.data.transpose(1, 2)
 
 
 def dataio_prep(hparams, run_opts):
@@ -139,32 +95,20 @@ def dataio_prep(hparams, run_opts):
             hparams["encoder"],
             hparams["feature_dtype"],
         )
-        for name, utterances in data.items():
-            sb.utils.distributed.run_on_main(
-                store.extract,
-                [
-                    utterances,
-                    run_opts["device"] or infer_device(),
-                    not run_opts["noprogressbar"],
-                ],
-            )
-    batches = {}
-    for name, utterances in data.items():
-        train = name == "train"
-        batches[name] = BucketBatches(
-            FrameDataset(
-                utterances, hparams["encoder"].grid, hparams["classes"], store
-            ),
-            hparams["batch_seconds"],
-            hparams["num_buckets"],
-            hparams["seed"],
-            shuffle=train,
-            plan=plan if train else None,
-            # Every process scores all of the validation and test sets.
-            rank=int(os.environ.get("RANK", 0)) if train else 0,
-            world_size=int(os.environ.get("WORLD_SIZE", 1)) if train else 1,
+        store.extract_all(data, run_opts)
+    datasets = {
+        name: FrameDataset(
+            utterances, hparams["encoder"].grid, hparams["classes"], store
         )
-    return data, batches
+        for name, utterances in data.items()
+    }
+    return data, make_batches(
+        datasets,
+        hparams["seed"],
+        plan,
+        max_seconds=hparams["batch_seconds"],
+        num_buckets=hparams["num_buckets"],
+    )
 
 
 def check_lengths(data, encoder):
@@ -180,12 +124,6 @@ def check_lengths(data, encoder):
                 f"{longest.duration:.1f} s, the encoder takes {limit:g} s; "
                 f"give {name} the option max_duration: {limit:g}."
             )
-
-
-def error(posteriors, utterances, model, postprocessing):
-    """EDER in percent, the mean over utterances."""
-    found = diarize(posteriors, utterances, *model, postprocessing)
-    return score(found, utterances).summarize(bootstrap=0)["eder"]
 
 
 @exits_cleanly
@@ -215,7 +153,6 @@ def main(arguments):
     )
     data, batches = dataio_prep(hparams, run_opts)
 
-    model = hparams["classes"], hparams["encoder"].grid
     brain = DiarizationBrain(
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],
@@ -223,18 +160,9 @@ def main(arguments):
         run_opts=run_opts,
         checkpointer=hparams["checkpointer"],
     )
-    brain.statistics_set = batches["train"].dataset, hparams["batch_seconds"]
-    postprocessing = hparams["postprocessing"]
-    brain.validation_error = lambda posteriors: error(
-        posteriors, data["valid"], model, postprocessing
-    )
+    brain.utterances = data
     start = time.time()
-    brain.fit_buckets(
-        hparams["epoch_counter"],
-        batches["train"],
-        batches["valid"],
-        hparams["num_workers"],
-    )
+    brain.fit_batches(batches)
     record = {
         "recipe": "emotion_diarization",
         "hparams": Path(hparams_file).name,
@@ -243,14 +171,16 @@ def main(arguments):
         "train_seconds": time.time() - start,
         "tuning": None,
     }
-    valid = brain.posteriors_of("valid", batches["valid"])
+    postprocessing = hparams["postprocessing"]
+    logger.info("Diarizing valid and test, by the best checkpoint.")
+    valid = brain.outputs_of("valid")
     if hparams["postprocessing_grid"]:
         postprocessing, record["tuning"] = tune(
             hparams["postprocessing_grid"],
-            lambda tried: error(valid, data["valid"], model, tried),
+            lambda tried: brain.error(valid, tried),
         )
-    record["valid_eder"] = error(valid, data["valid"], model, postprocessing)
-    test = brain.posteriors_of("test", batches["test"])
+    record["valid_eder"] = brain.error(valid, postprocessing)
+    test = brain.outputs_of("test")
     if sb.utils.distributed.if_main_process():
         write_results(
             run,
@@ -258,8 +188,8 @@ def main(arguments):
             data["test"],
             test,
             {
-                "classes": model[0],
-                "grid": model[1],
+                "classes": hparams["classes"],
+                "grid": hparams["encoder"].grid,
                 "modules": hparams["modules"],
                 "postprocessing": postprocessing,
             },

@@ -23,6 +23,10 @@ CORPORA = {
     "emovdb": "speechbrain_ext.corpora.emovdb",
     "esd": "speechbrain_ext.corpora.esd",
     "jlcorpus": "speechbrain_ext.corpora.jlcorpus",
+    "savee": "speechbrain_ext.corpora.savee",
+    "emodb": "speechbrain_ext.corpora.emodb",
+    "aesdd": "speechbrain_ext.corpora.aesdd",
+    "shemo": "speechbrain_ext.corpora.shemo",
     "zed": "speechbrain_ext.corpora.zed",
     "synthetic": "speechbrain_ext.corpora.synthetic",
 }
@@ -52,10 +56,10 @@ def read_corpus(name, folder):
 
     Example
     -------
-    >>> read_corpus("emodb", "/data")
+    >>> read_corpus("enterface", "/data")
     Traceback (most recent call last):
         ...
-    speechbrain_ext.errors.UserError: There is no corpus 'emodb'; choose one of: ravdess, iemocap, emovdb, esd, jlcorpus, zed, synthetic.
+    speechbrain_ext.errors.UserError: There is no corpus 'enterface'; choose one of: ravdess, iemocap, emovdb, esd, jlcorpus, savee, emodb, aesdd, shemo, zed, synthetic.
     """
     if name not in CORPORA:
         raise UserError(

@@ -27,6 +27,14 @@ class Encoder(nn.Module):
 
     sample_rate = 16000
     max_samples = None
+    # Of pretrained encoders: the transformer layers from the bottom upwards,
+    # and what normalises the last one's output.
+    layers = ()
+    final_norm = None
+    # What ``adaptation`` keeps: names of the parameters that may train, and
+    # what shapes the adapters.
+    may_train = None
+    lora = None
 
     def __init__(self, output_norm=False):
         super().__init__()
@@ -116,6 +124,8 @@ class Encoder(nn.Module):
             digest.update(header.encode())
             digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
         description = {**self.describe(), "output_norm": self.output_norm}
+        if self.lora is not None:
+            description["lora"] = self.lora
         return fingerprint(type(self).__name__, description, digest.hexdigest())
 
     def freeze(self):

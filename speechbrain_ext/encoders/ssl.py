@@ -33,7 +33,9 @@ class SSLEncoder(Encoder):
     """A pretrained wav2vec 2.0, HuBERT or WavLM model.
 
     Hidden state 0 is what the first transformer layer gets: the output of the
-    convolutional network, projected, with the positional convolution added.
+    convolutional network, projected, with the positional convolution added. Or
+    it is the projected output alone (``local_encoder``), as in Pepino et al.
+    2021, section 2.3.
     The last hidden state is the model's output, after the final layer
     normalisation where the architecture has one (the large models).
 
@@ -50,6 +52,9 @@ class SSLEncoder(Encoder):
     output_norm : bool
         Whether the output is normalised over each utterance's frames and
         channels.
+    local_encoder : bool
+        Whether hidden state 0 is the projected output of the convolutional
+        network, without the positional convolution and what follows it.
 
     Example
     -------
@@ -67,8 +72,10 @@ class SSLEncoder(Encoder):
         freeze=True,
         freeze_feature_extractor=True,
         output_norm=False,
+        local_encoder=False,
     ):
         super().__init__(output_norm)
+        self.local_encoder = local_encoder
         config = load_config(source, save_path)
         # Random masks and dropped layers belong to pretraining; a dropped
         # layer's weights get no gradient, which breaks DDP, and so does
@@ -120,7 +127,10 @@ class SSLEncoder(Encoder):
         # Without padding there is nothing to mask, and attention is faster.
         padded = bool((lengths < wav.shape[1]).any())
         mask = length_mask(lengths, wav.shape[1]).long() if padded else None
-        with self._masks_for(lengths if padded else None):
+        with (
+            self._masks_for(lengths if padded else None),
+            self._projected() as projected,
+        ):
             output = self.model(
                 wav.to(self.model.dtype),
                 attention_mask=mask,
@@ -130,14 +140,48 @@ class SSLEncoder(Encoder):
             return output.last_hidden_state
         # transformers' last hidden state of the large models lacks the final
         # layer normalisation.
-        states = (*output.hidden_states[:-1], output.last_hidden_state)
+        states = [*output.hidden_states[:-1], output.last_hidden_state]
+        if self.local_encoder:
+            states[0] = projected[0]
         return torch.stack(states, dim=1)
+
+    @property
+    def layers(self):
+        """Transformer layers, from the bottom upwards."""
+        return self.model.encoder.layers
+
+    @property
+    def final_norm(self):
+        """Normalisation after the last layer; None where there is none.
+
+        In the base models it is that before the first layer.
+        """
+        stable = self.model.config.do_stable_layer_norm
+        return self.model.encoder.layer_norm if stable else None
 
     def describe(self):
         return {
             "config": config_dict(self.model.config),
             "do_normalize": self.do_normalize,
+            "local_encoder": self.local_encoder,
         }
+
+    @contextmanager
+    def _projected(self):
+        """Collect what the feature projection makes of the next input."""
+        collected = []
+
+        def collect(module, args, output):
+            # The projections of some kinds return their input beside it.
+            x = output[0] if isinstance(output, tuple) else output
+            # The encoder writes zeros into the frames of padding.
+            collected.append(x.clone())
+
+        hook = self.model.feature_projection.register_forward_hook(collect)
+        try:
+            yield collected
+        finally:
+            hook.remove()
 
     @contextmanager
     def _masks_for(self, lengths):

@@ -35,8 +35,9 @@ class WhisperEncoder(Encoder):
 
     It takes up to 30 s and makes a frame of every 20 ms begun, centred at the
     samples 0, 320, 640, ...: ``ceil(samples / 320)``. Hidden state 0 is what
-    the first transformer layer gets (convolutions and positions); the last one
-    is after the final layer normalisation.
+    the first transformer layer gets (convolutions and positions), or the
+    output of the convolutions alone (``local_encoder``); the last one is after
+    the final layer normalisation.
 
     Arguments
     ---------
@@ -54,6 +55,10 @@ class WhisperEncoder(Encoder):
     pad_to_30s : bool
         Whether to compute what Whisper was trained on: 30 s of which the
         utterance is the beginning, whatever its length.
+    local_encoder : bool
+        Whether hidden state 0 is the output of the convolutions, without
+        positions: the counterpart of the local encoder's in Pepino et al.
+        2021, section 2.3.
 
     Example
     -------
@@ -72,8 +77,10 @@ class WhisperEncoder(Encoder):
         freeze_feature_extractor=True,
         output_norm=False,
         pad_to_30s=False,
+        local_encoder=False,
     ):
         super().__init__(output_norm)
+        self.local_encoder = local_encoder
         self.pad_to_30s = pad_to_30s
         config = load_config(source, save_path)
         # A dropped layer's weights get no gradient, which breaks DDP, and so
@@ -124,6 +131,7 @@ class WhisperEncoder(Encoder):
             # The spectra beyond gave the last frames their right context.
             x = x[:, :frames]
             mask = self._attention_mask(lengths, x)
+        local = x[:, :frames]
         x = x + model.embed_positions.weight[: x.shape[1]]
         x = F.dropout(x, model.dropout, self.training)
         states = []
@@ -132,7 +140,19 @@ class WhisperEncoder(Encoder):
                 states.append(x[:, :frames])
             x = layer(x, mask)
         x = model.layer_norm(x)[:, :frames]
+        if all_layers and self.local_encoder:
+            states[0] = local
         return torch.stack([*states, x], dim=1) if all_layers else x
+
+    @property
+    def layers(self):
+        """Transformer layers, from the bottom upwards."""
+        return self.model.layers
+
+    @property
+    def final_norm(self):
+        """Normalisation after the last layer."""
+        return self.model.layer_norm
 
     def describe(self):
         return {
@@ -141,6 +161,7 @@ class WhisperEncoder(Encoder):
             "hop": self.hop,
             "filters": self.filters.double().sum(0).tolist(),
             "pad_to_30s": self.pad_to_30s,
+            "local_encoder": self.local_encoder,
         }
 
     def _set_preprocessing(self, source, save_path, config):

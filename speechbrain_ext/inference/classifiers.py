@@ -5,13 +5,16 @@ Each has ``grid`` (``FrameGrid``), ``max_samples`` (or None) and
 """
 
 import torch
-from torch.nn import functional as F
 
-from speechbrain_ext.encoders.frames import FrameGrid
 from speechbrain_ext.errors import UserError
-from speechbrain_ext.inference.published import class_names
+from speechbrain_ext.inference.kinds import (
+    FRAMES,
+    OURS,
+    layout_of,
+    published_pool,
+)
+from speechbrain_ext.inference.published import PublishedEncoder
 from speechbrain_ext.models.frame_classifier import frame_log_probs
-from speechbrain_ext.simulation import NEUTRAL
 
 
 class EncoderClassifier:
@@ -82,20 +85,12 @@ class PublishedClassifier:
     max_samples = None
 
     def __init__(self, modules, avg_pool=None, log_softmax=None):
-        self.modules = modules
+        pooling = [] if avg_pool is None else [pooling_convolution(avg_pool)]
+        self.encode = PublishedEncoder(modules, pooling)
+        self.output_mlp = modules["output_mlp"]
         self.avg_pool = avg_pool
         self.log_softmax = log_softmax
-        # SpeechBrain's interface demands the one and uses the other.
-        name = "wav2vec2" if "wav2vec2" in modules else "wav2vec"
-        self.encoder = modules[name]
-        config = self.encoder.model.config
-        convolutions = [
-            (kernel, stride, 0)
-            for kernel, stride in zip(config.conv_kernel, config.conv_stride)
-        ]
-        if avg_pool is not None:
-            convolutions.append(pooling_convolution(avg_pool))
-        self.grid = FrameGrid(convolutions)
+        self.grid = self.encode.grid
 
     def log_probs(self, wavs, lengths):
         """As ``EncoderClassifier.log_probs``."""
@@ -105,14 +100,10 @@ class PublishedClassifier:
         ]
 
     def _alone(self, wav):
-        wav = wav[None]
-        if "input_norm" in self.modules:
-            wav = self.modules["input_norm"](wav, wav.new_ones(1))
-        missing = self.grid.min_samples - wav.shape[1]
-        x = self.encoder(F.pad(wav, (0, missing)) if missing > 0 else wav)
+        x = self.encode(wav)
         if self.avg_pool is not None:
             x = self.avg_pool(x)
-        logits = self.modules["output_mlp"](x)
+        logits = self.output_mlp(x)
         if self.log_softmax is None:
             return torch.log_softmax(logits.float(), dim=-1)[0]
         return self.log_softmax(logits)[0].float()
@@ -159,7 +150,7 @@ def pooling_convolution(avg_pool):
 
 
 def make_classifier(modules, hparams, source):
-    """The classifier that a model's modules make.
+    """The classifier of frames that a model's modules make.
 
     Arguments
     ---------
@@ -177,64 +168,16 @@ def make_classifier(modules, hparams, source):
     Raises
     ------
     UserError
-        When modules are missing.
+        When modules are missing, or the model classifies utterances.
 
     Example
     -------
     >>> make_classifier({"head": None}, {}, "demo")
     Traceback (most recent call last):
         ...
-    speechbrain_ext.errors.UserError: model: 'demo' has the modules head, but a diarizer needs encoder and head, or wav2vec2 and output_mlp; give another model.
+    speechbrain_ext.errors.UserError: model: 'demo' has the modules head, but encoder and head are needed, or wav2vec2 and output_mlp; give another model.
     """
-    if "encoder" in modules and "head" in modules:
+    if layout_of(modules, hparams, source, FRAMES) == OURS:
         return EncoderClassifier(modules)
-    if "output_mlp" in modules and {"wav2vec", "wav2vec2"} & set(modules):
-        return PublishedClassifier(
-            modules, hparams.get("avg_pool"), hparams.get("log_softmax")
-        )
-    raise UserError(
-        f"model: '{source}' has the modules {', '.join(modules)}, but a "
-        "diarizer needs encoder and head, or wav2vec2 and output_mlp; give "
-        "another model."
-    )
-
-
-def classes_of(hparams, source):
-    """Names of a model's classes.
-
-    Arguments
-    ---------
-    hparams : dict
-        With ``classes`` or ``label_encoder``.
-    source : str
-        What to name in the sentence of an error.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    UserError
-        When there are none, or neutral is not among them.
-
-    Example
-    -------
-    >>> classes_of({"classes": ["neutral", "sad"]}, "demo")
-    ['neutral', 'sad']
-    """
-    if "classes" in hparams:
-        classes = list(hparams["classes"])
-    elif "label_encoder" in hparams:
-        classes = class_names(hparams["label_encoder"], source)
-    else:
-        raise UserError(
-            f"model: '{source}' names neither 'classes' nor a "
-            "'label_encoder'; add one to its hyperparams.yaml."
-        )
-    if NEUTRAL not in classes:
-        raise UserError(
-            f"model: '{source}' has the classes {', '.join(classes)}, but a "
-            f"diarizer needs '{NEUTRAL}' among them; give another model."
-        )
-    return classes
+    pool = published_pool(modules, hparams)
+    return PublishedClassifier(modules, pool, hparams.get("log_softmax"))

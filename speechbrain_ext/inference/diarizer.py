@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from speechbrain.inference.interfaces import Pretrained
-from speechbrain.utils.fetching import FetchConfig, LocalStrategy
 from tqdm import tqdm
 
 from speechbrain_ext.audio import SAMPLE_RATE
-from speechbrain_ext.encoders.frames import absolute_lengths
 from speechbrain_ext.errors import UserError
-from speechbrain_ext.inference.classifiers import (
-    classes_of,
-    make_classifier,
+from speechbrain_ext.inference.classifiers import make_classifier
+from speechbrain_ext.inference.interfaces import (
+    WINDOW,
+    EmotionModel,
+    check_batch,
+    check_longest,
 )
-from speechbrain_ext.inference.sources import Origin, load_source
+from speechbrain_ext.inference.kinds import classes_of
 from speechbrain_ext.inference.streaming import AudioStream
 from speechbrain_ext.inference.windows import (
     check_window,
@@ -25,12 +25,13 @@ from speechbrain_ext.inference.windows import (
     plan_windows,
     ramp_frames,
 )
+from speechbrain_ext.metrics.segments import NEUTRAL
 from speechbrain_ext.postprocessing import PostProcessing
 
 logger = logging.getLogger("speechbrain_ext.inference")
 
 #: Seconds, where neither the call nor the model says otherwise.
-WINDOW, OVERLAP = 30.0, 5.0
+OVERLAP = 5.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Analysis:
     duration: float
 
 
-class EmotionDiarizer(Pretrained):
+class EmotionDiarizer(EmotionModel):
     """A trained model, ready to say which emotion appears when.
 
     Recordings of up to one window are classified as a whole. Longer ones are
@@ -119,87 +120,15 @@ class EmotionDiarizer(Pretrained):
             window = hparams.get("window", WINDOW)
         if overlap is None:
             overlap = hparams.get("overlap", OVERLAP)
-        _check_device(run_opts)
         super().__init__(modules, hparams, run_opts)
         self.classifier = make_classifier(self.mods, hparams, source)
-        self.classes = classes_of(hparams, source)
+        self.classes = _diarizer_classes(hparams, source)
         self.postprocessing = hparams.get("postprocessing") or PostProcessing()
         self.grid = self.classifier.grid
         check_window(window, overlap, self.grid)
-        longest = self.classifier.max_samples
-        if longest is not None and window * SAMPLE_RATE > longest:
-            raise UserError(
-                f"window: {window} s is more than the "
-                f"{longest / SAMPLE_RATE:g} s that the model's encoder can "
-                "take; give less."
-            )
+        check_longest(window, self.classifier.max_samples)
         self.window = window
         self.overlap = overlap
-
-    @classmethod
-    def from_hparams(
-        cls,
-        source,
-        hparams_file="hyperparams.yaml",
-        savedir=None,
-        overrides=None,
-        run_opts=None,
-        local_strategy=LocalStrategy.SYMLINK,
-        fetch_config=FetchConfig(),
-        **kwargs,
-    ):
-        """Load a model.
-
-        Nothing is written to the source, and it may be given from any working
-        directory. No Python file of it is imported; but its YAML may construct
-        any class that is installed, so it must be trusted, as SpeechBrain's
-        own ``from_hparams`` demands.
-
-        Arguments
-        ---------
-        source : str or os.PathLike
-            The run folder of a recipe, the folder of a model, or a repository
-            on the Hugging Face Hub, ``speechbrain/emotion-diarization-wavlm-
-            large`` and its kind among them.
-        hparams_file : str
-            Name of the YAML in it.
-        savedir : str, optional
-            Where downloads from the Hub are put; its cache if absent. A folder
-            is read where it is.
-        overrides : dict, optional
-            Changes to the YAML, such as ``{"wav2vec2_hub": "folder"}``.
-        run_opts : dict, optional
-            Such as ``{"device": "cuda"}``.
-        local_strategy : LocalStrategy
-            How downloads come into ``savedir``.
-        fetch_config : FetchConfig
-            Token, revision and the like for the Hub.
-        **kwargs
-            ``window`` and ``overlap`` (s).
-
-        Returns
-        -------
-        EmotionDiarizer
-
-        Raises
-        ------
-        UserError
-            When there is no such model, or a file of it is missing, damaged,
-            or does not fit.
-        """
-        source = str(source)
-        hparams = load_source(
-            Origin(
-                source,
-                hparams_file,
-                savedir,
-                overrides,
-                local_strategy,
-                fetch_config,
-            )
-        )
-        modules = hparams.pop("modules")
-        return cls(modules, hparams, run_opts, source=source, **kwargs)
 
     def diarize_file(self, path, postprocessing=None, progress=False):
         """Which emotion appears when in a recording.
@@ -320,18 +249,7 @@ class EmotionDiarizer(Pretrained):
             When a waveform holds values that are not finite, or an option is
             wrong.
         """
-        if wavs.dim() != 2 or not wavs.shape[1]:
-            raise ValueError(f"wavs is [batch, samples], not {wavs.shape}")
-        if wav_lens is None:
-            wav_lens = torch.ones(len(wavs))
-        lengths = absolute_lengths(wav_lens.cpu(), wavs.shape[1])
-        for number, (wav, length) in enumerate(zip(wavs, lengths.tolist()), 1):
-            if not torch.isfinite(wav[:length]).all():
-                raise UserError(
-                    f"Waveform {number} of the batch holds samples that are "
-                    "not finite numbers (NaN or infinity); mend or leave it "
-                    "out."
-                )
+        lengths = check_batch(wavs, wav_lens)
         if len(self._spans(wavs.shape[1])) == 1:
             found = self._log_probs(wavs, lengths)
         else:
@@ -425,10 +343,11 @@ def check_options(options):
     return dict(options)
 
 
-def _check_device(run_opts):
-    device = str((run_opts or {}).get("device") or "cpu")
-    if device.startswith("cuda") and not torch.cuda.is_available():
+def _diarizer_classes(hparams, source):
+    classes = classes_of(hparams, source)
+    if NEUTRAL not in classes:
         raise UserError(
-            f"device: '{device}' is not there; choose cpu, or a machine with "
-            "a GPU."
+            f"model: '{source}' has the classes {', '.join(classes)}, but a "
+            f"diarizer needs '{NEUTRAL}' among them; give another model."
         )
+    return classes

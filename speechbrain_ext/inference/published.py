@@ -1,18 +1,30 @@
-"""The layout of ``speechbrain/emotion-diarization-wavlm-large``.
+"""The layouts of two models that SpeechBrain has published.
 
-Its ``hyperparams.yaml`` has the modules ``input_norm``, ``wav2vec2`` and
-``output_mlp``, the keys ``avg_pool``, ``log_softmax``, ``label_encoder``,
+``speechbrain/emotion-diarization-wavlm-large``: its ``hyperparams.yaml`` has
+the modules ``input_norm``, ``wav2vec2`` and ``output_mlp``, the keys
+``avg_pool`` (over stretches of frames), ``log_softmax``, ``label_encoder``,
 ``window_length`` and ``stride``, and a ``pretrainer`` for ``input_norm.ckpt``,
-``wav2vec2.ckpt``, ``model.ckpt`` and ``label_encoder.txt``. It was written for
-SpeechBrain 0.5 and names classes that have moved since; here the names in the
-text are brought up to date, and nothing in SpeechBrain is changed.
+``wav2vec2.ckpt``, ``model.ckpt`` and ``label_encoder.txt``.
+
+``speechbrain/emotion-recognition-wav2vec2-IEMOCAP``: the modules ``wav2vec2``,
+``avg_pool`` (over the whole utterance) and ``output_mlp``, the keys
+``softmax`` and ``label_encoder``, and a ``pretrainer`` for ``wav2vec2.ckpt``,
+``model.ckpt`` and ``label_encoder.txt``. Its ``custom_interface.py`` is not
+needed and never imported.
+
+Both were written for SpeechBrain 0.5 and name classes that have moved since;
+here the names in the text are brought up to date, and nothing in SpeechBrain
+is changed.
 """
 
 import re
 
 from ruamel.yaml.tag import Tag
 from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
+from torch.nn import functional as F
 
+from speechbrain_ext.corpora.iemocap import EMOTIONS
+from speechbrain_ext.encoders.frames import FrameGrid
 from speechbrain_ext.errors import UserError
 from speechbrain_ext.metrics.segments import emotion_name
 
@@ -44,6 +56,63 @@ class BareWav2Vec2(Wav2Vec2):
 
     def _from_pretrained(self, source, save_path, cache_dir, **options):
         self.model = self.auto_class.from_config(self.config)
+
+
+class PublishedEncoder:
+    """Waveform -> frames, as both published models do it.
+
+    Waveforms come one by one, because the modules see the padding of a batch.
+
+    Arguments
+    ---------
+    modules : torch.nn.ModuleDict
+        ``wav2vec2`` or ``wav2vec``; perhaps ``input_norm``.
+    pooling : list of (int, int, int)
+        What pools the frames afterwards, as ``FrameGrid`` takes it.
+
+    Attributes
+    ----------
+    channels : int
+        Width of a frame.
+    grid : FrameGrid
+        The frames after the pooling.
+    """
+
+    def __init__(self, modules, pooling=()):
+        # SpeechBrain's interface of diarization demands the one and uses the
+        # other.
+        name = "wav2vec2" if "wav2vec2" in modules else "wav2vec"
+        self.encoder = modules[name]
+        self.input_norm = (
+            modules["input_norm"] if "input_norm" in modules else None
+        )
+        config = self.encoder.model.config
+        self.channels = config.hidden_size
+        convolutions = [
+            (kernel, stride, 0)
+            for kernel, stride in zip(config.conv_kernel, config.conv_stride)
+        ]
+        self.grid = FrameGrid([*convolutions, *pooling])
+
+    def __call__(self, wav):
+        """Encode a waveform.
+
+        Arguments
+        ---------
+        wav : torch.Tensor
+            ``[samples]`` at 16 kHz; what is too short for a frame after the
+            pooling is lengthened with zeros.
+
+        Returns
+        -------
+        torch.Tensor
+            ``[1, frames, channels]``, before the pooling.
+        """
+        wav = wav[None]
+        if self.input_norm is not None:
+            wav = self.input_norm(wav, wav.new_ones(1))
+        missing = self.grid.min_samples - wav.shape[1]
+        return self.encoder(F.pad(wav, (0, missing)) if missing > 0 else wav)
 
 
 def modernise(text):
@@ -98,7 +167,7 @@ def class_names(label_encoder, source):
     Arguments
     ---------
     label_encoder : speechbrain.dataio.encoder.CategoricalEncoder
-        Its labels are words, or the letters n, h, s and a.
+        Its labels are words, the letters n, h, s and a, or IEMOCAP's codes.
     source : str
         What to name in the sentence of an error.
 
@@ -118,6 +187,10 @@ def class_names(label_encoder, source):
     >>> encoder.update_from_iterable("nhsa")
     >>> class_names(encoder, "demo")
     ['neutral', 'happy', 'sad', 'angry']
+    >>> encoder = CategoricalEncoder()
+    >>> encoder.update_from_iterable(["neu", "ang", "hap", "sad"])
+    >>> class_names(encoder, "demo")
+    ['neutral', 'angry', 'happy', 'sad']
     """
     labels = label_encoder.ind2lab
     if sorted(labels) != list(range(len(labels))) or not labels:
@@ -125,7 +198,6 @@ def class_names(label_encoder, source):
             f"model: the label_encoder of '{source}' has the indices "
             f"{sorted(labels)}; put back the file that came with the model."
         )
-    return [
-        emotion_name(labels[index], f"model: the label_encoder of '{source}'")
-        for index in sorted(labels)
-    ]
+    where = f"model: the label_encoder of '{source}'"
+    names = [emotion_name(labels[index], where) for index in sorted(labels)]
+    return [EMOTIONS.get(name, name) for name in names]

@@ -2,13 +2,16 @@
 
 Three layouts are read:
 
-1. a run folder of the recipe: ``hyperparams.yaml`` as SpeechBrain saves it,
-   ``save/CKPT+...`` (the checkpoint with the lowest EDER is taken), and
-   ``results.json`` with the post-processing that validation chose;
+1. a run folder of a recipe: ``hyperparams.yaml`` as SpeechBrain saves it,
+   ``save/CKPT+...`` (the checkpoint with the lowest ``error`` is taken), and,
+   of a diarizer, ``results.json`` with the post-processing that validation
+   chose;
 2. a repository of this project: ``hyperparams.yaml`` with ``modules``,
-   ``classes``, ``postprocessing`` and a ``pretrainer`` for the module files;
-3. the repository ``speechbrain/emotion-diarization-wavlm-large`` and its kind,
-   see ``speechbrain_ext.inference.published``.
+   ``classes``, perhaps ``postprocessing`` or ``layers`` and ``max_length``,
+   and a ``pretrainer`` for the module files;
+3. the repositories ``speechbrain/emotion-diarization-wavlm-large`` and
+   ``speechbrain/emotion-recognition-wav2vec2-IEMOCAP`` and their kind, see
+   ``speechbrain_ext.inference.published``.
 
 Of the YAML only what a classifier needs is constructed; what prepares data,
 trains, logs or saves is cut out before. No Python file of a source is ever
@@ -21,22 +24,18 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from huggingface_hub.constants import HF_HUB_CACHE
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml import YAML
-from speechbrain.utils.checkpoints import (
-    DEFAULT_TRANSFER_HOOKS,
-    Checkpointer,
-    get_default_hook,
-    torch_parameter_transfer,
-)
 from speechbrain.utils.fetching import FetchConfig, LocalStrategy, fetch
 
-from speechbrain_ext.checkpoints import SafeCheckpointer
-from speechbrain_ext.encoders.base import Encoder
 from speechbrain_ext.errors import UserError
 from speechbrain_ext.files import read_json
+from speechbrain_ext.inference.parameters import (
+    from_afar,
+    load_checkpoint,
+    load_files,
+)
 from speechbrain_ext.inference.published import modernise, without_weights
 from speechbrain_ext.postprocessing import PostProcessing
 
@@ -44,6 +43,8 @@ from speechbrain_ext.postprocessing import PostProcessing
 KEPT_KEYS = (
     "modules",
     "classes",
+    "layers",
+    "max_length",
     "postprocessing",
     "window",
     "overlap",
@@ -106,7 +107,7 @@ class Origin:
     def yaml(self):
         """Path of the YAML, fetched if need be."""
         if self.folder is None:
-            with _from_afar(self.source):
+            with from_afar(self.source):
                 return fetch(
                     self.hparams_file,
                     str(self.source),
@@ -150,8 +151,8 @@ def load_source(origin):
     tree = _read_tree(path, origin.overrides)
     if not isinstance(tree.get("modules"), dict):
         raise UserError(
-            f"'{path}': the key 'modules' is missing; give a run folder of "
-            "emotion diarization, or a model of that kind."
+            f"'{path}': the key 'modules' is missing; give the run folder of "
+            "a recipe, or a model of that kind."
         )
     run = "pretrainer" not in tree
     if run and origin.folder is None:
@@ -172,10 +173,11 @@ def load_source(origin):
     _relocate(tree, base, origin.cache)
     hparams = _construct(tree, path)
     if run:
-        _load_checkpoint(origin.folder / "save", hparams["modules"], names)
-        hparams["postprocessing"] = _chosen(origin.folder, hparams)
+        load_checkpoint(origin.folder / "save", hparams["modules"], names)
+        if "postprocessing" in hparams:
+            hparams["postprocessing"] = _chosen(origin.folder, hparams)
     else:
-        _load_files(origin, hparams)
+        load_files(origin, hparams)
     return hparams
 
 
@@ -259,97 +261,6 @@ def _relocate(node, base, cache):
             _relocate(value, base, cache)
 
 
-def _load_checkpoint(folder, modules, names):
-    """Parameters from the checkpoint with the lowest validation error."""
-    checkpoint = _best_checkpoint(folder)
-    for key, module in modules.items():
-        path = checkpoint.paramfiles.get(names.get(key, key))
-        if path is not None:
-            load_parameters(module, path)
-        elif not (isinstance(module, Encoder) and module.frozen):
-            # A frozen encoder has its parameters from where it came from.
-            raise UserError(
-                f"model: '{checkpoint.path / key}.ckpt' does not exist; put "
-                "the file back, or train again."
-            )
-
-
-def _best_checkpoint(folder):
-    marked = []
-    if folder.is_dir():
-        checkpointer = SafeCheckpointer(folder)
-        marked = Checkpointer.list_checkpoints(checkpointer)
-        marked = [c for c in marked if "EDER" in c.meta]
-    if not marked:
-        raise UserError(
-            f"model: '{folder}' holds no checkpoint with an EDER; let the "
-            "training finish an epoch first."
-        )
-    # An incomplete one is passed over by SafeCheckpointer, which would make a
-    # worse model of a damaged folder without a word.
-    best = min(marked, key=lambda c: c.meta["EDER"])
-    for name in best.meta.get("files", []):
-        if not (best.path / name).is_file():
-            raise UserError(
-                f"model: '{best.path / name}' does not exist; put the file "
-                "back, or train again."
-            )
-    return checkpointer.find_checkpoint(min_key="EDER")
-
-
-def load_parameters(module, path):
-    """Fill a module with the parameters in a file, with all of them.
-
-    ``masked_spec_embed`` stands in for masked frames in pretraining; it may be
-    there or not.
-
-    Arguments
-    ---------
-    module : torch.nn.Module
-        What to fill.
-    path : str or os.PathLike
-        A state dict, as ``torch.save`` wrote it.
-
-    Raises
-    ------
-    UserError
-        When the file is damaged or does not fit.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "head.ckpt"
-    >>> torch.save({"weight": torch.ones(1, 1)}, path)
-    >>> load_parameters(torch.nn.Linear(1, 1), path)
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: model: '...head.ckpt' does not fit hyperparams.yaml: it lacks 'bias'; use the files of one and the same model.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # Zip, pickle and torch each have their own.
-        raise UserError(
-            f"model: '{path}' cannot be read (damaged or not whole); put back "
-            "the file that came with the model."
-        ) from error
-    try:
-        report = module.load_state_dict(state, strict=False)
-        lacks, knows = (
-            sorted(k for k in keys if not k.endswith("masked_spec_embed"))
-            for keys in (report.missing_keys, report.unexpected_keys)
-        )
-        reason = f"it lacks '{lacks[0]}'" if lacks else ""
-        if knows and not lacks:
-            reason = f"it holds '{knows[0]}', which the model has not"
-    except (RuntimeError, TypeError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-    if reason:
-        raise UserError(
-            f"model: '{path}' does not fit hyperparams.yaml: {reason}; use "
-            "the files of one and the same model."
-        )
-
-
 def _chosen(run, hparams):
     """Post-processing: that of a finished run was chosen on validation."""
     path = run / "results.json"
@@ -363,64 +274,3 @@ def _chosen(run, hparams):
             f"'{path}': 'postprocessing' is {options!r}, which is not what a "
             "run writes; restore the file or delete it."
         ) from None
-
-
-def _load_files(origin, hparams):
-    """Parameters as a SpeechBrain ``pretrainer`` says."""
-    pretrainer = hparams.pop("pretrainer")
-    for name, loadable in pretrainer.loadables.items():
-        hook = get_default_hook(loadable, DEFAULT_TRANSFER_HOOKS)
-        # SpeechBrain's own leaves what the file lacks at random values.
-        if hook is torch_parameter_transfer:
-            pretrainer.add_custom_hooks({name: load_parameters})
-    if origin.folder is not None:
-        # The files beside the YAML are the model, even where it names the
-        # repository that they were downloaded from.
-        for name in pretrainer.loadables:
-            asked = str(pretrainer.paths.get(name, f"{name}.ckpt"))
-            path = origin.folder / Path(asked).name
-            if not path.is_file():
-                raise UserError(
-                    f"model: '{path}' does not exist; put the file back."
-                )
-            pretrainer.add_paths({name: str(path)})
-        pretrainer.set_collect_in(None)
-        pretrainer.collect_files()
-    else:
-        pretrainer.set_collect_in(origin.savedir)
-        with _from_afar(origin.source):
-            pretrainer.collect_files(
-                default_source=str(origin.source),
-                local_strategy=origin.local_strategy,
-                fetch_config=origin.fetch_config,
-            )
-    try:
-        pretrainer.load_collected()
-    except UserError:
-        raise
-    except Exception as error:
-        # Label encoders and statistics have formats of their own.
-        raise UserError(
-            f"model: a file of '{origin.source}' cannot be read "
-            f"({' '.join(str(error).split())[:200]}); put back the files that "
-            "came with the model."
-        ) from error
-
-
-class _from_afar:
-    """Turns what goes wrong with a download into a sentence."""
-
-    def __init__(self, source):
-        self.source = source
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, traceback):
-        if error is not None and isinstance(error, Exception):
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"model: '{self.source}' is no folder here, and cannot be had "
-                f"from the Hugging Face Hub ({reason}); check the name and "
-                "the connection."
-            ) from error

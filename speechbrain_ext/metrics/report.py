@@ -35,18 +35,18 @@ def format_table(summaries):
         [
             name,
             _percent(summary["eder"]),
-            _interval(summary["eder_interval"]),
+            interval_text(summary["eder_interval"]),
             _percent(summary["false_alarm"]),
             _percent(summary["missed_emotion"]),
             _percent(summary["confusion"]),
             _percent(summary["overlap"]),
             _percent(summary["eder_pooled"]),
-            _interval(summary["eder_pooled_interval"]),
+            interval_text(summary["eder_pooled_interval"]),
             _percent(summary["transition_accuracy"]),
         ]
         for name, summary in summaries.items()
     ]
-    return "\n".join([_align(header, rows), *_legend(summaries)])
+    return "\n".join([align(header, rows), *_legend(summaries)])
 
 
 def _legend(summaries):
@@ -90,7 +90,7 @@ def format_transitions(summary):
     sad          3   1  33.3%
     total        3   1  33.3%
     """
-    return _align(
+    return align(
         ["transition", "TN", "CN", "ACC"],
         [
             [
@@ -112,11 +112,37 @@ def _percent(value):
     return f"{value:.1f}"
 
 
-def _interval(value):
+def interval_text(value):
+    """An interval in percent.
+
+    Example
+    -------
+    >>> interval_text([1.0, 2.0]), interval_text(None)
+    ('[1.0, 2.0]', '-')
+    """
     return "-" if value is None else f"[{value[0]:.1f}, {value[1]:.1f}]"
 
 
-def _align(header, rows):
+def align(header, rows):
+    """A table as text, the first column to the left, the others to the right.
+
+    Arguments
+    ---------
+    header : list of str
+        One cell a column.
+    rows : list of list of str
+        Cells.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> print(align(["", "UA"], [["ours", "57.0"]]))
+            UA
+    ours  57.0
+    """
     widths = [max(map(len, column)) for column in zip(header, *rows)]
     return "\n".join(
         "  ".join(

@@ -2,6 +2,8 @@
 
 import torch
 
+from speechbrain_ext.models.frames import hidden_states, mixed_frames
+
 
 def frame_log_probs(modules, lengths, wav=None, wav_lens=None, hidden=None):
     """Log posteriors of every frame (Wang et al. 2023, figure 3).
@@ -35,15 +37,9 @@ def frame_log_probs(modules, lengths, wav=None, wav_lens=None, hidden=None):
     >>> frame_log_probs(modules, torch.tensor([5, 2]), hidden=hidden).shape
     torch.Size([2, 5, 4])
     """
-    if "mixture" in modules:
-        if hidden is None:
-            hidden = modules["encoder"](wav, wav_lens, all_layers=True)
-        if "normalizer" in modules:
-            hidden = modules["normalizer"](hidden)
-        frames = modules["mixture"](hidden)
-    elif hidden is None:
-        frames = modules["encoder"](wav, wav_lens)
-    else:
-        frames = hidden[:, -1]
+    if hidden is None:
+        layers = "all" if "mixture" in modules else "contextual"
+        hidden, _ = hidden_states(modules, wav, wav_lens, layers)[""]
+    frames = mixed_frames(modules, hidden)
     logits = modules["head"](frames, lengths)
     return torch.log_softmax(logits.float(), dim=-1)

@@ -48,8 +48,65 @@ class LinearHead(nn.Module):
         return self.linear(self.dropout(frames))
 
 
-class ConvHead(nn.Module):
+class ConvLayers(nn.Module):
     """Convolutions over time, each followed by ReLU and dropout.
+
+    Arguments
+    ---------
+    input_size : int
+        Channels of a frame.
+    channels : int
+        Width of the convolutions.
+    kernel_size : int
+        Frames that a convolution sees; odd.
+    layers : int
+        Number of convolutions.
+    dropout : float
+        Probability that a channel of a frame is dropped in training, before
+        the first and after every convolution.
+
+    Example
+    -------
+    >>> convolutions = ConvLayers(8, 6, kernel_size=5, layers=2)
+    >>> convolutions(torch.randn(2, 7, 8), torch.tensor([7, 3])).shape
+    torch.Size([2, 7, 6])
+    """
+
+    def __init__(self, input_size, channels, kernel_size, layers, dropout=0.0):
+        super().__init__()
+        sizes = [input_size] + [channels] * layers
+        self.layers = nn.ModuleList(
+            nn.Conv1d(size, channels, kernel_size, padding=kernel_size // 2)
+            for size in sizes[:-1]
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, frames, lengths):
+        """Convolve; what ``frames`` holds beyond the lengths is ignored.
+
+        Arguments
+        ---------
+        frames : torch.Tensor
+            ``[batch, frames, input channels]``.
+        lengths : torch.Tensor
+            Number of valid frames ``[batch]``.
+
+        Returns
+        -------
+        torch.Tensor
+            ``[batch, frames, channels]``.
+        """
+        valid = length_mask(lengths, frames.shape[1])[:, None]
+        x = self.dropout(frames).transpose(1, 2)
+        for layer in self.layers:
+            # Beyond its end an utterance alone sees the zero padding of the
+            # convolution, so that is what it must see in a batch.
+            x = self.dropout(torch.relu(layer(x.masked_fill(~valid, 0.0))))
+        return x.transpose(1, 2)
+
+
+class ConvHead(nn.Module):
+    """Convolutions over time and a fully connected layer.
 
     Arguments
     ---------
@@ -83,37 +140,14 @@ class ConvHead(nn.Module):
         dropout=0.0,
     ):
         super().__init__()
-        sizes = [input_size] + [channels] * layers
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(size, channels, kernel_size, padding=kernel_size // 2)
-            for size in sizes[:-1]
+        self.convolutions = ConvLayers(
+            input_size, channels, kernel_size, layers, dropout
         )
-        self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(channels, num_classes)
 
     def forward(self, frames, lengths):
-        """Score frames; what ``frames`` holds beyond the lengths is ignored.
-
-        Arguments
-        ---------
-        frames : torch.Tensor
-            ``[batch, frames, channels]``.
-        lengths : torch.Tensor
-            Number of valid frames ``[batch]``.
-
-        Returns
-        -------
-        torch.Tensor
-            Logits ``[batch, frames, classes]``.
-        """
-        valid = length_mask(lengths, frames.shape[1])[:, None]
-        x = self.dropout(frames).transpose(1, 2)
-        for convolution in self.convolutions:
-            # Beyond its end an utterance alone sees the zero padding of the
-            # convolution, so that is what it must see in a batch.
-            x = convolution(x.masked_fill(~valid, 0.0))
-            x = self.dropout(torch.relu(x))
-        return self.linear(x.transpose(1, 2))
+        """As ``LinearHead.forward``."""
+        return self.linear(self.convolutions(frames, lengths))
 
 
 class RecurrentHead(nn.Module):
@@ -165,20 +199,7 @@ class RecurrentHead(nn.Module):
         self.linear = nn.Linear(2 * hidden, num_classes)
 
     def forward(self, frames, lengths):
-        """Score frames; what ``frames`` holds beyond the lengths is ignored.
-
-        Arguments
-        ---------
-        frames : torch.Tensor
-            ``[batch, frames, channels]``.
-        lengths : torch.Tensor
-            Number of valid frames ``[batch]``.
-
-        Returns
-        -------
-        torch.Tensor
-            Logits ``[batch, frames, classes]``.
-        """
+        """As ``LinearHead.forward``."""
         x = torch.relu(self.projection(self.dropout(frames)))
         packed = nn.utils.rnn.pack_padded_sequence(
             x, lengths.cpu(), batch_first=True, enforce_sorted=False

@@ -1,7 +1,9 @@
-"""Normalisation of features by statistics of the training data."""
+"""Normalisation of features (Pepino et al. 2021, section 2.2)."""
 
 import torch
 from torch import nn
+
+from speechbrain_ext.errors import UserError
 
 # Channels that never vary must not blow up.
 _MIN_STD = 1e-6
@@ -21,6 +23,11 @@ class FeatureNormalizer(nn.Module):
     channels : int
         Channels of a layer.
 
+    Attributes
+    ----------
+    by_speaker : bool
+        Whether every speaker has statistics of their own.
+
     Example
     -------
     >>> normalizer = FeatureNormalizer(1, 2)
@@ -31,6 +38,8 @@ class FeatureNormalizer(nn.Module):
             [ 1.,  1.]])
     """
 
+    by_speaker = False
+
     def __init__(self, num_layers, channels):
         super().__init__()
         shape = (num_layers, 1, channels)
@@ -38,7 +47,12 @@ class FeatureNormalizer(nn.Module):
         self.register_buffer("mean", torch.zeros(shape, dtype=torch.float64))
         self.register_buffer("squares", torch.zeros(shape, dtype=torch.float64))
 
-    def update(self, hidden, lengths):
+    def reset(self):
+        """Forget all statistics."""
+        for statistic in (self.count, self.mean, self.squares):
+            statistic.zero_()
+
+    def update(self, hidden, lengths, speakers=None):
         """Take the frames of a batch into the statistics, in one pass.
 
         Arguments
@@ -47,6 +61,8 @@ class FeatureNormalizer(nn.Module):
             ``[batch, layers, frames, channels]``.
         lengths : torch.Tensor
             Number of valid frames ``[batch]``; padding does not count.
+        speakers : list of str, optional
+            Not needed here; see ``SpeakerNormalizer``.
         """
         for item, length in zip(hidden, lengths.tolist()):
             frames = item[:, :length].double()
@@ -64,18 +80,162 @@ class FeatureNormalizer(nn.Module):
         """Whether there are statistics yet."""
         return bool(self.count > 0)
 
-    def forward(self, hidden):
+    def forward(self, hidden, speakers=None):
         """Normalise.
 
         Arguments
         ---------
         hidden : torch.Tensor
             ``[batch, layers, frames, channels]``.
+        speakers : list of str, optional
+            Not needed here.
 
         Returns
         -------
         torch.Tensor
             Of the same shape.
         """
+        mean, std = self.statistics(hidden.dtype)
+        return (hidden - mean).div_(std)
+
+    def statistics(self, dtype):
+        """Mean and standard deviation, each ``[layers, 1, channels]``."""
         std = (self.squares / self.count).sqrt().clamp(min=_MIN_STD)
-        return (hidden - self.mean.to(hidden.dtype)) / std.to(hidden.dtype)
+        return self.mean.to(dtype), std.to(dtype)
+
+
+class SpeakerNormalizer(nn.Module):
+    """Zero mean and unit variance over all that a speaker has said.
+
+    The speaker normalisation of Pepino et al. (2021), section 2.2: statistics
+    of a speaker are those of all recordings of that speaker, those of the test
+    included, and without any label. They belong to the recordings and not to
+    the model: they are no part of checkpoints, and inference takes those of
+    the speakers that it is given.
+
+    Arguments
+    ---------
+    num_layers : int
+        Layers of the encoder.
+    channels : int
+        Channels of a layer.
+
+    Attributes
+    ----------
+    by_speaker : bool
+        Whether every speaker has statistics of their own.
+
+    Example
+    -------
+    >>> normalizer = SpeakerNormalizer(1, 1)
+    >>> hidden = torch.tensor([[[[1.0], [3.0]]], [[[10.0], [30.0]]]])
+    >>> normalizer.update(hidden, torch.tensor([2, 2]), ["ann", "bob"])
+    >>> normalizer(hidden, ["ann", "bob"]).flatten().tolist()
+    [-1.0, 1.0, -1.0, 1.0]
+    """
+
+    by_speaker = True
+
+    def __init__(self, num_layers, channels):
+        super().__init__()
+        self.shape = num_layers, channels
+        # A checkpoint tells what it was made for, and nothing of speakers:
+        # they are in a plain dict.
+        self.register_buffer("size", torch.tensor(self.shape))
+        self.speakers = {}
+
+    def reset(self):
+        """Forget all speakers."""
+        self.speakers = {}
+
+    def update(self, hidden, lengths, speakers):
+        """Take the frames of a batch into the statistics, in one pass.
+
+        Arguments
+        ---------
+        hidden : torch.Tensor
+            ``[batch, layers, frames, channels]``.
+        lengths : torch.Tensor
+            Number of valid frames ``[batch]``; padding does not count.
+        speakers : list of str
+            Who speaks ``[batch]``.
+        """
+        for item, length, speaker in zip(hidden, lengths, speakers):
+            if speaker not in self.speakers:
+                self.speakers[speaker] = FeatureNormalizer(*self.shape).to(
+                    hidden.device
+                )
+            self.speakers[speaker].update(item[None], length[None])
+
+    def is_fitted(self):
+        """Whether there are statistics yet."""
+        return bool(self.speakers)
+
+    def forward(self, hidden, speakers):
+        """Normalise.
+
+        Arguments
+        ---------
+        hidden : torch.Tensor
+            ``[batch, layers, frames, channels]``.
+        speakers : list of str
+            Who speaks ``[batch]``.
+
+        Returns
+        -------
+        torch.Tensor
+            Of the same shape.
+
+        Raises
+        ------
+        UserError
+            When a speaker has no statistics.
+        """
+        for speaker in speakers:
+            if speaker not in self.speakers:
+                raise UserError(
+                    f"There are no statistics of the speaker '{speaker}'; "
+                    "speaker normalisation needs their recordings first."
+                )
+        known = {
+            speaker: self.speakers[speaker].statistics(hidden.dtype)
+            for speaker in set(speakers)
+        }
+        mean, std = zip(*(known[speaker] for speaker in speakers))
+        return (hidden - torch.stack(mean)).div_(torch.stack(std))
+
+
+NORMALIZERS = {"global": FeatureNormalizer, "speaker": SpeakerNormalizer}
+
+
+def make_normalizer(kind, num_layers, channels):
+    """Normaliser by the name that the paper gives it.
+
+    Arguments
+    ---------
+    kind : str
+        ``"speaker"`` or ``"global"``.
+    num_layers : int
+        Layers of the encoder.
+    channels : int
+        Channels of a layer.
+
+    Returns
+    -------
+    FeatureNormalizer or SpeakerNormalizer
+
+    Raises
+    ------
+    UserError
+        When there is no such kind.
+
+    Example
+    -------
+    >>> make_normalizer("speaker", 5, 384).by_speaker
+    True
+    """
+    if kind not in NORMALIZERS:
+        raise UserError(
+            f"normalization: '{kind}' is none; choose speaker or global."
+        )
+    return NORMALIZERS[kind](num_layers, channels)

@@ -73,6 +73,49 @@ def emovdb():
         yield f"{start}_{number:04d}.wav"
 
 
+def savee(name="{speaker}_{emotion}{number:02d}.wav"):
+    """Names of SAVEE as Kaggle has them, or in another shape."""
+    for speaker, emotion in itertools.product(
+        ("DC", "JE", "JK", "KL"), ("a", "d", "f", "h", "n", "sa", "su")
+    ):
+        for number in range(1, 31 if emotion == "n" else 16):
+            yield name.format(speaker=speaker, emotion=emotion, number=number)
+
+
+def emodb():
+    """Names of EmoDB."""
+    for line in (DATA / "emodb.txt").read_text().splitlines():
+        start, ends = line.split(" ")
+        for end in ends.split(","):
+            yield f"wav/{start}{end}.wav"
+
+
+def aesdd():
+    """Names of the download of AESDD: a rule with its exceptions."""
+    missing = {"d18 (5)", "f02 (4)", "h11 (3)", "s05 (3)"}
+    spelled = {
+        f"{one} (1)": f"{one} (01)"
+        for one in ("d03", "f10", "f11", "f12", "f13")
+    }
+    spelled["s01 (5)"] = "s01 (5)a"
+    second = ["a06", "d01", "d03", "d04", "f18", "s01", "s02", "s04"]
+    folders = ["anger", "disgust", "fear", "happiness", "sadness"]
+    for folder in folders:
+        for number, speaker in itertools.product(range(1, 21), range(1, 7)):
+            name = f"{folder[0]}{number:02d} ({speaker})"
+            if name not in missing:
+                yield f"{folder}/{spelled.get(name, name)}.wav"
+        for one in second:
+            if one[0] == folder[0]:
+                yield f"{folder}/{one} (5)b.wav"
+
+
+def shemo():
+    """Names of the archives of ShEMO."""
+    for start, number in _numbered("shemo.txt"):
+        yield f"{start}{number:02d}.wav"
+
+
 def iemocap():
     """Names of IEMOCAP's turns in the four usual classes."""
     for start, number in _numbered("iemocap.txt"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,33 @@ def test_downloads_are_kept_where_asked(monkeypatch, folder, tmp_path):
     config = loading.load_config("microsoft/wavlm-base", tmp_path)
     assert config.model_type == "wavlm"
     assert asked == [("microsoft/wavlm-base", tmp_path)]
+
+
+@pytest.mark.parametrize("source", ["egemaps", "spectrogram"])
+def test_features(source):
+    encoder = load_encoder(
+        source, save_path=None, freeze=True, freeze_feature_extractor=False
+    )
+    assert encoder.frozen and encoder.num_layers == 1
+    assert not list(encoder.parameters())
+    assert load_encoder(source, output_norm=True).output_norm
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"freeze": False},
+        {"pad_to_30s": True},
+        {"lora": {"rank": 4}},
+    ],
+    ids=lambda option: next(iter(option)),
+)
+@pytest.mark.parametrize("source", ["egemaps", "spectrogram"])
+def test_features_have_nothing_to_choose(source, option):
+    with pytest.raises(UserError, match=f"^{next(iter(option))}: .*{source}"):
+        load_encoder(source, **option)
+
+
+def test_egemaps_without_opensmile(monkeypatch):
+    monkeypatch.setitem(sys.modules, "opensmile", None)
+    refused("egemaps", "pip install opensmile")

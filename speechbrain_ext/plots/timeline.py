@@ -1,4 +1,4 @@
-"""Pictures: emotions over time, and learned layer mixtures."""
+"""Timelines: which emotion appears when."""
 
 import numpy as np
 from matplotlib.colors import to_rgb
@@ -22,6 +22,7 @@ from speechbrain_ext.metrics.segments import (
     emotions,
     stretches,
 )
+from speechbrain_ext.plots.arrays import to_array
 
 # Wider than any screen shows; more points would only cost time.
 COLUMNS = 2000
@@ -126,85 +127,9 @@ def timeline(
     save_figure(figure, path)
 
 
-def layer_weights(path, weights, title=None):
-    """Draw how much each layer of an encoder counts in a learned mixture.
-
-    Arguments
-    ---------
-    path : str or os.PathLike
-        The picture to write; its suffix is the format.
-    weights : array
-        [layers], the first one being the input of the first transformer
-        block.
-    title : str, optional
-        In any script.
-
-    Raises
-    ------
-    UserError
-        When the weights are not a row of numbers, or the picture cannot be
-        written.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "layers.png"
-    >>> layer_weights(path, [0.1, 0.2, 0.7], "a mixture")
-    >>> path.stat().st_size > 0
-    True
-    """
-    weights = _array(weights)
-    if weights.ndim != 1 or not weights.size or not np.isfinite(weights).all():
-        raise UserError(
-            f"'{path}': the layer weights have the shape "
-            f"{list(weights.shape)} or are not finite; give one number a "
-            "layer."
-        )
-    figure = new_figure(min(10.0, 3 + 0.28 * len(weights)), 3.2)
-    axis = figure.subplots()
-    strongest = weights == weights.max()
-    axis.bar(
-        np.arange(len(weights)),
-        weights,
-        width=0.78,
-        color=[COLOURS["sad"] if top else "#9DB8D2" for top in strongest],
-    )
-    # Where a mixture begins before it has learned anything.
-    mean = float(weights.mean())
-    axis.axhline(mean, color=INK, lw=0.8, ls=(0, (4, 3)))
-    axis.annotate(
-        "mean",
-        (1, mean),
-        xycoords=("axes fraction", "data"),
-        xytext=(3, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=9,
-        color=INK,
-        annotation_clip=False,
-    )
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=14))
-    axis.set_xlim(-0.7, len(weights) - 0.3)
-    axis.set_xlabel("layer", color=INK, fontsize=10)
-    axis.set_ylabel("weight", color=INK, fontsize=10)
-    quiet(axis, keep=("left", "bottom"))
-    if title:
-        write_title(figure, title)
-    save_figure(figure, path)
-
-
-def _array(values):
-    """A NumPy array of floating point numbers, also from a tensor."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-    array = np.asarray(values)
-    if not np.issubdtype(array.dtype, np.floating):
-        array = array.astype(np.float64)
-    return array
-
-
 def _check_posteriors(posteriors, frame_edges, labels):
-    posteriors = _array(posteriors)
-    edges = _array([] if frame_edges is None else frame_edges)
+    posteriors = to_array(posteriors)
+    edges = to_array([] if frame_edges is None else frame_edges)
     labels = [] if labels is None else labels
     if (
         posteriors.ndim != 2
@@ -221,7 +146,7 @@ def _check_posteriors(posteriors, frame_edges, labels):
 
 
 def _draw_waveform(axis, waveform, sample_rate):
-    signal = _array(waveform)
+    signal = to_array(waveform)
     if (
         signal.ndim not in (1, 2)
         or not signal.size

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Emotion recognition from frozen embeddings (Pepino et al. 2021).
+
+> python train.py hparams/ravdess.yaml --data_folder=RAVDESS
+> python train.py hparams/iemocap.yaml --data_folder=IEMOCAP --fold=1
+
+See README.md beside this file.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import speechbrain as sb
+from hyperpyyaml import load_hyperpyyaml
+
+from speechbrain_ext.dataio import UtteranceDataset, make_batches
+from speechbrain_ext.errors import exits_cleanly
+from speechbrain_ext.features import FeatureStore
+from speechbrain_ext.models.frames import inputs
+from speechbrain_ext.models.utterance_classifier import utterance_log_probs
+from speechbrain_ext.recognition import (
+    RecognitionBrain,
+    load_splits,
+    prepare,
+    show,
+)
+
+
+class EmbeddingBrain(RecognitionBrain):
+    """Stored embeddings, normalised and mixed (equation 1), and a head."""
+
+    def compute_forward(self, batch, stage):
+        """Log posteriors [batch, classes] (figure 1)."""
+        batch = batch.to(self.device)
+        return utterance_log_probs(
+            self.modules, hidden=self.hidden(batch), speakers=batch.speaker
+        )
+
+
+def dataio_prep(hparams, data, run_opts):
+    """Utterances -> batches; embeddings are computed where need be."""
+    stores = None
+    if hparams["feature_folder"] is not None:
+        stores = {
+            prefix: FeatureStore(
+                hparams["feature_folder"],
+                hparams["modules"][prefix + "encoder"],
+                hparams["feature_dtype"],
+            )
+            for prefix in inputs(hparams["modules"])
+        }
+        for store in stores.values():
+            store.extract_all(data, run_opts)
+    datasets = {
+        name: UtteranceDataset(
+            utterances,
+            hparams["classes"],
+            stores=stores,
+            layers=hparams["layers"],
+            max_length=hparams["max_length"],
+        )
+        for name, utterances in data.items()
+    }
+    return make_batches(
+        datasets, hparams["seed"], batch_size=hparams["batch_size"]
+    )
+
+
+@exits_cleanly
+def main(arguments):
+    """The recipe, from the command line."""
+    hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
+    sb.utils.distributed.ddp_init_group(run_opts)
+    with open(hparams_file, encoding="utf-8") as file:
+        hparams = load_hyperpyyaml(file, overrides)
+    run = Path(hparams["output_folder"])
+    if (run / "results.json").exists():
+        print(f"This run is finished; delete '{run}' to start it again.")
+        print(show(run))
+        return
+    sb.create_experiment_directory(
+        experiment_directory=run,
+        hyperparams_to_save=hparams_file,
+        overrides=overrides,
+    )
+    if "make_data" in hparams:
+        sb.utils.distributed.run_on_main(hparams["make_data"])
+    sb.utils.distributed.run_on_main(
+        prepare,
+        [run / "manifests"],
+        {
+            **hparams["preparation"],
+            "max_samples": hparams["encoder"].max_samples,
+            "progress": not run_opts["noprogressbar"],
+        },
+    )
+    data = load_splits(run / "manifests")
+    brain = EmbeddingBrain(
+        modules=hparams["modules"],
+        opt_class=hparams["opt_class"],
+        hparams=hparams,
+        run_opts=run_opts,
+        checkpointer=hparams["checkpointer"],
+    )
+    brain.utterances = data
+    start = time.time()
+    brain.fit_batches(dataio_prep(hparams, data, run_opts))
+    brain.finish(
+        run,
+        {
+            "recipe": "ssl_embeddings",
+            "hparams": hparams_file,
+            "train_seconds": time.time() - start,
+            "encoder_source": str(hparams["encoder_source"]),
+            "normalization": hparams["normalization"],
+        },
+    )
+    if sb.utils.distributed.if_main_process():
+        print(show(run))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Emotion recognition by fine-tuning an encoder (Jafarzadeh et al. 2024).
+
+> python train.py hparams/finetune.yaml --corpus=emodb --data_folder=EmoDB --fold=1
+
+See README.md beside this file.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import speechbrain as sb
+from hyperpyyaml import load_hyperpyyaml
+
+from speechbrain_ext.augmentation import make_augmenter
+from speechbrain_ext.dataio import UtteranceDataset, make_batches
+from speechbrain_ext.encoders.adaptation import unfreeze_top, unfrozen_layers
+from speechbrain_ext.errors import exits_cleanly
+from speechbrain_ext.models.utterance_classifier import utterance_log_probs
+from speechbrain_ext.recognition import (
+    RecognitionBrain,
+    load_splits,
+    prepare,
+    show,
+)
+
+
+class FinetuningBrain(RecognitionBrain):
+    """An encoder that is trained, the mean of its frames, and a classifier."""
+
+    def compute_forward(self, batch, stage):
+        """Log posteriors [batch, classes] (figure 1)."""
+        batch = batch.to(self.device)
+        wav, wav_lens = batch.sig
+        if stage == sb.Stage.TRAIN and self.augmenter is not None:
+            wav, wav_lens = self.augmenter(wav, wav_lens)
+        return utterance_log_probs(
+            self.modules, wav, wav_lens, layers=self.hparams.layers
+        )
+
+    def on_stage_start(self, stage, epoch=None):
+        """Unfreeze more of the encoder, if that is asked for."""
+        super().on_stage_start(stage, epoch)
+        if stage == sb.Stage.TRAIN and self.hparams.unfreeze_every is not None:
+            unfreeze_top(
+                self.hparams.encoder,
+                unfrozen_layers(epoch, self.hparams.unfreeze_every),
+            )
+
+
+def dataio_prep(hparams, data):
+    """Utterances -> batches."""
+    datasets = {
+        name: UtteranceDataset(utterances, hparams["classes"])
+        for name, utterances in data.items()
+    }
+    return make_batches(
+        datasets,
+        hparams["seed"],
+        max_seconds=hparams["batch_seconds"],
+        num_buckets=hparams["num_buckets"],
+    )
+
+
+@exits_cleanly
+def main(arguments):
+    """The recipe, from the command line."""
+    hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
+    sb.utils.distributed.ddp_init_group(run_opts)
+    with open(hparams_file, encoding="utf-8") as file:
+        hparams = load_hyperpyyaml(file, overrides)
+    run = Path(hparams["output_folder"])
+    if (run / "results.json").exists():
+        print(f"This run is finished; delete '{run}' to start it again.")
+        print(show(run))
+        return
+    sb.create_experiment_directory(
+        experiment_directory=run,
+        hyperparams_to_save=hparams_file,
+        overrides=overrides,
+    )
+    sb.utils.distributed.run_on_main(
+        prepare,
+        [run / "manifests"],
+        {
+            **hparams["preparation"],
+            "max_samples": hparams["encoder"].max_samples,
+            "progress": not run_opts["noprogressbar"],
+        },
+    )
+    data = load_splits(run / "manifests")
+    brain = FinetuningBrain(
+        modules=hparams["modules"],
+        opt_class=hparams["opt_class"],
+        hparams=hparams,
+        run_opts=run_opts,
+        checkpointer=hparams["checkpointer"],
+    )
+    brain.utterances = data
+    brain.augmenter = make_augmenter(
+        **hparams["augmentation"], cache_folder=run / "augmentation"
+    )
+    start = time.time()
+    brain.fit_batches(dataio_prep(hparams, data))
+    brain.finish(
+        run,
+        {
+            "recipe": "ssl_finetuning",
+            "hparams": hparams_file,
+            "train_seconds": time.time() - start,
+            "encoder_source": str(hparams["encoder_source"]),
+        },
+    )
+    if sb.utils.distributed.if_main_process():
+        print(show(run))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,116 @@
+"""EmoDB: ten German sentences by ten actors in seven emotions.
+
+F. Burkhardt, A. Paeschke, M. Rolfes, W. F. Sendlmeier and B. Weiss, "A
+Database of German Emotional Speech", Interspeech, 2005.
+
+Names: ``03a01Fa.wav`` for speaker, sentence (a01, a02, a04, a05, a07, b01,
+b02, b03, b09, b10), emotion and version. The letters of the emotions are
+those of German words: ``W`` (Wut) angry, ``L`` (Langeweile) bored, ``E``
+(Ekel) disgust, ``A`` (Angst) fearful, ``F`` (Freude) happy, ``T`` (Trauer)
+sad, ``N`` neutral.
+
+Layout: ``wav/03a01Fa.wav``.
+
+Counts: 535 recordings, those of about 800 that listeners recognized and found
+natural: 127 angry, 81 bored, 46 disgust, 69 fearful, 71 happy, 62 sad and 79
+neutral. Speaker 08 has none of disgust, others have a single one.
+
+Speakers with their genders, sentences and emotions are those of the
+description that comes with the recordings. The version is a letter that tells
+takes apart and nothing more.
+"""
+
+from speechbrain_ext.corpora.common import Unusable, read_by_name
+
+EMOTIONS = {
+    "W": "angry",
+    "L": "bored",
+    "E": "disgust",
+    "A": "fearful",
+    "F": "happy",
+    "T": "sad",
+    "N": "neutral",
+}
+GENDERS = {
+    "03": "male",
+    "08": "female",
+    "09": "female",
+    "10": "male",
+    "11": "male",
+    "12": "male",
+    "13": "female",
+    "14": "female",
+    "15": "male",
+    "16": "female",
+}
+SENTENCES = {
+    "a01": "Der Lappen liegt auf dem Eisschrank.",
+    "a02": "Das will sie am Mittwoch abgeben.",
+    "a04": "Heute Abend könnte ich es ihm sagen.",
+    "a05": "Das schwarze Stück Papier befindet sich da oben neben dem "
+    "Holzstück.",
+    "a07": "In sieben Stunden wird es soweit sein.",
+    "b01": "Was sind denn das für Tüten, die da unter dem Tisch stehen?",
+    "b02": "Sie haben es gerade hochgetragen und jetzt gehen sie wieder "
+    "runter.",
+    "b03": "An den Wochenenden bin ich jetzt immer nach Hause gefahren und "
+    "habe Agnes besucht.",
+    "b09": "Ich will das eben wegbringen und dann mit Karl was trinken gehen.",
+    "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
+}
+
+
+def read(folder):
+    """Read EmoDB.
+
+    Arguments
+    ---------
+    folder : str or os.PathLike
+        The folder that was unpacked.
+
+    Returns
+    -------
+    utterances : list of Utterance
+        ``extra``: ``sentence`` (``"a01"``), ``version`` (``"a"``),
+        ``original_label``.
+    skipped : list of (str, str)
+        File and reason.
+
+    Raises
+    ------
+    UserError
+        When the folder is missing or holds no recording that can be used.
+    """
+    return read_by_name(
+        folder,
+        corpus="emodb",
+        title="EmoDB",
+        pattern=r"(\d\d)([ab]\d\d)([A-Z])([a-z])",
+        example="03a01Fa.wav",
+        describe=_describe,
+    )
+
+
+def _describe(match, folders):
+    speaker, sentence, emotion, version = match.groups()
+    sentence, emotion = sentence.lower(), emotion.upper()
+    for what, code, known in (
+        ("speaker", speaker, GENDERS),
+        ("sentence", sentence, SENTENCES),
+        ("emotion", emotion, EMOTIONS),
+    ):
+        if code not in known:
+            raise Unusable(f"EmoDB has no {what} {code}")
+    return {
+        "id": f"emodb_{match[0]}",
+        "speaker": f"emodb_{speaker}",
+        "emotion": EMOTIONS[emotion],
+        "gender": GENDERS[speaker],
+        "language": "de",
+        "text": SENTENCES[sentence],
+        "extra": {
+            "sentence": sentence,
+            "version": version.lower(),
+            "original_label": emotion,
+        },
+    }

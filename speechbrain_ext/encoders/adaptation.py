@@ -1,0 +1,350 @@
+"""Ways to fine-tune an encoder other than all of it at one learning rate.
+
+Layer-wise learning-rate decay and gradual unfreezing are those of Howard and
+Ruder, "Universal language model fine-tuning for text classification" (2018);
+LoRA is that of Hu et al., "LoRA: low-rank adaptation of large language models"
+(2022), as the package peft has it. Jafarzadeh et al. use none of them.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers.models.wavlm.modeling_wavlm import WavLMAttention
+
+from speechbrain_ext.errors import UserError
+
+LORA_OPTIONS = ("rank", "alpha", "dropout", "targets")
+
+
+def trainable_ever(encoder):
+    """The parameters that may ever train, whether they do at the moment.
+
+    They are those that require gradients when this module first deals with
+    the encoder; unfreezing never goes beyond them, so that what was frozen on
+    loading (``freeze_feature_extractor``) stays so.
+
+    Arguments
+    ---------
+    encoder : Encoder
+        Any.
+
+    Returns
+    -------
+    dict
+        From name to parameter.
+
+    Example
+    -------
+    >>> from tests.checkpoints import make_whisper_checkpoint
+    >>> from speechbrain_ext.encoders import load_encoder
+    >>> folder = make_whisper_checkpoint(getfixture("tmp_path"))
+    >>> encoder = load_encoder(folder, freeze=False)
+    >>> before = len(trainable_ever(encoder))
+    >>> unfreeze_top(encoder, 0)
+    >>> len(trainable_ever(encoder)) == before
+    True
+    """
+    if encoder.may_train is None:
+        encoder.may_train = {
+            name
+            for name, parameter in encoder.named_parameters()
+            if parameter.requires_grad
+        }
+    return {
+        name: parameter
+        for name, parameter in encoder.named_parameters()
+        if name in encoder.may_train and not encoder.frozen
+    }
+
+
+def parameter_groups(encoder, lr, decay):
+    """Groups for an optimizer, with lower rates for lower layers.
+
+    The top transformer layer and the final normalisation learn at the rate
+    ``lr``, each layer below at ``decay`` times the rate of the one above it,
+    and the convolutions, projections and whatever else comes before the
+    layers at that of one layer more. WavLM's relative positions, which all
+    layers share, belong to the first layer, which holds them.
+
+    All parameters that may ever train are there, frozen at the moment or not:
+    optimizers pass over those without a gradient.
+
+    Arguments
+    ---------
+    encoder : Encoder
+        Pretrained, with or without LoRA.
+    lr : float
+        Learning rate of the top layer.
+    decay : float
+        Over 0 and up to 1, which means one rate for all.
+
+    Returns
+    -------
+    list of dict
+        ``{"params", "lr", "scale"}`` each, from the top downwards, every
+        parameter in one of them. ``scale`` is ``lr`` of the group by ``lr`` of
+        the top layer, so that a scheduler that sets all groups to one rate
+        can be corrected.
+
+    Raises
+    ------
+    UserError
+        When ``decay`` is out of bounds.
+
+    Example
+    -------
+    >>> from tests.checkpoints import make_whisper_checkpoint
+    >>> from speechbrain_ext.encoders import load_encoder
+    >>> folder = make_whisper_checkpoint(getfixture("tmp_path"))
+    >>> encoder = load_encoder(folder, freeze=False)
+    >>> groups = parameter_groups(encoder, 1e-4, 0.5)
+    >>> [group["scale"] for group in groups]
+    [1.0, 0.5, 0.25]
+    """
+    if not 0 < decay <= 1:
+        raise UserError(
+            f"layer_decay: {decay} is not over 0 and up to 1; a usual value is "
+            "0.9, and 1 gives all layers the same learning rate."
+        )
+    depths = _depths(encoder)
+    groups = {}
+    for name, parameter in trainable_ever(encoder).items():
+        depth = depths[id(parameter)]
+        scale = decay**depth
+        group = {"params": [], "lr": lr * scale, "scale": scale}
+        groups.setdefault(depth, group)["params"].append(parameter)
+    return [groups[depth] for depth in sorted(groups)]
+
+
+def unfreeze_top(encoder, num_layers):
+    """Let the top transformer layers train, and nothing below them.
+
+    The final normalisation trains with the top layer. With all layers, what
+    comes before them trains, too. What was frozen on loading stays so.
+
+    An optimizer should be given all parameters that may ever train
+    (``trainable_ever``). With DDP, call this after the wrapping, as a Brain
+    does at the start of an epoch, and run with ``--find_unused_parameters``:
+    DDP never learns of parameters that were frozen when it was made.
+
+    Arguments
+    ---------
+    encoder : Encoder
+        Pretrained and not frozen, with or without LoRA.
+    num_layers : int
+        0 for nothing at all; from the number of layers on, everything.
+
+    Raises
+    ------
+    UserError
+        When the encoder is frozen.
+
+    Example
+    -------
+    >>> from tests.checkpoints import make_whisper_checkpoint
+    >>> from speechbrain_ext.encoders import load_encoder
+    >>> folder = make_whisper_checkpoint(getfixture("tmp_path"))
+    >>> encoder = load_encoder(folder, freeze=False)
+    >>> unfreeze_top(encoder, 1)
+    >>> [layer.fc1.weight.requires_grad for layer in encoder.layers]
+    [False, False, True]
+    """
+    _check_trained(encoder, "unfreeze_every")
+    depths = _depths(encoder)
+    everything = num_layers >= len(encoder.layers)
+    for parameter in trainable_ever(encoder).values():
+        trains = everything or depths[id(parameter)] < num_layers
+        parameter.requires_grad_(trains)
+
+
+def unfrozen_layers(epoch, every):
+    """How many of the top layers train in an epoch.
+
+    In the first ``every`` epochs none does, so that what stands on the encoder
+    is no longer random when the encoder begins to train; then one more layer
+    does every ``every`` epochs.
+
+    Arguments
+    ---------
+    epoch : int
+        From 1 on.
+    every : int
+        Epochs to a layer, from 1 on.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    UserError
+        When ``every`` is less than 1.
+
+    Example
+    -------
+    >>> [unfrozen_layers(epoch, 2) for epoch in (1, 2, 3, 4, 5)]
+    [0, 0, 1, 1, 2]
+    """
+    if every < 1:
+        raise UserError(
+            f"unfreeze_every: {every} is less than 1; give the epochs after "
+            "which another layer trains, or null for all layers at once."
+        )
+    return (epoch - 1) // every
+
+
+def add_lora(
+    encoder, rank=8, alpha=16, dropout=0.0, targets=("q_proj", "v_proj")
+):
+    """Train low-rank adapters in the transformer layers, and nothing else.
+
+    Arguments
+    ---------
+    encoder : Encoder
+        Pretrained and not frozen; it is changed.
+    rank : int
+        Of the adapters.
+    alpha : float
+        The adapters' output is multiplied by ``alpha / rank``.
+    dropout : float
+        Before the adapters, in training.
+    targets : sequence of str
+        Names of the linear maps that get one, in every layer.
+
+    Returns
+    -------
+    Encoder
+        The same; before training it gives what it gave, and its state can be
+        loaded into another one with the same adapters.
+
+    Raises
+    ------
+    UserError
+        When the encoder is frozen, has no map of that name, or has adapters
+        already; when an option is out of bounds; when peft is not installed.
+
+    Example
+    -------
+    >>> from tests.checkpoints import make_whisper_checkpoint
+    >>> from speechbrain_ext.encoders import load_encoder
+    >>> folder = make_whisper_checkpoint(getfixture("tmp_path"))
+    >>> encoder = add_lora(load_encoder(folder, freeze=False), rank=2)
+    >>> sum(p.numel() for p in encoder.parameters() if p.requires_grad)
+    768
+    """
+    _check_trained(encoder, "lora")
+    if encoder.lora is not None:
+        raise UserError(
+            "lora: the encoder has adapters already; add them once."
+        )
+    if not rank >= 1 or not alpha > 0 or not 0 <= dropout < 1:
+        raise UserError(
+            f"lora: rank {rank}, alpha {alpha} and dropout {dropout} cannot "
+            "be; rank is 1 or more, alpha over 0, dropout from 0 to below 1."
+        )
+    peft = _peft()
+    config = peft.LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=_targets(encoder, targets),
+        bias="none",
+    )
+    for module in encoder.modules():
+        if type(module) is WavLMAttention:
+            module.__class__ = AdaptedWavLMAttention
+    encoder.requires_grad_(False)
+    training = encoder.training
+    # Unlike a PeftModel it leaves the structure as it is.
+    peft.inject_adapter_in_model(config, encoder)
+    encoder.train(training)
+    encoder.may_train = None
+    encoder.lora = {
+        "rank": rank,
+        "alpha": alpha,
+        "targets": sorted(targets),
+    }
+    return encoder
+
+
+class AdaptedWavLMAttention(WavLMAttention):
+    """WavLM's attention through its projections in place of their weights.
+
+    transformers reads the projections' weights and never calls them, so that
+    adapters in them would do nothing at all.
+    """
+
+    def torch_multi_head_self_attention(
+        self, hidden_states, attention_mask, gated_position_bias
+    ):
+        """As transformers' method of this name, without attention weights."""
+        batch, frames, _ = hidden_states.shape
+        query, key, value = (
+            project(hidden_states)
+            .view(batch, frames, self.num_heads, self.head_dim)
+            .transpose(1, 2)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        bias = gated_position_bias.view(batch, self.num_heads, frames, frames)
+        if attention_mask is not None:
+            padding = attention_mask.ne(1)[:, None, None]
+            bias = bias.masked_fill(padding, -torch.inf)
+        output = F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            bias.to(query.dtype),
+            self.dropout if self.training else 0.0,
+        )
+        output = output.transpose(1, 2).reshape(batch, frames, self.embed_dim)
+        return self.out_proj(output), None
+
+
+def _depths(encoder):
+    """From the id of a parameter to its layers below the top one."""
+    count = len(encoder.layers)
+    depths = {id(parameter): count for parameter in encoder.parameters()}
+    for index, layer in enumerate(encoder.layers):
+        for parameter in layer.parameters():
+            depths[id(parameter)] = count - 1 - index
+    if encoder.final_norm is not None:
+        for parameter in encoder.final_norm.parameters():
+            depths[id(parameter)] = 0
+    return depths
+
+
+def _check_trained(encoder, option):
+    if encoder.frozen or not len(encoder.layers):
+        raise UserError(
+            f"{option}: the encoder is frozen or has no transformer layers; "
+            f"load a pretrained one with freeze: False, or leave {option} out."
+        )
+
+
+def _targets(encoder, names):
+    """Full names of the linear maps of these names in the layers."""
+    names = set(names) if not isinstance(names, str) else {names}
+    layers = {id(m) for layer in encoder.layers for m in layer.modules()}
+    linear = [
+        name
+        for name, module in encoder.named_modules()
+        if isinstance(module, nn.Linear) and id(module) in layers
+    ]
+    known = {name.rpartition(".")[2] for name in linear}
+    if not names or names - known:
+        raise UserError(
+            f"lora: targets {sorted(names - known)} are no linear maps of the "
+            f"encoder's layers; choose among {', '.join(sorted(known))}."
+        )
+    return [name for name in linear if name.rpartition(".")[2] in names]
+
+
+def _peft():
+    try:
+        import peft
+    except ImportError as error:
+        raise UserError(
+            "lora: adapters need the package peft; run "
+            "'pip install speechbrain-ext[lora]'."
+        ) from error
+    return peft

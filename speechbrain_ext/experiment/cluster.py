@@ -1,0 +1,190 @@
+"""Runs as jobs of SLURM, through submitit."""
+
+import contextlib
+import time
+from pathlib import Path
+
+from speechbrain_ext.errors import UserError
+from speechbrain_ext.experiment.runs import Processes, execute, follow
+
+#: Parameters that submitit has for every kind of cluster.
+_GENERAL = (
+    "name",
+    "timeout_min",
+    "mem_gb",
+    "nodes",
+    "cpus_per_task",
+    "gpus_per_node",
+    "tasks_per_node",
+    "stderr_to_stdout",
+)
+#: Minutes for a job; submitit's own is 5.
+_TIMEOUT = 24 * 60
+#: Seconds between two looks at the jobs.
+_PAUSE = 0.5
+
+
+class Job:
+    """What a job does: one run.
+
+    Arguments
+    ---------
+    run : Run
+        From the plan.
+    """
+
+    def __init__(self, run):
+        self.run = run
+
+    def __call__(self):
+        """Do the run; why it failed, or None."""
+        processes = Processes()
+        try:
+            return execute(self.run, processes)
+        finally:
+            processes.stop()
+
+    def checkpoint(self):
+        """Go on in a new job where time ran out: recipes continue."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def parse_parameters(text):
+    """Understand the value of ``--slurm``.
+
+    Arguments
+    ---------
+    text : str
+        ``key=value,...`` with submitit's names; a name that belongs to SLURM
+        alone, such as ``partition``, may go without its ``slurm_``.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    UserError
+        When it has another form.
+
+    Example
+    -------
+    >>> parse_parameters("partition=gpu,gpus_per_node=1")
+    {'timeout_min': 1440, 'slurm_partition': 'gpu', 'gpus_per_node': 1}
+    """
+    parameters = {"timeout_min": _TIMEOUT}
+    for part in filter(None, text.split(",")):
+        key, equals, value = (each.strip() for each in part.partition("="))
+        if not (key and equals and value):
+            raise UserError(
+                f"--slurm: '{part}' is no key=value, such as partition=gpu."
+            )
+        if key not in _GENERAL and not key.startswith("slurm_"):
+            key = f"slurm_{key}"
+        parameters[key] = _number(value)
+    return parameters
+
+
+def run_on_cluster(runs, parameters, root, jobs, cluster, show_progress=True):
+    """Submit all runs that are left, and wait for them.
+
+    Arguments
+    ---------
+    runs : list of Run
+        From the plan; finished ones are passed over.
+    parameters : dict
+        From ``parse_parameters``.
+    root : str or os.PathLike
+        Of the experiment; submitit's own files go to ``cluster`` in it.
+    jobs : int or None
+        How many at once; None for as many as SLURM allows.
+    cluster : str
+        ``slurm``, or ``local`` for processes of this machine.
+    show_progress : bool
+        Whether to draw a bar.
+
+    Returns
+    -------
+    list of Failure
+
+    Raises
+    ------
+    UserError
+        When submitit is missing, there is no such cluster, or a parameter
+        cannot be.
+    """
+    todo = [run for run in runs if not run.finished()]
+    if not todo:
+        return follow([], len(runs), 0, show_progress)
+    submitit, executor = _executor(root, cluster)
+    parameters = dict(parameters)
+    if jobs is not None:
+        parameters["slurm_array_parallelism"] = jobs
+    try:
+        executor.update_parameters(**parameters)
+    except (AssertionError, NameError, TypeError, ValueError) as error:
+        line = str(error).splitlines()[0]
+        raise UserError(f"--slurm: {line}") from None
+    waiting = {}
+    try:
+        # One array of jobs, of which SLURM starts as many as it may.
+        try:
+            with executor.batch():
+                for run in todo:
+                    waiting[run.folder] = executor.submit(Job(run)), run
+        except submitit.core.utils.FailedJobError as error:
+            lines = str(error).split("\n")
+            raise UserError(
+                f"--slurm: sbatch takes no jobs: {lines[-1]}"
+            ) from None
+        return follow(_ended(waiting), len(runs), len(todo), show_progress)
+    finally:
+        for job, _ in waiting.values():
+            # Where the submission itself failed there is no job.
+            with contextlib.suppress(Exception):
+                job.cancel(check=False)
+
+
+def _executor(root, cluster):
+    try:
+        import submitit
+    except ImportError:
+        raise UserError(
+            "--slurm and --cluster need submitit: pip install "
+            "'speechbrain-ext[slurm]'."
+        ) from None
+    try:
+        return submitit, submitit.AutoExecutor(
+            Path(root) / "cluster", cluster=cluster
+        )
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"--cluster {cluster}: {error}") from None
+
+
+def _ended(waiting):
+    """Each run and its outcome, as the jobs end."""
+    while waiting:
+        for key, (job, run) in list(waiting.items()):
+            if job.done():
+                del waiting[key]
+                yield run, _outcome(job)
+        if waiting:
+            time.sleep(_PAUSE)
+
+
+def _outcome(job):
+    error = job.exception()
+    if error is None:
+        return job.result()
+    lines = [line for line in str(error).splitlines() if line.strip(" -")]
+    traces = [line for line in lines if "Error" in line]
+    return f"job {job.job_id}: {(traces or lines or [repr(error)])[-1]}"
+
+
+def _number(value):
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(value)
+    return {"true": True, "false": False}.get(value.lower(), value)

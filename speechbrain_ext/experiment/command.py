@@ -1,0 +1,368 @@
+"""``python -m speechbrain_ext.experiment TRAIN.py HPARAMS.yaml ...``."""
+
+import argparse
+import contextlib
+import signal
+import sys
+from pathlib import Path
+
+from speechbrain_ext.errors import UserError, exits_cleanly
+from speechbrain_ext.experiment import options, runs
+from speechbrain_ext.experiment.plan import make_plan
+from speechbrain_ext.experiment.settings import RecipeYaml
+
+_EXAMPLE = """\
+All other --key=value are overrides of the YAML, or run options of
+SpeechBrain, and are passed on to every run. --output_folder is the folder of
+the experiment: runs go to ROW/fold_F/seed_S in it.
+
+examples:
+  python -m speechbrain_ext.experiment train.py hparams/ravdess.yaml \\
+      --seeds 5 --grid normalization=speaker,global --data_folder=RAVDESS
+  python -m speechbrain_ext.experiment train.py hparams/ravdess.yaml \\
+      --folds all --row "local: layers=local" --row "all: layers=all" \\
+      --compare local all --data_folder=RAVDESS
+
+exit status: 0; 1 when a run failed; 2 when an option is wrong; 130 or 143
+when stopped, and the same command goes on from there.
+"""
+
+
+class _Stopped(BaseException):
+    """A signal asked the runner to end."""
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.number = number
+
+
+def parse(arguments=None):
+    """Understand the command line.
+
+    Arguments
+    ---------
+    arguments : list of str, optional
+        The process's own if absent.
+
+    Returns
+    -------
+    argparse.Namespace
+        With ``passed``, the overrides.
+
+    Raises
+    ------
+    UserError
+        When an override has another form than ``--key=value``.
+
+    Example
+    -------
+    >>> found = parse(["train.py", "a.yaml", "--seeds", "2", "--lr=0.1"])
+    >>> found.seeds, found.passed
+    ([1, 2], {'lr': '0.1'})
+    """
+    # Without abbreviations: --seed is an override, not --seeds.
+    parser = argparse.ArgumentParser(
+        prog="python -m speechbrain_ext.experiment",
+        description="Run a recipe over folds, seeds and options, and end with "
+        "one table.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("recipe", metavar="TRAIN.py", help="the recipe")
+    add("yaml", metavar="HPARAMS.yaml", help="its hyperparameters")
+    add(
+        "--folds",
+        type=_folds,
+        metavar="all|1,3",
+        help="folds to run (default: the YAML's own)",
+    )
+    add(
+        "--seeds",
+        type=_seeds,
+        metavar="N|1,4",
+        help="how many seeds, from 1, or which; a list of one ends with a "
+        "comma (default: the YAML's own)",
+    )
+    add(
+        "--grid",
+        action="append",
+        default=[],
+        metavar="KEY=A,B",
+        help="values to try; several grids make all combinations",
+    )
+    add(
+        "--row",
+        action="append",
+        default=[],
+        metavar="'NAME: KEY=A KEY2=B'",
+        help="a named row of the table, with the options that make it",
+    )
+    add(
+        "--jobs",
+        type=_positive,
+        metavar="N",
+        help="runs at once (default: 1; on SLURM: as many as it allows)",
+    )
+    add(
+        "--launcher",
+        metavar="COMMAND",
+        help="what starts a run in place of Python, such as 'torchrun "
+        "--standalone --nproc_per_node=2' (--standalone: each run finds a "
+        "port of its own)",
+    )
+    add(
+        "--slurm",
+        metavar="KEY=VALUE,...",
+        help="submit the runs to SLURM, with these parameters of submitit, "
+        "such as partition=gpu,timeout_min=600,gpus_per_node=1 (timeout_min "
+        "is 1440 if not given)",
+    )
+    add(
+        "--cluster",
+        choices=("slurm", "local"),
+        help="local: let submitit run all jobs at once on this machine, to "
+        "try things out",
+    )
+    add(
+        "--over",
+        choices=("seeds", "folds"),
+        help="what the standard deviation is over (default: folds where there "
+        "are several and one seed, otherwise seeds)",
+    )
+    add(
+        "--compare",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("ROW", "ROW"),
+        help="paired bootstrap test of the second row against the first",
+    )
+    add(
+        "--table-only",
+        action="store_true",
+        help="run nothing; make the table of what is finished",
+    )
+    found, rest = parser.parse_known_args(arguments)
+    found.passed = options.parse_overrides(rest)
+    return found
+
+
+@exits_cleanly
+def main(arguments=None):
+    """Run the command line.
+
+    Arguments
+    ---------
+    arguments : list of str, optional
+        The process's own if absent.
+
+    Raises
+    ------
+    SystemExit
+        With status 1 when a run failed, 128 and the signal's number when
+        stopped by one.
+    """
+    given = parse(arguments)
+    try:
+        with _signals():
+            failures = _experiment(given)
+    except _Stopped as stopped:
+        print(
+            "Stopped; the same command goes on from here.", file=sys.stderr
+        )
+        raise SystemExit(128 + stopped.number) from None
+    if failures:
+        raise SystemExit(1)
+
+
+def _experiment(given):
+    """Plan, run, and print the table; what failed."""
+    yaml = RecipeYaml(given.yaml)
+    passed = dict(given.passed)
+    show_progress = "noprogressbar" not in passed
+    passed.pop("noprogressbar", None)
+    root = Path(passed.pop("output_folder", None) or yaml.folder())
+    rows = options.combine(
+        [options.parse_row(text) for text in given.row],
+        [options.parse_grid(text) for text in given.grid],
+    )
+    plan = make_plan(
+        given.recipe,
+        yaml,
+        root,
+        rows,
+        passed,
+        given.seeds,
+        given.folds,
+        given.launcher,
+    )
+    report = _Report(given, plan, root)
+    every = [run for row in plan for run in row.runs]
+    failures = []
+    # Wrong options are found before anything runs.
+    finished = [run.finished() for run in every]
+    if not given.table_only:
+        if given.slurm is not None or given.cluster is not None:
+            from speechbrain_ext.experiment import cluster
+
+            failures = cluster.run_on_cluster(
+                every,
+                cluster.parse_parameters(given.slurm or ""),
+                root,
+                given.jobs,
+                given.cluster or "slurm",
+                show_progress,
+            )
+        else:
+            failures = runs.run_here(
+                every,
+                given.jobs or 1,
+                show_progress,
+                share_cores=given.launcher is None,
+            )
+    elif not any(finished):
+        raise UserError(
+            f"--table-only: no run in '{root}' is finished; leave the option "
+            "out, or check --output_folder."
+        )
+    try:
+        report.show()
+    finally:
+        if failures:
+            print(f"\n{len(failures)} failed:", file=sys.stderr)
+        for failure in failures:
+            print(f"  {failure}", file=sys.stderr)
+    return failures
+
+
+class _Report:
+    """The table and the tests; what can be wrong with them is found early."""
+
+    def __init__(self, given, plan, root):
+        from speechbrain_ext.experiment import published, summary
+
+        self.plan, self.root, self.pairs = plan, root, given.compare
+        names = [row.name for row in plan]
+        for name in (name for pair in self.pairs for name in pair):
+            if name not in names:
+                raise UserError(
+                    f"--compare: there is no row '{name}'; the rows are: "
+                    f"{'; '.join(names)}."
+                )
+        self.figures = published.read_published(
+            Path(given.recipe).parent / published.PUBLISHED
+        )
+        for row in plan:
+            published.match(self.figures, row.settings.scalars)
+        self.over = given.over or summary.default_over(plan[0])
+
+    def show(self):
+        """Write the table, print it, and test the pairs."""
+        from speechbrain_ext.experiment.bootstrap import compare
+        from speechbrain_ext.experiment.summary import summarize
+        from speechbrain_ext.experiment.table import write_table
+
+        summaries = {
+            row.name: summarize(row, self.over, self.figures)
+            for row in self.plan
+        }
+        text = write_table(self.root, list(summaries.values()), self.over)
+        print(f"\n{text}\nTable: {self.root / 'table.md'} (.csv, .tex)")
+        for names in self.pairs:
+            pair = [summaries[name] for name in names]
+            for row in pair:
+                if row.predictions is None:
+                    raise UserError(
+                        f"--compare: '{row.name}' has no finished run with "
+                        "predictions.csv."
+                    )
+            metric = next(iter(pair[0].spreads))
+            if metric not in pair[0].predictions.names():
+                metric = pair[0].predictions.names()[0]
+            found = compare(*(row.predictions for row in pair), metric)
+            print("\n" + describe(names, found))
+
+
+def describe(names, found):
+    """The result of a paired test in words.
+
+    Arguments
+    ---------
+    names : sequence of str
+        Of the two rows.
+    found : Difference
+        From ``bootstrap.compare``.
+
+    Returns
+    -------
+    str
+    """
+    first, second = names
+    text = (
+        f"{second} against {first}: {found.metric} {found.values[1]:.1f} "
+        f"against {found.values[0]:.1f}, difference {found.difference:+.1f}"
+    )
+    if found.p is None:
+        return f"{text}; one utterance is too few for a test."
+    return (
+        f"{text}, 95 % [{found.low:+.1f}, {found.high:+.1f}], "
+        f"p = {found.p:.4f} (two-sided, paired bootstrap over {found.number} "
+        f"test {found.kind})."
+    )
+
+
+@contextlib.contextmanager
+def _signals():
+    """Turn the signals that ask for an end into an exception, once."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop(number, frame):
+        # What follows, the end of the runs, is not to be interrupted.
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        raise _Stopped(number)
+
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        for number in numbers:
+            # nohup has it ignored.
+            if before[number] is not signal.SIG_IGN:
+                signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _folds(text):
+    return text if text == "all" else _integers(text)
+
+
+def _seeds(text):
+    if "," in text:
+        return _integers(text)
+    return list(range(1, _positive(text) + 1))
+
+
+def _integers(text):
+    try:
+        found = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        found = []
+    if not found or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no list of different whole numbers"
+        )
+    return found
+
+
+def _positive(text):
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no positive number")
+    return number

@@ -1,0 +1,210 @@
+"""Figures that a paper has published, in a recipe's ``published.yaml``.
+
+A list of entries such as::
+
+    - table: 1              # number of the table, or where else it stands
+      row: eGeMAPS          # as the paper calls it
+      metric: UA            # as results.json calls it
+      value: 57.0           # in the unit of results.json
+      sd: 0.4               # optional
+      when: {encoder_source: egemaps, protocol: pepino_ravdess}
+
+``when`` says which runs the figure belongs to: keys of the recipe's YAML
+(``a.b`` for the entry ``b`` of ``a``) and their values. Of the entries that
+fit a run, the one with the most keys counts.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from speechbrain_ext.errors import UserError
+
+#: Beside the recipe's train.py.
+PUBLISHED = "published.yaml"
+
+_FIELDS = {
+    "table": (int | str, "a number or a name"),
+    "row": (str, "text"),
+    "metric": (str, "text"),
+    "value": (int | float, "a number"),
+    "sd": (int | float | None, "a number"),
+    "when": (dict, "a mapping of keys of the YAML to plain values"),
+}
+_PLAIN = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A published figure.
+
+    Arguments
+    ---------
+    table : int or str
+        Where it stands.
+    row : str
+        The paper's name of the system.
+    metric : str
+        The name in results.json.
+    value : float
+        In the unit of results.json.
+    when : dict
+        The settings that it belongs to.
+    sd : float or None
+        Standard deviation, if published.
+
+    Example
+    -------
+    >>> str(Figure(1, "eGeMAPS", "UA", 57.0, {}, 0.4))
+    '57.0 ± 0.4 (Table 1)'
+    """
+
+    table: int | str
+    row: str
+    metric: str
+    value: float
+    when: dict
+    sd: float | None = None
+
+    def source(self):
+        """Where the figure stands."""
+        return self.table if isinstance(self.table, str) else (
+            f"Table {self.table}"
+        )
+
+    def __str__(self):
+        sd = "" if self.sd is None else f" ± {self.sd:.1f}"
+        return f"{self.value:.1f}{sd} ({self.source()})"
+
+
+def read_published(path):
+    """Read a ``published.yaml``.
+
+    Arguments
+    ---------
+    path : str or os.PathLike
+        The file; it need not exist.
+
+    Returns
+    -------
+    list of Figure
+
+    Raises
+    ------
+    UserError
+        When the file has another form; the sentence names the entry.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "published.yaml"
+    >>> _ = path.write_text("- {table: 1, row: a, metric: UA, value: 57}\\n")
+    >>> read_published(path)
+    Traceback (most recent call last):
+        ...
+    speechbrain_ext.errors.UserError: '...published.yaml', entry 1: 'when' is missing; it must be a mapping of keys of the YAML to plain values.
+    """
+    path = Path(path)
+    if not path.exists():
+        return []
+    try:
+        entries = YAML(typ="safe", pure=True).load(
+            path.read_text(encoding="utf-8")
+        )
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise UserError(
+            f"'{path}' cannot be read as YAML: {' '.join(str(error).split())}"
+        ) from None
+    if not isinstance(entries, list):
+        raise UserError(f"'{path}' must be a list of published figures.")
+    return [
+        _figure(entry, f"'{path}', entry {number}")
+        for number, entry in enumerate(entries, 1)
+    ]
+
+
+def match(figures, scalars):
+    """The published figures that belong to a row.
+
+    Arguments
+    ---------
+    figures : list of Figure
+        From ``read_published``.
+    scalars : dict
+        Of the row's settings.
+
+    Returns
+    -------
+    dict
+        From metric to Figure.
+
+    Raises
+    ------
+    UserError
+        When two entries fit equally well.
+
+    Example
+    -------
+    >>> figures = [Figure(1, "any", "UA", 50.0, {"corpus": "ravdess"}),
+    ...            Figure(1, "all layers", "UA", 60.0,
+    ...                   {"corpus": "ravdess", "layers": "all"})]
+    >>> match(figures, {"corpus": "ravdess", "layers": "all"})["UA"].value
+    60.0
+    >>> match(figures, {"corpus": "iemocap"})
+    {}
+    """
+    best = {}
+    for figure in figures:
+        if not all(
+            key in scalars and _equal(scalars[key], value)
+            for key, value in figure.when.items()
+        ):
+            continue
+        rival = best.get(figure.metric)
+        if rival and len(rival[0].when) == len(figure.when):
+            best[figure.metric].append(figure)
+        elif not rival or len(rival[0].when) < len(figure.when):
+            best[figure.metric] = [figure]
+    for metric, found in best.items():
+        if len(found) > 1:
+            raise UserError(
+                f"{PUBLISHED}: the entries '{found[0].row}' "
+                f"({found[0].source()}) and '{found[1].row}' "
+                f"({found[1].source()}) fit the same run equally well for "
+                f"{metric}; add a key to 'when' of one."
+            )
+    return {metric: found[0] for metric, found in best.items()}
+
+
+def _figure(entry, where):
+    if not isinstance(entry, dict):
+        raise UserError(
+            f"{where}: it must be a mapping with the keys "
+            f"{', '.join(_FIELDS)}."
+        )
+    for key in entry:
+        if key not in _FIELDS:
+            raise UserError(
+                f"{where}: there is no field '{key}'; the fields are "
+                f"{', '.join(_FIELDS)}."
+            )
+    for key, (kind, name) in _FIELDS.items():
+        value = entry.get(key)
+        if key not in entry and key != "sd":
+            raise UserError(f"{where}: '{key}' is missing; it must be {name}.")
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise UserError(
+                f"{where}: '{key}' is {value!r}; it must be {name}."
+            )
+    for key, value in entry["when"].items():
+        if not isinstance(key, str) or not isinstance(value, _PLAIN):
+            raise UserError(
+                f"{where}: 'when' has {key!r}: {value!r}; give plain values."
+            )
+    return Figure(**entry)
+
+
+def _equal(one, other):
+    # True is no 1 here, but 1 is 1.0.
+    return isinstance(one, bool) == isinstance(other, bool) and one == other

@@ -1,0 +1,223 @@
+"""The runs of a row, summed up: means, spreads, intervals.
+
+The standard deviation is that of a sample (n - 1 in the denominator).
+"""
+
+import math
+import statistics
+from dataclasses import dataclass, field
+
+from speechbrain_ext.errors import UserError
+from speechbrain_ext.experiment.bootstrap import interval
+from speechbrain_ext.experiment.plan import RESULTS
+from speechbrain_ext.experiment.predictions import read_predictions
+from speechbrain_ext.experiment.published import match
+from speechbrain_ext.files import read_json
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and spread of a metric.
+
+    Arguments
+    ---------
+    mean : float
+        Over units that are means themselves.
+    sd : float or None
+        Over the units; None where there is one.
+    n : int
+        Number of units.
+    left_out : tuple
+        Units that lack a run.
+    """
+
+    mean: float
+    sd: float | None
+    n: int
+    left_out: tuple = ()
+
+    def __str__(self):
+        sd = "" if self.sd is None else f" ± {self.sd:.1f}"
+        return f"{self.mean:.1f}{sd}"
+
+
+@dataclass
+class Summary:
+    """One row, measured.
+
+    Arguments
+    ---------
+    name : str
+        Of the row.
+    runs : int
+        Finished.
+    planned : int
+        All of them.
+    spreads : dict
+        From metric to Spread; the first is the headline.
+    intervals : dict
+        From metric to (low, high), or to None.
+    drawn : tuple of (str, int) or None
+        Kind and number of what the intervals draw.
+    shared : tuple of int
+        Test speakers that are in training, as the runs have it.
+    figures : dict
+        From metric to the published Figure.
+    predictions : Predictions or None
+        Of all runs.
+    """
+
+    name: str
+    runs: int
+    planned: int
+    spreads: dict = field(default_factory=dict)
+    intervals: dict = field(default_factory=dict)
+    drawn: tuple | None = None
+    shared: tuple = ()
+    figures: dict = field(default_factory=dict)
+    predictions: object = None
+
+
+def default_over(row):
+    """What the spread is over where nobody says: ``seeds`` or ``folds``.
+
+    Arguments
+    ---------
+    row : Row
+        From the plan.
+
+    Returns
+    -------
+    str
+        Folds where there are several of them and one seed.
+    """
+    seeds = {run.seed for run in row.runs}
+    folds = {run.fold for run in row.runs}
+    return "folds" if len(folds) > 1 and len(seeds) == 1 else "seeds"
+
+
+def spread(values, over, planned=None):
+    """Mean and standard deviation over seeds or over folds.
+
+    With several of both, the mean over the folds of each seed comes first (or
+    the mean over the seeds of each fold).
+
+    Arguments
+    ---------
+    values : dict
+        From (seed, fold) to a figure.
+    over : str
+        ``seeds`` or ``folds``.
+    planned : iterable of (seed, fold), optional
+        All there should be: a unit that lacks one of them is left out, unless
+        all do.
+
+    Returns
+    -------
+    Spread
+
+    Example
+    -------
+    >>> spread({(1, 1): 50.0, (1, 2): 60.0, (2, 1): 52.0, (2, 2): 62.0},
+    ...        "seeds")
+    Spread(mean=56.0, sd=1.4142135623730951, n=2, left_out=())
+    """
+    unit = 0 if over == "seeds" else 1
+    wanted = {}
+    for point in values if planned is None else planned:
+        wanted.setdefault(point[unit], set()).add(point)
+    groups = {}
+    for point, value in values.items():
+        groups.setdefault(point[unit], {})[point] = value
+    whole = [name for name in groups if set(groups[name]) == wanted[name]]
+    kept = whole or list(groups)
+    means = [statistics.fmean(groups[name].values()) for name in kept]
+    return Spread(
+        mean=statistics.fmean(means),
+        sd=statistics.stdev(means) if len(means) > 1 else None,
+        n=len(means),
+        left_out=tuple(sorted(set(groups) - set(kept))),
+    )
+
+
+def summarize(row, over, published=(), draws=1000):
+    """Read what the runs of a row have left.
+
+    Arguments
+    ---------
+    row : Row
+        From the plan.
+    over : str
+        ``seeds`` or ``folds``.
+    published : list of Figure
+        Of the recipe.
+    draws : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    UserError
+        When a file of a run is not as it should be.
+    """
+    done = [run for run in row.runs if run.finished()]
+    summary = Summary(
+        row.name,
+        len(done),
+        len(row.runs),
+        figures=match(published, row.settings.scalars),
+    )
+    values, shared = {}, set()
+    for run in done:
+        results = read_json(run.folder / RESULTS)
+        for name, value in _metrics(results, run).items():
+            values.setdefault(name, {})[run.seed, run.fold] = value
+        number = _shared(results)
+        if number is not None:
+            shared.add(number)
+    planned = [(run.seed, run.fold) for run in row.runs]
+    summary.spreads = {
+        name: spread(each, over, planned) for name, each in values.items()
+    }
+    summary.shared = tuple(sorted(shared))
+    predictions = read_predictions([run.folder for run in done])
+    if predictions is not None:
+        summary.predictions = predictions
+        kind, index = predictions.units()
+        summary.drawn = kind, int(index.max()) + 1
+        summary.intervals = {
+            name: interval(predictions, name, draws)
+            for name in predictions.names()
+            if name in values
+        }
+    return summary
+
+
+def _metrics(results, run):
+    metrics = results.get("metrics") if isinstance(results, dict) else None
+    if not isinstance(metrics, dict) or not metrics:
+        raise UserError(
+            f"'{run.folder / RESULTS}' has no figures under 'metrics'; "
+            "delete the run's folder and run it again."
+        )
+    for name, value in metrics.items():
+        if (
+            not isinstance(value, int | float)
+            or isinstance(value, bool)
+            or not math.isfinite(value)
+        ):
+            raise UserError(
+                f"'{run.folder / RESULTS}': metrics, '{name}' is {value!r}, "
+                "not a number."
+            )
+    return metrics
+
+
+def _shared(results):
+    """Test speakers that are in training as well; None where unknown."""
+    for key in ("protocol", "speakers_shared_with_train", "test"):
+        results = results.get(key) if isinstance(results, dict) else None
+    return results if isinstance(results, int) else None

@@ -1,0 +1,264 @@
+"""The table at the end of an experiment: what was measured and published.
+
+As Markdown and LaTeX for the eye, and as CSV with every number unrounded in a
+cell of its own.
+"""
+
+import csv
+from pathlib import Path
+
+from speechbrain_ext.files import atomic_open
+
+#: Fewer speakers than this make a warning below the table.
+_FEW = 10
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "<": r"$<$",
+    ">": r"$>$",
+}
+
+
+def write_table(root, summaries, over):
+    """Write ``table.md``, ``table.csv`` and ``table.tex``.
+
+    Arguments
+    ---------
+    root : str or os.PathLike
+        The folder.
+    summaries : list of Summary
+        The rows.
+    over : str
+        ``seeds`` or ``folds``.
+
+    Returns
+    -------
+    str
+        What ``table.md`` holds.
+    """
+    cells, text = _cells(summaries), notes(summaries, over)
+    markdown = "\n\n".join([to_markdown(cells), text]) + "\n"
+    latex = to_latex(cells, text)
+    root = Path(root)
+    for name, content in (("table.md", markdown), ("table.tex", latex)):
+        with atomic_open(root / name) as file:
+            file.write(content)
+    with atomic_open(root / "table.csv", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(_numbers(summaries))
+    return markdown
+
+
+def to_markdown(cells):
+    """A table as Markdown.
+
+    Arguments
+    ---------
+    cells : list of list of str
+        The first is the header.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> print(to_markdown([["row", "UA"], ["a|b", "50.0"]]))
+    | row  | UA   |
+    | ---- | ---- |
+    | a\\|b | 50.0 |
+    """
+    cells = [[cell.replace("|", r"\|") for cell in row] for row in cells]
+    widths = [max(3, *map(len, column)) for column in zip(*cells)]
+    cells.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        "| "
+        + " | ".join(cell.ljust(width) for cell, width in zip(row, widths))
+        + " |"
+        for row in cells
+    )
+
+
+def to_latex(cells, text=""):
+    """A table as LaTeX, for any document class.
+
+    Arguments
+    ---------
+    cells : list of list of str
+        The first is the header.
+    text : str
+        Goes before it, as comments.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> print(to_latex([["row", "UA"], ["a_b & c", "50.0 ± 1.0"]]))
+    \\begin{tabular}{ll}
+    \\hline
+    row & UA \\\\
+    \\hline
+    a\\_b \\& c & 50.0 $\\pm$ 1.0 \\\\
+    \\hline
+    \\end{tabular}
+    """
+    lines = [
+        " & ".join("".join(_LATEX.get(c, c) for c in cell) for cell in row)
+        + r" \\"
+        for row in cells
+    ]
+    return "\n".join(
+        [
+            *(f"% {line}" for line in text.splitlines()),
+            r"\begin{tabular}{" + "l" * len(cells[0]) + "}",
+            r"\hline",
+            lines[0],
+            r"\hline",
+            *lines[1:],
+            r"\hline",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+def notes(summaries, over):
+    """What the figures of the table are, in words.
+
+    Arguments
+    ---------
+    summaries : list of Summary
+        The rows.
+    over : str
+        ``seeds`` or ``folds``.
+
+    Returns
+    -------
+    str
+    """
+    sizes = sorted({s.n for row in summaries for s in row.spreads.values()})
+    lines = []
+    if sizes:
+        number = "-".join(str(size) for size in dict.fromkeys(
+            (sizes[0], sizes[-1])
+        ))
+        other = "folds" if over == "seeds" else "seeds"
+        lines.append(
+            f"Figures in percent: mean ± standard deviation over {over} "
+            f"(n = {number}; where there are several {other}, of the means "
+            f"over {other})."
+        )
+    drawn = sorted({row.drawn for row in summaries if row.drawn})
+    for kind, number in drawn:
+        few = (
+            ", too few for the interval to be trusted"
+            if kind == "speakers" and number < _FEW
+            else ""
+        )
+        lines.append(
+            "Intervals: 95 %, bootstrap of the pooled predictions over "
+            f"{number} test {kind}{few}."
+        )
+    for row in summaries:
+        left_out = {x for s in row.spreads.values() for x in s.left_out}
+        if left_out:
+            lines.append(
+                f"{row.name}: without {over} "
+                f"{', '.join(map(str, sorted(left_out)))}, which lack runs."
+            )
+    return "\n".join(lines)
+
+
+def _metric_names(summaries):
+    return list(
+        dict.fromkeys(name for row in summaries for name in row.spreads)
+    )
+
+
+def _cells(summaries):
+    """The table as text."""
+    names = _metric_names(summaries)
+    any_interval = {n for row in summaries for n in row.intervals}
+    any_figure = any(row.figures for row in summaries)
+    any_shared = any(row.shared for row in summaries)
+    header = ["row"]
+    for name in names:
+        header.append(name)
+        if name in any_interval:
+            header.append(f"{name}, 95 %")
+        if any_figure:
+            header.append(f"{name}, paper")
+    header.append("runs")
+    if any_shared:
+        header.append("shared speakers")
+    cells = [header]
+    for row in summaries:
+        line = [row.name]
+        for name in names:
+            line.append(_text(row.spreads.get(name)))
+            if name in any_interval:
+                found = row.intervals.get(name)
+                line.append(
+                    "[{:.1f}, {:.1f}]".format(*found) if found else ""
+                )
+            if any_figure:
+                line.append(_text(row.figures.get(name)))
+        line.append(
+            str(row.runs)
+            if row.runs == row.planned
+            else f"{row.runs} of {row.planned}"
+        )
+        if any_shared:
+            line.append(
+                "-".join(
+                    str(number)
+                    for number in dict.fromkeys(
+                        (row.shared[0], row.shared[-1])
+                    )
+                )
+                if row.shared
+                else ""
+            )
+        cells.append(line)
+    return cells
+
+
+def _text(value):
+    return "" if value is None else str(value)
+
+
+def _numbers(summaries):
+    """The table with each number in a cell of its own, unrounded."""
+    names = _metric_names(summaries)
+    parts = ("", " sd", " n", " low", " high", " paper", " paper sd")
+    header = ["row"]
+    for name in names:
+        header += [f"{name}{part}" for part in (*parts, " paper source")]
+    header += ["runs", "planned", "drawn", "drawn n", "shared speakers"]
+    lines = [header]
+    for row in summaries:
+        line = [row.name]
+        for name in names:
+            found, figure = row.spreads.get(name), row.figures.get(name)
+            line += [found.mean, found.sd, found.n] if found else [""] * 3
+            line += row.intervals.get(name) or ["", ""]
+            line += (
+                [figure.value, figure.sd, f"{figure.source()}, {figure.row}"]
+                if figure
+                else [""] * 3
+            )
+        line += [row.runs, row.planned, *(row.drawn or ("", ""))]
+        line.append(max(row.shared, default=""))
+        lines.append(line)
+    return lines

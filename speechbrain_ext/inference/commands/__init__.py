@@ -1,0 +1,1 @@
+"""What the command line of ``speechbrain_ext.inference`` can do."""

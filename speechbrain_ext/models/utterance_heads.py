@@ -1,0 +1,329 @@
+"""From an encoder's frames to class scores, one score for the utterance.
+
+``DenseHead``, ``LSTMHead`` and ``FusionHead`` are the three downstream models
+of Pepino et al. (2021), figure 1; ``MeanHead`` is that of Jafarzadeh et al.
+(2024), figure 1, and ``ConvHead`` what they suggest in its place. What frames
+hold beyond the end of an utterance never matters.
+"""
+
+import torch
+from torch import nn
+
+from speechbrain_ext.encoders.base import length_mask
+from speechbrain_ext.errors import UserError
+from speechbrain_ext.models import frame_heads
+
+
+def masked_mean(x, lengths):
+    """Mean over the valid frames of each utterance.
+
+    Arguments
+    ---------
+    x : torch.Tensor
+        ``[batch, frames, channels]``.
+    lengths : torch.Tensor
+        Number of valid frames ``[batch]``, at least 1.
+
+    Returns
+    -------
+    torch.Tensor
+        ``[batch, channels]``.
+
+    Example
+    -------
+    >>> masked_mean(torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([2]))
+    tensor([[2.]])
+    """
+    valid = length_mask(lengths, x.shape[1])[:, :, None]
+    return x.masked_fill(~valid, 0.0).sum(1) / lengths[:, None]
+
+
+class DenseHead(nn.Module):
+    """Two layers for every frame, the mean over time, and a last layer.
+
+    Pepino et al. (2021), figure 1 a and section 2.3.
+
+    Arguments
+    ---------
+    input_size : int
+        Channels of a frame.
+    num_classes : int
+        Number of classes.
+    hidden : int
+        Width of the two layers.
+    dropout : float
+        After either layer.
+
+    Example
+    -------
+    >>> head = DenseHead(8, 4)
+    >>> head(torch.randn(2, 5, 8), torch.tensor([5, 3])).shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(self, input_size, num_classes, hidden=128, dropout=0.2):
+        super().__init__()
+        self.first = _dense(input_size, hidden, dropout)
+        self.second = _dense(hidden, hidden, dropout)
+        self.output = nn.Linear(hidden, num_classes)
+
+    def forward(self, frames, lengths):
+        """Score utterances.
+
+        Arguments
+        ---------
+        frames : torch.Tensor
+            ``[batch, frames, channels]``.
+        lengths : torch.Tensor
+            Number of valid frames ``[batch]``.
+
+        Returns
+        -------
+        torch.Tensor
+            Logits ``[batch, classes]``.
+        """
+        return self.output(
+            masked_mean(self.second(self.first(frames)), lengths)
+        )
+
+
+class LSTMHead(nn.Module):
+    """``DenseHead`` with an LSTM in place of the second layer.
+
+    Pepino et al. (2021), section 2.3. The LSTM runs forward alone, as figure 1
+    does not say otherwise.
+
+    Arguments
+    ---------
+    input_size : int
+        Channels of a frame.
+    num_classes : int
+        Number of classes.
+    hidden : int
+        Width of the first layer and of the LSTM.
+    dropout : float
+        After either.
+
+    Example
+    -------
+    >>> head = LSTMHead(8, 4)
+    >>> head(torch.randn(2, 5, 8), torch.tensor([5, 3])).shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(self, input_size, num_classes, hidden=128, dropout=0.2):
+        super().__init__()
+        self.first = _dense(input_size, hidden, dropout)
+        self.lstm = nn.LSTM(hidden, hidden, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(hidden, num_classes)
+
+    def forward(self, frames, lengths):
+        """As ``DenseHead.forward``."""
+        # It sees no frame before its time, so that padding, which comes last,
+        # cannot change the frames that count.
+        states, _ = self.lstm(self.first(frames))
+        return self.output(masked_mean(self.dropout(states), lengths))
+
+
+class FusionHead(nn.Module):
+    """``DenseHead`` with a second input, joined after the first layer.
+
+    Pepino et al. (2021), figure 1 b and section 2.3.
+
+    Arguments
+    ---------
+    input_size : int
+        Channels of a frame.
+    fusion_size : int
+        Channels of a frame of the second input.
+    num_classes : int
+        Number of classes.
+    hidden : int
+        Width of every layer.
+    dropout : float
+        After every layer.
+
+    Example
+    -------
+    >>> head = FusionHead(8, 3, 4)
+    >>> second = torch.randn(2, 6, 3), torch.tensor([6, 3])
+    >>> head(torch.randn(2, 5, 8), torch.tensor([5, 3]), *second).shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(
+        self, input_size, fusion_size, num_classes, hidden=128, dropout=0.2
+    ):
+        super().__init__()
+        self.first = _dense(input_size, hidden, dropout)
+        self.fusion = _dense(fusion_size, hidden, dropout)
+        self.second = _dense(2 * hidden, hidden, dropout)
+        self.output = nn.Linear(hidden, num_classes)
+
+    def forward(self, frames, lengths, fusion_frames, fusion_lengths):
+        """Score utterances.
+
+        Arguments
+        ---------
+        frames : torch.Tensor
+            ``[batch, frames, channels]``.
+        lengths : torch.Tensor
+            Number of valid frames ``[batch]``.
+        fusion_frames : torch.Tensor
+            The second input, of the same stride,
+            ``[batch, other frames, other channels]``.
+        fusion_lengths : torch.Tensor
+            Number of its valid frames ``[batch]``; where it has fewer than
+            ``lengths``, its last frame stands for the rest.
+
+        Returns
+        -------
+        torch.Tensor
+            Logits ``[batch, classes]``.
+        """
+        places = torch.arange(frames.shape[1], device=frames.device)
+        places = torch.minimum(places, fusion_lengths[:, None] - 1)
+        index = places[:, :, None].expand(-1, -1, fusion_frames.shape[2])
+        aligned = fusion_frames.gather(1, index)
+        both = torch.cat([self.first(frames), self.fusion(aligned)], dim=2)
+        return self.output(masked_mean(self.second(both), lengths))
+
+
+class MeanHead(nn.Module):
+    """The mean over time and two feed-forward layers.
+
+    Jafarzadeh et al. (2024), figure 1 and section 3.3. What stands between the
+    two layers is not said there: ReLU and dropout are ours.
+
+    Arguments
+    ---------
+    input_size : int
+        Channels of a frame.
+    num_classes : int
+        Number of classes.
+    hidden : int, optional
+        Width between the two layers; ``input_size`` if absent.
+    dropout : float
+        Before either layer.
+
+    Example
+    -------
+    >>> head = MeanHead(8, 4)
+    >>> head(torch.randn(2, 5, 8), torch.tensor([5, 3])).shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(self, input_size, num_classes, hidden=None, dropout=0.1):
+        super().__init__()
+        self.layers = _feed_forward(input_size, hidden, num_classes, dropout)
+
+    def forward(self, frames, lengths):
+        """As ``DenseHead.forward``."""
+        return self.layers(masked_mean(frames, lengths))
+
+
+class ConvHead(nn.Module):
+    """Convolutions over the frames in place of their plain mean.
+
+    What Jafarzadeh et al. (2024), section 5, suggest for later work. Sizes are
+    ours.
+
+    Arguments
+    ---------
+    input_size : int
+        Channels of a frame.
+    num_classes : int
+        Number of classes.
+    hidden : int, optional
+        Width of the convolutions and between the last two layers;
+        ``input_size`` if absent.
+    kernel_size : int
+        Frames that a convolution sees; odd.
+    layers : int
+        Number of convolutions.
+    dropout : float
+        After every layer.
+
+    Example
+    -------
+    >>> head = ConvHead(8, 4)
+    >>> head(torch.randn(2, 5, 8), torch.tensor([5, 3])).shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(
+        self,
+        input_size,
+        num_classes,
+        hidden=None,
+        kernel_size=5,
+        layers=2,
+        dropout=0.1,
+    ):
+        super().__init__()
+        hidden = hidden or input_size
+        self.convolutions = frame_heads.ConvLayers(
+            input_size, hidden, kernel_size, layers, dropout
+        )
+        self.layers = _feed_forward(hidden, hidden, num_classes, dropout)
+
+    def forward(self, frames, lengths):
+        """As ``DenseHead.forward``."""
+        frames = self.convolutions(frames, lengths)
+        return self.layers(masked_mean(frames, lengths))
+
+
+HEADS = {
+    "dense": DenseHead,
+    "lstm": LSTMHead,
+    "fusion": FusionHead,
+    "mean": MeanHead,
+    "conv": ConvHead,
+}
+
+
+def make_head(kind, **options):
+    """Head by its name.
+
+    Arguments
+    ---------
+    kind : str
+        ``"dense"``, ``"lstm"``, ``"fusion"``, ``"mean"`` or ``"conv"``.
+    **options
+        Of that head.
+
+    Returns
+    -------
+    torch.nn.Module
+
+    Raises
+    ------
+    UserError
+        When there is no such head.
+
+    Example
+    -------
+    >>> type(make_head("lstm", input_size=8, num_classes=4)).__name__
+    'LSTMHead'
+    """
+    if kind not in HEADS:
+        raise UserError(f"head: '{kind}' is none; choose {', '.join(HEADS)}.")
+    return HEADS[kind](**options)
+
+
+def _dense(input_size, output_size, dropout):
+    return nn.Sequential(
+        nn.Linear(input_size, output_size), nn.ReLU(), nn.Dropout(dropout)
+    )
+
+
+def _feed_forward(input_size, hidden, num_classes, dropout):
+    hidden = hidden or input_size
+    return nn.Sequential(
+        nn.Dropout(dropout),
+        nn.Linear(input_size, hidden),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, num_classes),
+    )

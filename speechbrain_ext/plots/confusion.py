@@ -1,0 +1,235 @@
+"""Confusion matrices, normalised by row, of models side by side.
+
+The layout is that of Tables 2 to 6 of Jafarzadeh et al. (2024): rows are the
+reference, columns what was predicted, numbers percent of the row.
+"""
+
+import csv
+import textwrap
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+
+from speechbrain_ext.errors import UserError
+from speechbrain_ext.figures import (
+    INK,
+    legible,
+    new_figure,
+    quiet,
+    save_figure,
+    write_title,
+)
+from speechbrain_ext.files import atomic_open
+from speechbrain_ext.plots.arrays import to_array
+
+SHADES = LinearSegmentedColormap.from_list(
+    "shades", ["#FFFFFF", "#9CC3E6", "#2F78B7", "#0B3C6F"]
+)
+# Models in a row of panels.
+COLUMNS = 2
+# Width of a letter of a tick label and of a panel's name, in inches.
+LETTER = 0.088
+BIG_LETTER = 0.105
+# A number on a darker cell is white.
+DARK = 60
+
+
+def confusion_matrices(path, matrices, classes, title=None):
+    """Draw confusion matrices, one panel a model, two panels in a row.
+
+    Arguments
+    ---------
+    path : str or os.PathLike
+        The picture to write; its suffix is the format.
+    matrices : dict
+        From the name of a model to counts [classes, classes], reference by
+        prediction. A class that the reference has not gets a blank row.
+    classes : list of str
+        Their names, in the order of the rows and of the columns.
+    title : str, optional
+        In any script.
+
+    Raises
+    ------
+    UserError
+        When a matrix does not fit the classes or holds something else than
+        counts, or the picture cannot be written.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "confusion.png"
+    >>> matrices = {"HuBERT": [[9, 1], [0, 8]], "wav2vec 2.0": [[8, 2], [2, 6]]}
+    >>> confusion_matrices(path, matrices, ["sad", "happy"])
+    >>> path.stat().st_size > 0
+    True
+    """
+    counts = _check(path, matrices, classes)
+    cell = max(0.5, 0.8 - 0.03 * len(classes))
+    side = cell * len(classes)
+    room = int(side / BIG_LETTER)
+    names = [textwrap.wrap(str(name), room) or [""] for name in counts]
+    longest = LETTER * max(len(name) for name in classes)
+    # Names that do not fit beside one another are slanted.
+    slanted = longest > 0.95 * cell
+    outside = 0.75 + 0.2 * max(map(len, names))
+    outside += 0.64 * longest if slanted else 0.1
+    columns = min(COLUMNS, len(counts))
+    rows = -(-len(counts) // columns)
+    figure = new_figure(
+        columns * (side + 0.25) + longest + 0.45,
+        rows * (side + outside) + (0.35 if title else 0),
+    )
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for axis in axes.flat[len(counts) :]:
+        axis.remove()
+    for axis, lines, matrix in zip(axes.flat, names, counts.values()):
+        _draw_matrix(axis, _percent(matrix))
+        _name_ticks(axis, classes, slanted)
+        _name_panel(axis, lines)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("reference", fontsize=10, color=INK)
+    if title:
+        write_title(figure, title)
+    save_figure(figure, path)
+
+
+def write_confusion_csv(path, matrices, classes):
+    """Write confusion matrices as a table that spreadsheets read.
+
+    The columns are ``model``, ``reference``, one for each class with the
+    percentage of the reference that was predicted so (two decimals), and
+    ``count``, the utterances of the reference. Rows without any have empty
+    fields in place of percentages.
+
+    Arguments
+    ---------
+    path : str or os.PathLike
+        The file to write.
+    matrices : dict
+        From the name of a model to counts [classes, classes], reference by
+        prediction.
+    classes : list of str
+        Their names, in the order of the rows and of the columns.
+
+    Raises
+    ------
+    UserError
+        When a matrix does not fit the classes or holds something else than
+        counts, or the file cannot be written.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "confusion.csv"
+    >>> write_confusion_csv(path, {"a": [[2, 1], [0, 0]]}, ["sad", "happy"])
+    >>> print(path.read_text())
+    model,reference,sad,happy,count
+    a,sad,66.67,33.33,3
+    a,happy,,,0
+    """
+    counts = _check(path, matrices, classes)
+    with atomic_open(path, newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["model", "reference", *classes, "count"])
+        for model, matrix in counts.items():
+            for name, row, shares in zip(classes, matrix, _percent(matrix)):
+                fields = [f"{x:.2f}" if np.isfinite(x) else "" for x in shares]
+                writer.writerow([model, name, *fields, int(row.sum())])
+
+
+def _check(path, matrices, classes):
+    """The matrices as arrays of counts."""
+    if not matrices or not classes or len(set(classes)) < len(classes):
+        raise UserError(
+            f"'{path}': a confusion matrix needs at least one model, and "
+            f"classes with different names, not {list(classes)}."
+        )
+    wanted = (len(classes), len(classes))
+    counts = {}
+    for name, matrix in matrices.items():
+        try:
+            array = to_array(matrix)
+        except (TypeError, ValueError):
+            raise UserError(
+                f"'{path}': the confusion matrix of '{name}' is not rows of "
+                "numbers, all of the same length; give counts."
+            ) from None
+        if array.shape != wanted:
+            raise UserError(
+                f"'{path}': the confusion matrix of '{name}' has the shape "
+                f"{list(array.shape)}; with {len(classes)} classes give "
+                f"{list(wanted)}."
+            )
+        if not np.isfinite(array).all() or (array < 0).any():
+            raise UserError(
+                f"'{path}': the confusion matrix of '{name}' has negative "
+                "numbers or such that are not finite; give counts."
+            )
+        if (array != array.round()).any():
+            raise UserError(
+                f"'{path}': the confusion matrix of '{name}' has fractions; "
+                "give counts, not shares."
+            )
+        counts[name] = array
+    return counts
+
+
+def _percent(counts):
+    """Shares of each row; a row without counts is NaN."""
+    total = counts.sum(axis=1, keepdims=True)
+    blank = np.full_like(counts, np.nan)
+    return np.divide(100 * counts, total, out=blank, where=total > 0)
+
+
+def _draw_matrix(axis, percent):
+    size = len(percent)
+    axis.pcolormesh(
+        np.ma.masked_invalid(percent),
+        cmap=SHADES,
+        vmin=0,
+        vmax=100,
+        edgecolors="#DDE1E6",
+        lw=0.8,
+    )
+    for row, column in np.argwhere(np.isfinite(percent)):
+        value = percent[row, column]
+        axis.text(
+            column + 0.5,
+            row + 0.5,
+            _number(value),
+            ha="center",
+            va="center_baseline",
+            fontsize=9,
+            color="white" if value > DARK else "#8A919B" if value == 0 else INK,
+        )
+    axis.set_xlim(0, size)
+    axis.set_ylim(size, 0)
+    axis.set_aspect("equal")
+
+
+def _number(value):
+    """One decimal, which only whole shares go without."""
+    return f"{value:.0f}" if value in (0, 100) else f"{value:.1f}"
+
+
+def _name_ticks(axis, classes, slanted):
+    places = np.arange(len(classes)) + 0.5
+    names = [legible(name)[0] for name in classes]
+    # A dollar sign in a name begins no formula.
+    font = {"fontfamily": legible("".join(classes))[1], "parse_math": False}
+    slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+    axis.set_xticks(places, names, **font, **(slant if slanted else {}))
+    axis.set_yticks(places, names, **font)
+    quiet(axis)
+    axis.tick_params(length=0, labelsize=10, labelcolor=INK)
+
+
+def _name_panel(axis, lines):
+    families = legible("".join(lines))[1]
+    axis.set_title(
+        "\n".join(legible(line)[0] for line in lines),
+        fontsize=11,
+        color=INK,
+        fontfamily=families,
+        parse_math=False,
+    )
+    axis.set_xlabel("predicted (% of the reference)", fontsize=10, color=INK)

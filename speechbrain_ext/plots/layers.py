@@ -1,0 +1,191 @@
+"""Learned layer mixtures: how much each layer of an encoder counts.
+
+One mixture is drawn as bars, several as the lines of Figure 2 of Pepino et al.
+(2021), "Emotion Recognition from Speech Using wav2vec 2.0 Embeddings".
+"""
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from speechbrain_ext.errors import UserError
+from speechbrain_ext.figures import (
+    COLOURS,
+    INK,
+    legible,
+    new_figure,
+    quiet,
+    save_figure,
+    write_title,
+)
+from speechbrain_ext.plots.arrays import to_array
+
+# Lines differ in three ways, two of which a black and white print keeps. The
+# lengths have no common divisor, so that combinations repeat late.
+STYLES = ["-", (0, (5, 2)), (0, (1, 1.4)), (0, (7, 2, 1.5, 2))]
+MARKERS = ["o", "s", "^", "D", "v"]
+LINE_HUES = ("sad", "angry", "other", "happy", "disgust", "anxious", "bored")
+
+# How far apart the lines stand at a layer, together at the most, so that one
+# error bar does not hide another.
+SPREAD = 0.36
+
+
+def layer_weights(path, weights, title=None):
+    """Draw how much each layer of an encoder counts in learned mixtures.
+
+    One mixture becomes bars. Several, by name and seed, become one line a
+    name: the mean over seeds, with the standard deviation (of a sample,
+    ``ddof=1``) as error bars wherever there are two seeds or more.
+
+    Arguments
+    ---------
+    path : str or os.PathLike
+        The picture to write; its suffix is the format.
+    weights : array or dict
+        [layers] of one mixture; or from the name of a model to
+        [seeds, layers], where layer 0 is the local encoder. Models may differ
+        in seeds and layers.
+    title : str, optional
+        In any script.
+
+    Raises
+    ------
+    UserError
+        When the weights have another shape or are not finite, or the picture
+        cannot be written.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> layer_weights(folder / "a.png", [0.1, 0.2, 0.7], "a mixture")
+    >>> two_seeds = [[0.1, 0.2, 0.7], [0.2, 0.2, 0.6]]
+    >>> layer_weights(folder / "b.png", {"pretrained": two_seeds})
+    >>> sorted(file.name for file in folder.iterdir())
+    ['a.png', 'b.png']
+    """
+    draw = _draw_lines if isinstance(weights, dict) else _draw_bars
+    figure = draw(path, weights)
+    axis = figure.axes[0]
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=14))
+    axis.set_ylabel("weight", color=INK, fontsize=10)
+    quiet(axis, keep=("left", "bottom"))
+    if title:
+        write_title(figure, title)
+    save_figure(figure, path)
+
+
+def _draw_bars(path, weights):
+    weights = _check(path, weights, 1, "one number a layer")
+    figure = new_figure(min(10.0, 3 + 0.28 * len(weights)), 3.2)
+    axis = figure.subplots()
+    strongest = weights == weights.max()
+    axis.bar(
+        np.arange(len(weights)),
+        weights,
+        width=0.78,
+        color=[COLOURS["sad"] if top else "#9DB8D2" for top in strongest],
+    )
+    # Where a mixture begins before it has learned anything.
+    mean = float(weights.mean())
+    axis.axhline(mean, color=INK, lw=0.8, ls=(0, (4, 3)))
+    axis.annotate(
+        "mean",
+        (1, mean),
+        xycoords=("axes fraction", "data"),
+        xytext=(3, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=9,
+        color=INK,
+        annotation_clip=False,
+    )
+    axis.set_xlim(-0.7, len(weights) - 0.3)
+    axis.set_xlabel("layer", color=INK, fontsize=10)
+    return figure
+
+
+def _draw_lines(path, weights):
+    if not weights:
+        raise UserError(
+            f"'{path}': there are no layer weights to draw; give at least one "
+            "model."
+        )
+    rows = {
+        name: _check(path, each, 2, f"one row a seed for '{name}'")
+        for name, each in weights.items()
+    }
+    layers = max(each.shape[1] for each in rows.values())
+    # The legend has a line of text for each model.
+    letters = max(len(str(name)) for name in rows)
+    figure = new_figure(
+        max(min(10.0, 4.4 + 0.22 * layers), min(20.0, 2 + 0.09 * letters)),
+        3.4 + 0.22 * len(rows),
+    )
+    axis = figure.subplots()
+    step = min(0.12, SPREAD / len(rows))
+    lines = [
+        _draw_line(axis, each, place, step * (place - (len(rows) - 1) / 2))
+        for place, each in enumerate(rows.values())
+    ]
+    axis.set_xlim(-0.5, layers - 0.5)
+    axis.set_xlabel("layer (0 is the local encoder)", color=INK, fontsize=10)
+    axis.grid(axis="y", color="#E6E8EB", lw=0.8)
+    axis.set_axisbelow(True)
+    lowest = min(float(each.min()) for each in rows.values())
+    if lowest >= 0:
+        axis.set_ylim(bottom=0)
+    else:
+        axis.axhline(0, color=INK, lw=0.8)
+    _write_legend(figure, lines, rows)
+    return figure
+
+
+def _draw_line(axis, rows, place, offset):
+    """Mean over seeds of one model, moved aside a little."""
+    seeds, layers = rows.shape
+    return axis.errorbar(
+        np.arange(layers) + offset,
+        rows.mean(axis=0),
+        # A single seed says nothing about its spread.
+        yerr=rows.std(axis=0, ddof=1) if seeds > 1 else None,
+        color=COLOURS[LINE_HUES[place % len(LINE_HUES)]],
+        ls=STYLES[place % len(STYLES)],
+        lw=1.6,
+        marker=MARKERS[place % len(MARKERS)],
+        markersize=4.5,
+        # Every other one is hollow, as its line is broken.
+        mfc="white" if place % 2 else None,
+        capsize=2.5,
+        elinewidth=1.0,
+    )
+
+
+def _write_legend(figure, lines, rows):
+    legend = figure.legend(
+        lines,
+        [str(place) for place in range(len(lines))],
+        loc="outside lower center",
+        frameon=False,
+        fontsize=10,
+        handlelength=3.6,
+        labelcolor=INK,
+    )
+    for text, (name, each) in zip(legend.get_texts(), rows.items()):
+        seeds = len(each)
+        readable, families = legible(str(name))
+        text.set_text(f"{readable} ({seeds} seed{'s' * (seeds > 1)})")
+        text.set_fontfamily(families)
+        # A dollar sign in a name begins no formula.
+        text.set_parse_math(False)
+
+
+def _check(path, weights, dimensions, wanted):
+    """The weights as finite numbers of so many dimensions."""
+    try:
+        array = to_array(weights)
+        if array.ndim == dimensions and array.size and np.isfinite(array).all():
+            return array
+        found = f"have the shape {list(array.shape)} or are not finite"
+    except (TypeError, ValueError):
+        found = "are not numbers in rows of equal length"
+    raise UserError(f"'{path}': the layer weights {found}; give {wanted}.")

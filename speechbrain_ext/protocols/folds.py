@@ -1,0 +1,273 @@
+"""Ways to divide a corpus into training, validation and test parts.
+
+Each takes utterances sorted by id, with the class in ``emotion``, and returns
+the three parts. ``named`` says which protocol uses which, and why.
+"""
+
+import numpy as np
+from sklearn.model_selection import (
+    KFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    train_test_split,
+)
+
+from speechbrain_ext.errors import UserError
+from speechbrain_ext.protocols.splits import stable_rng
+
+SESSIONS = ["Ses01", "Ses02", "Ses03", "Ses04", "Ses05"]
+VALID_ACTORS = ["ravdess_21", "ravdess_22"]
+TEST_ACTORS = ["ravdess_23", "ravdess_24"]
+FOLDS = 5
+
+
+def by_actor(utterances, fold, folds, seed):
+    """Actors 21 and 22 validate, 23 and 24 test, the others train.
+
+    Arguments
+    ---------
+    utterances : list of Utterance
+        Those of RAVDESS.
+    fold, folds, seed : int
+        Without effect: there is one fold and nothing random in it.
+
+    Returns
+    -------
+    (list of Utterance, list of Utterance, list of Utterance)
+        For training, validation and test.
+
+    Raises
+    ------
+    UserError
+        When an actor of validation or test is missing.
+    """
+    found = {utterance.speaker for utterance in utterances}
+    for actor in VALID_ACTORS + TEST_ACTORS:
+        if actor not in found:
+            raise UserError(
+                f"pepino_ravdess: the data has no usable recording of {actor}, "
+                "who is needed for validation or test; unpack all 24 actors, "
+                "or choose the protocol grouped_kfold."
+            )
+    return _by_key(utterances, "speaker", VALID_ACTORS, TEST_ACTORS)
+
+
+def by_session(utterances, fold, folds, seed):
+    """One session tests, the next one (after the fifth the first) validates.
+
+    Arguments
+    ---------
+    utterances : list of Utterance
+        Those of IEMOCAP.
+    fold : int
+        Number of the test session, from 1.
+    folds, seed : int
+        Without effect.
+
+    Returns
+    -------
+    (list of Utterance, list of Utterance, list of Utterance)
+        For training, validation and test.
+
+    Raises
+    ------
+    UserError
+        When a session is missing.
+    """
+    found = {utterance.session for utterance in utterances}
+    for session in SESSIONS:
+        if session not in found:
+            raise UserError(
+                f"The data has no usable turn of session {session[-1]} of "
+                "IEMOCAP; unpack all five sessions, or choose the protocol "
+                "grouped_kfold."
+            )
+    test = SESSIONS[fold - 1]
+    valid = SESSIONS[fold % len(SESSIONS)]
+    return _by_key(utterances, "session", [valid], [test])
+
+
+def at_random(utterances, fold, folds, seed):
+    """Recordings drawn at random; a tenth of the training part validates.
+
+    Arguments
+    ---------
+    utterances : list of Utterance
+        Sorted by id.
+    fold, folds : int
+        Which part tests (from 1) and how many there are.
+    seed : int
+        Shuffles.
+
+    Returns
+    -------
+    (list of Utterance, list of Utterance, list of Utterance)
+        For training, validation and test.
+    """
+    if len(utterances) < 2 * folds:
+        raise UserError(
+            f"{len(utterances)} usable recordings are too few for {folds} "
+            "folds; give the whole corpus."
+        )
+    splitter = KFold(folds, shuffle=True, random_state=seed)
+    rest, test = _fold(splitter, fold, utterances)
+    train, valid = train_test_split(rest, test_size=0.1, random_state=seed)
+    return train, valid, test
+
+
+def with_class_ratios(utterances, fold, folds, seed):
+    """Recordings drawn at random from every class alike.
+
+    A tenth of every class of the training part validates.
+
+    Arguments
+    ---------
+    utterances : list of Utterance
+        Sorted by id.
+    fold, folds : int
+        Which part tests (from 1) and how many there are.
+    seed : int
+        Shuffles.
+
+    Returns
+    -------
+    (list of Utterance, list of Utterance, list of Utterance)
+        For training, validation and test.
+
+    Raises
+    ------
+    UserError
+        When a class has fewer recordings than there are folds.
+    """
+    _check_sizes(utterances, folds)
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    rest, test = _fold(splitter, fold, utterances, _classes(utterances))
+    held_out = _stratified_tenth(rest, seed, fold)
+    train = [one for one in rest if one.id not in held_out]
+    valid = [one for one in rest if one.id in held_out]
+    return train, valid, test
+
+
+def by_speaker(utterances, fold, folds, seed):
+    """One speaker tests; about a tenth of the others validates.
+
+    Arguments
+    ---------
+    utterances : list of Utterance
+        Sorted by id; all speakers known.
+    fold : int
+        Which speaker tests, from 1 in the order of their names.
+    folds : int
+        How many speakers there are.
+    seed : int
+        Chooses the speakers of the validation part.
+
+    Returns
+    -------
+    (list of Utterance, list of Utterance, list of Utterance)
+        For training, validation and test.
+    """
+    tested = speakers_of(utterances)[fold - 1]
+    rest = [one for one in utterances if one.speaker != tested]
+    test = [one for one in utterances if one.speaker == tested]
+    return *_hold_out_speakers(rest, seed), test
+
+
+def by_group_of_speakers(utterances, fold, folds, seed):
+    """Whole speakers test and validate, the classes as even as they allow.
+
+    Arguments
+    ---------
+    utterances : list of Utterance
+        Sorted by id; all speakers known.
+    fold, folds : int
+        Which group of speakers tests (from 1) and how many there are.
+    seed : int
+        Shuffles speakers with equal numbers of recordings, and chooses those
+        of the validation part.
+
+    Returns
+    -------
+    (list of Utterance, list of Utterance, list of Utterance)
+        For training, validation and test.
+
+    Raises
+    ------
+    UserError
+        When a class has fewer recordings than there are folds.
+    """
+    _check_sizes(utterances, folds)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    rest, test = _fold(
+        splitter,
+        fold,
+        utterances,
+        _classes(utterances),
+        [one.speaker for one in utterances],
+    )
+    return *_hold_out_speakers(rest, seed), test
+
+
+def speakers_of(utterances):
+    """Names of the speakers, sorted."""
+    return sorted({one.speaker for one in utterances})
+
+
+def _by_key(utterances, key, valid, test):
+    parts = [], [], []
+    for one in utterances:
+        name = getattr(one, key)
+        parts[2 if name in test else 1 if name in valid else 0].append(one)
+    return parts
+
+
+def _hold_out_speakers(utterances, seed):
+    """Training and validation parts without a speaker in common."""
+    classes = _classes(utterances)
+    groups = [one.speaker for one in utterances]
+    _, counts = np.unique(classes, return_counts=True)
+    parts = min([10, len(set(groups)), *counts.tolist()])
+    if parts < 2:
+        raise UserError(
+            f"{len(utterances)} recordings of {len(set(groups))} speakers are "
+            "left for training and validation, too few to hold out a speaker; "
+            "give more of the corpus."
+        )
+    splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
+    # The seed shuffles only speakers of equal weight; it is to choose between
+    # uneven ones as well.
+    part = int(stable_rng("valid", seed).integers(parts)) + 1
+    return _fold(splitter, part, utterances, classes, groups)
+
+
+def _stratified_tenth(utterances, seed, fold):
+    # Not scikit-learn's stratified split: it refuses more classes than places
+    # in the smaller part. Every tenth of the recordings in the order of their
+    # classes is a tenth of each class, give or take one.
+    rng = stable_rng("valid", seed, fold)
+    order = rng.permutation(len(utterances))
+    names = _classes(utterances)
+    order = sorted(order, key=lambda index: names[index])
+    first = rng.integers(min(10, len(order)))
+    return {utterances[index].id for index in order[first::10]}
+
+
+def _fold(splitter, fold, utterances, classes=None, groups=None):
+    parts = list(splitter.split(utterances, classes, groups))
+    rest, test = parts[fold - 1]
+    return [utterances[i] for i in rest], [utterances[i] for i in test]
+
+
+def _classes(utterances):
+    return [one.emotion for one in utterances]
+
+
+def _check_sizes(utterances, folds):
+    names, counts = np.unique(_classes(utterances), return_counts=True)
+    for name, count in zip(names, counts):
+        if count < folds:
+            raise UserError(
+                f"The class '{name}' has {count} recordings, too few for "
+                f"{folds} folds; give the whole corpus, or leave the class "
+                "out with label_map."
+            )

@@ -1,0 +1,192 @@
+"""The protocols of the papers: which recordings, which classes, which folds.
+
+``PROTOCOLS`` has one entry a protocol, with its place in the paper and with
+what the paper leaves open and is therefore ours. The papers:
+
+* Pepino: L. Pepino, P. Riera and L. Ferrer, "Emotion Recognition from Speech
+  Using wav2vec 2.0 Embeddings", Interspeech 2021.
+* Issa: D. Issa, M. F. Demirci and A. Yazici, "Speech emotion recognition with
+  deep convolutional neural networks", Biomedical Signal Processing and Control
+  59, 2020; as Pepino imitates it in section 3.
+* Jafarzadeh: P. Jafarzadeh, A. M. Rostami and P. Choobdar, "Speaker Emotion
+  Recognition: Leveraging Self-Supervised Models for Feature Extraction Using
+  Wav2Vec2 and HuBERT", 2024.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from speechbrain_ext.protocols import folds as ways
+
+# The classes of every protocol stand in this order.
+VOCABULARY = (
+    "neutral calm happy sad angry fearful disgust surprised bored excited "
+    "frustrated amused sleepy anxious apologetic assertive concerned "
+    "encouraging other no_agreement"
+).split()
+
+# Only the usual four classes, with excited as happy (Pepino, section 2.4).
+FOUR_CLASSES = {
+    "excited": "happy",
+    **dict.fromkeys(
+        "disgust fearful frustrated other surprised no_agreement".split()
+    ),
+}
+# What each paper's corpora change in the labels of their modules.
+JAFARZADEH = {
+    "ravdess": {},
+    "savee": {},
+    "emodb": {},
+    "aesdd": {},
+    "shemo": {"fearful": None},
+}
+DEFAULT = {**JAFARZADEH, "iemocap": FOUR_CLASSES}
+LONGEST_OF_IEMOCAP = 15.0
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way of the literature to evaluate on a corpus.
+
+    Arguments
+    ---------
+    name : str
+        Its name in YAML files and records.
+    source : str
+        Paper and section.
+    ours : str
+        What the paper leaves open.
+    corpora : dict
+        From a corpus to the labels that change: ``{"calm": "neutral"}``
+        merges, ``{"fearful": None}`` leaves out.
+    divide : callable
+        One of the functions of ``folds``.
+    folds : int or None
+        How many; None where it depends on the speakers.
+    any_corpus : bool
+        Whether other corpora will do too, with all of their labels, and
+        ``label_map`` may choose other classes.
+    disjoint : bool
+        Whether no speaker is in two parts.
+    reject : callable
+        Takes an utterance; returns why the protocol leaves it out, or None.
+    longest : float or None
+        Recordings are cut after so many seconds.
+    """
+
+    name: str
+    source: str
+    ours: str
+    corpora: dict
+    divide: Callable
+    folds: int | None = 5
+    any_corpus: bool = False
+    disjoint: bool = False
+    reject: Callable = lambda utterance: None
+    longest: float | None = None
+
+
+def _sung(utterance):
+    if utterance.corpus != "ravdess":
+        return None
+    return "song" if utterance.extra["vocal_channel"] == "song" else None
+
+
+def _acted_or_disputed(utterance):
+    if utterance.extra["style"] != "improvised":
+        return utterance.extra["style"]
+    return None if utterance.extra["agreement"] == 1 else "partial agreement"
+
+
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            "pepino_ravdess",
+            source="Pepino et al. 2021, section 2.4: speech and song, neutral "
+            "and calm merged; the first 20 actors train.",
+            ours="Nothing. The paper's ranges of actors overlap at their "
+            "edges; actors 21-22 validate and 23-24 test as in the authors' "
+            "code.",
+            corpora={"ravdess": {"calm": "neutral"}},
+            divide=ways.by_actor,
+            folds=1,
+            disjoint=True,
+        ),
+        Protocol(
+            "pepino_iemocap",
+            source="Pepino et al. 2021, section 2.4: four classes, excited as "
+            "happy, no turn without a majority; one session of five tests, "
+            "one of the four others stops the training early; waveforms cut "
+            "at 15 s.",
+            ours="The session after the test session stops the training.",
+            corpora={"iemocap": FOUR_CLASSES},
+            divide=ways.by_session,
+            disjoint=True,
+            longest=LONGEST_OF_IEMOCAP,
+        ),
+        Protocol(
+            "issa_ravdess",
+            source="Pepino et al. 2021, section 3, after Issa et al. 2020: "
+            "eight classes of speech, five random folds; speakers are in "
+            "training and test alike.",
+            ours="A random tenth of the training part stops the training; "
+            "the folds themselves are drawn anew for every seed.",
+            corpora={"ravdess": {}},
+            divide=ways.at_random,
+            reject=_sung,
+        ),
+        Protocol(
+            "issa_iemocap",
+            source="Pepino et al. 2021, section 3, after Issa et al. 2020: "
+            "only improvised turns on which all annotators agree.",
+            ours="All else is as in pepino_iemocap, the five sessions too: "
+            "the paper names no other difference. Annotators agree where "
+            "each of the evaluators has the majority's label among theirs.",
+            corpora={"iemocap": FOUR_CLASSES},
+            divide=ways.by_session,
+            disjoint=True,
+            reject=_acted_or_disputed,
+            longest=LONGEST_OF_IEMOCAP,
+        ),
+        Protocol(
+            "jafarzadeh",
+            source="Jafarzadeh et al. 2024, sections 4.1 and 4.2: each corpus "
+            "by itself, 80 to 20 percent, ratios of the classes kept, five "
+            "folds, ShEMO without fear; speakers are in training and test "
+            "alike.",
+            ours="A tenth of the training part, ratios kept, stops the "
+            "training; the test parts of the five folds do not overlap.",
+            corpora=JAFARZADEH,
+            divide=ways.with_class_ratios,
+            reject=_sung,
+        ),
+        Protocol(
+            "leave_one_speaker_out",
+            source="Common practice: every speaker is tested once.",
+            ours="All. About a tenth of the other speakers, at least one, "
+            "stops the training. A speaker who lacks a class is tested "
+            "without it. RAVDESS without song.",
+            corpora=DEFAULT,
+            divide=ways.by_speaker,
+            folds=None,
+            any_corpus=True,
+            disjoint=True,
+            reject=_sung,
+        ),
+        Protocol(
+            "grouped_kfold",
+            source="Common practice: folds of whole speakers.",
+            ours="All. Five folds, or one a speaker where there are fewer; "
+            "classes as even as whole speakers allow; about a tenth of the "
+            "other speakers, at least one, stops the training. RAVDESS "
+            "without song.",
+            corpora=DEFAULT,
+            divide=ways.by_group_of_speakers,
+            folds=None,
+            any_corpus=True,
+            disjoint=True,
+            reject=_sung,
+        ),
+    )
+}

@@ -1,0 +1,90 @@
+"""What a run of recognition leaves: results.json, predictions, pictures."""
+
+from pathlib import Path
+
+from speechbrain_ext.files import read_json, write_json
+from speechbrain_ext.metrics.report import align, interval_text
+from speechbrain_ext.plots import (
+    confusion_matrices,
+    layer_weights,
+    write_confusion_csv,
+)
+from speechbrain_ext.records import machine_record
+
+
+def write_results(run, stats, modules, record):
+    """Write everything that a finished run leaves behind.
+
+    Arguments
+    ---------
+    run : pathlib.Path
+        The run folder.
+    stats : RecognitionStats
+        Of the test set.
+    modules : dict
+        Those of the model; the weights of a ``mixture`` are written down.
+    record : dict
+        What else goes into results.json.
+    """
+    summary = stats.summarize()
+    stats.write_csv(run / "predictions.csv")
+    counts = {Path(record["hparams"]).stem: stats.confusion()}
+    write_confusion_csv(run / "confusion.csv", counts, stats.classes)
+    confusion_matrices(run / "figures" / "confusion.png", counts, stats.classes)
+    weights = None
+    if "mixture" in modules and len(modules["mixture"].weights()) > 1:
+        weights = modules["mixture"].weights()
+        layer_weights(run / "figures" / "layer_weights.png", weights)
+    results = {
+        **record,
+        "classes": stats.classes,
+        "metrics": {name: summary[name] for name in ("UA", "WA")},
+        "test": summary,
+        "layer_weights": weights,
+        **machine_record(),
+    }
+    # Last: a run with this file is finished.
+    write_json(results, run / "results.json")
+
+
+def show(run):
+    """The end of a run as text.
+
+    Arguments
+    ---------
+    run : pathlib.Path
+        The folder of a finished run.
+
+    Returns
+    -------
+    str
+    """
+    results = read_json(Path(run) / "results.json")
+    test, protocol = results["test"], results["protocol"]
+    rows = [
+        [name, f"{test[name]:.1f}", interval_text(test[f"{name}_interval"])]
+        for name in ("UA", "WA")
+    ]
+    recalls = [
+        [name, "-" if recall is None else f"{recall:.1f}", str(sum(counts))]
+        for (name, recall), counts in zip(
+            test["recalls"].items(), test["confusion"]
+        )
+    ]
+    shared = protocol["speakers_shared_with_train"]["test"]
+    return "\n".join(
+        [
+            "",
+            align(["", "%", "95 % interval"], rows),
+            "",
+            align(["class", "recall", "utterances"], recalls),
+            "",
+            f"{test['utterances']} utterances of {test['speakers']} speakers, "
+            f"{shared if shared is not None else 'unknown how many'} of them "
+            f"in training, too; intervals over {test['intervals_over']}.",
+            f"Protocol: {protocol['name']}, fold {protocol['fold']} of "
+            f"{protocol['folds']}; seed {results['seed']}",
+            f"Run folder: {run}",
+            f"Picture:    {Path(run) / 'figures' / 'confusion.png'}",
+        ]
+    )

@@ -1,0 +1,361 @@
+"""Layer-wise rates, gradual unfreezing and adapters, for every architecture."""
+
+import copy
+import re
+import sys
+
+import pytest
+import torch
+from transformers.models.wavlm.modeling_wavlm import WavLMAttention
+
+from speechbrain_ext.encoders import load_encoder
+from speechbrain_ext.encoders.adaptation import (
+    add_lora,
+    parameter_groups,
+    trainable_ever,
+    unfreeze_top,
+    unfrozen_layers,
+)
+from speechbrain_ext.encoders.logmel import LogMelEncoder
+from speechbrain_ext.errors import UserError
+from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
+from tests.encoders.padding import (
+    check_bfloat16,
+    check_gradients,
+    check_padding,
+    collate,
+    utterances,
+)
+
+MODELS = [
+    (kind, size)
+    for kind in ("wav2vec2", "hubert", "wavlm")
+    for size in ("base", "large")
+] + [("whisper", "any")]
+
+
+@pytest.fixture(scope="module", params=MODELS, ids="-".join)
+def folder(request, tmp_path_factory):
+    kind, size = request.param
+    path = tmp_path_factory.mktemp(f"{kind}-{size}")
+    if kind == "whisper":
+        return make_whisper_checkpoint(path)
+    return make_ssl_checkpoint(path, kind, size)
+
+
+@pytest.fixture(scope="module")
+def whisper(tmp_path_factory):
+    return make_whisper_checkpoint(tmp_path_factory.mktemp("plain"))
+
+
+def trained(folder, **options):
+    return load_encoder(folder, freeze=False, **options)
+
+
+def layer_of(name):
+    """Layer that the name of a parameter speaks of; None for no layer."""
+    before, found, after = name.partition(".layers.")
+    return int(after.split(".")[0]) if found else None
+
+
+def check_groups(encoder, decay):
+    """Scales by the names of the parameters, which the code does not use."""
+    scales = {
+        id(parameter): group["scale"]
+        for group in parameter_groups(encoder, 0.1, decay)
+        for parameter in group["params"]
+    }
+    assert len(scales) == len(trains(encoder))
+    for name, parameter in encoder.named_parameters():
+        if not parameter.requires_grad:
+            assert id(parameter) not in scales
+            continue
+        layer = layer_of(name)
+        depth = 3 if layer is None else 2 - layer
+        is_norm = re.fullmatch(r"model\.(encoder\.)?layer_norm\.\w+", name)
+        if is_norm and encoder.final_norm is not None:
+            depth = 0
+        assert scales[id(parameter)] == pytest.approx(decay**depth), name
+
+
+@pytest.mark.parametrize("freeze_feature_extractor", [True, False])
+def test_groups(folder, freeze_feature_extractor):
+    encoder = trained(folder, freeze_feature_extractor=freeze_feature_extractor)
+    groups = parameter_groups(encoder, 0.1, 0.5)
+    everything = [p for group in groups for p in group["params"]]
+    assert len({id(p) for p in everything}) == len(everything)
+    assert all(group["lr"] == 0.1 * group["scale"] for group in groups)
+    scales = [group["scale"] for group in groups]
+    assert scales == sorted(scales, reverse=True) and scales[0] == 1
+    check_groups(encoder, 0.5)
+    torch.optim.Adam(groups)
+
+
+def test_final_norm_is_at_the_top(folder):
+    encoder = trained(folder)
+    top = parameter_groups(encoder, 1.0, 0.5)[0]["params"]
+    of_top = {id(p) for p in encoder.layers[-1].parameters()}
+    rest = [p for p in top if id(p) not in of_top]
+    large = "base" not in str(folder)
+    assert len(rest) == (2 if large else 0)
+
+
+def test_shared_positions_of_wavlm_learn_as_the_first_layer(tmp_path):
+    encoder = trained(make_ssl_checkpoint(tmp_path, "wavlm"))
+    shared = encoder.layers[0].attention.rel_attn_embed.weight
+    scales = [
+        group["scale"]
+        for group in parameter_groups(encoder, 1.0, 0.5)
+        if any(p is shared for p in group["params"])
+    ]
+    assert scales == [0.25]
+
+
+def test_one_rate_for_all(whisper):
+    groups = parameter_groups(trained(whisper), 0.1, 1.0)
+    assert {group["lr"] for group in groups} == {0.1}
+
+
+def test_an_encoder_without_layers_has_one_group():
+    encoder = LogMelEncoder()
+    (group,) = parameter_groups(encoder, 0.1, 0.5)
+    assert group["scale"] == 1.0
+    assert len(group["params"]) == len(list(encoder.parameters()))
+
+
+@pytest.mark.parametrize("decay", [0, -0.5, 1.5])
+def test_decay_out_of_bounds(whisper, decay):
+    with pytest.raises(UserError, match="^layer_decay: "):
+        parameter_groups(trained(whisper), 0.1, decay)
+
+
+def test_a_frozen_encoder_has_no_groups(whisper):
+    assert parameter_groups(load_encoder(whisper), 0.1, 0.5) == []
+
+
+def trains(encoder):
+    return {n for n, p in encoder.named_parameters() if p.requires_grad}
+
+
+def test_unfreezing(folder):
+    encoder = trained(folder)
+    everything = trains(encoder)
+    for count in range(4):
+        unfreeze_top(encoder, count)
+        layers = {layer_of(name) for name in trains(encoder)} - {None}
+        assert layers == set(range(3 - count, 3))
+        if count < 3:
+            others = {n for n in trains(encoder) if layer_of(n) is None}
+            final = encoder.final_norm is not None and count > 0
+            assert len(others) == (2 if final else 0)
+        assert set(trainable_ever(encoder)) == everything
+    assert trains(encoder) == everything
+    unfreeze_top(encoder, 0)
+    assert not trains(encoder)
+    unfreeze_top(encoder, 99)
+    assert trains(encoder) == everything
+
+
+def test_what_was_frozen_on_loading_stays_frozen(folder):
+    for freeze in (True, False):
+        encoder = trained(folder, freeze_feature_extractor=freeze)
+        unfreeze_top(encoder, 99)
+        convolutional = {n for n in trains(encoder) if "conv" in n} - {
+            n for n in trains(encoder) if "pos_conv" in n
+        }
+        assert bool(convolutional) is not freeze
+
+
+def test_a_run_with_unfreezing_trains_what_is_unfrozen(folder):
+    """One optimizer, made beforehand, as a Brain has it."""
+    encoder = trained(folder)
+    optimizer = torch.optim.AdamW(parameter_groups(encoder, 1e-3, 0.9))
+    batch, wav_lens = collate(utterances([8000, 3000]))
+    for epoch in range(1, 6):
+        unfreeze_top(encoder, unfrozen_layers(epoch, 1))
+        before = copy.deepcopy(dict(encoder.named_parameters()))
+        expected = trains(encoder)
+        output = encoder(batch, wav_lens)
+        if expected:
+            (output * torch.randn_like(output)).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        changed = {
+            name
+            for name, parameter in encoder.named_parameters()
+            if not torch.equal(parameter, before[name])
+        }
+        assert changed <= expected
+        # Keys' biases have no gradient but for rounding.
+        assert all("k_proj.bias" in name for name in expected - changed)
+    assert epoch == 5 and len(expected) == len(trainable_ever(encoder))
+
+
+def test_layers_by_epoch():
+    assert [unfrozen_layers(e, 1) for e in range(1, 5)] == [0, 1, 2, 3]
+    assert [unfrozen_layers(e, 3) for e in range(1, 8)] == [0, 0, 0, 1, 1, 1, 2]
+    with pytest.raises(UserError, match="^unfreeze_every: 0"):
+        unfrozen_layers(1, 0)
+
+
+@pytest.mark.parametrize("change", [unfreeze_top, add_lora])
+def test_a_frozen_encoder_is_refused(whisper, change):
+    with pytest.raises(UserError, match="freeze: False"):
+        change(load_encoder(whisper), 1)
+    with pytest.raises(UserError, match="transformer layers"):
+        change(LogMelEncoder(), 1)
+
+
+TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]
+
+
+def adapted(folder, nonzero=True, **options):
+    encoder = trained(folder, lora={"rank": 3, "targets": TARGETS, **options})
+    if nonzero:
+        generator = torch.Generator().manual_seed(0)
+        for name, parameter in encoder.named_parameters():
+            if "lora_B" in name:
+                noise = torch.randn(parameter.shape, generator=generator)
+                parameter.data += 0.05 * noise
+    return encoder
+
+
+def test_adapters_change_nothing_at_first(folder):
+    batch, wav_lens = collate(utterances([8000, 3000]))
+    with torch.no_grad():
+        before = trained(folder).eval()(batch, wav_lens, all_layers=True)
+        encoder = adapted(folder, nonzero=False).eval()
+        after = encoder(batch, wav_lens, all_layers=True)
+    assert (before - after).abs().max() < 1e-5
+
+
+def test_adapters_are_what_their_formula_says(folder):
+    """Adding ``alpha / rank * B A`` to the weights gives the same."""
+    encoder = adapted(folder, alpha=6).eval()
+    merged = trained(folder).eval()
+    modules = dict(encoder.named_modules())
+    count = 0
+    for name, module in merged.named_modules():
+        if name.rpartition(".")[2] in TARGETS:
+            lora = modules[name]
+            product = lora.lora_B["default"].weight @ lora.lora_A[
+                "default"
+            ].weight
+            module.weight.data += 6 / 3 * product.detach()
+            count += 1
+    assert count == 12
+    batch, wav_lens = collate(utterances([8000, 3000]))
+    with torch.no_grad():
+        ours = encoder(batch, wav_lens, all_layers=True)
+        expected = merged(batch, wav_lens, all_layers=True)
+        plain = trained(folder).eval()(batch, wav_lens, all_layers=True)
+    assert (ours - expected).abs().max() < 1e-4
+    assert (ours - plain)[:, -1].abs().max() > 1e-3
+
+
+def test_padding_never_changes_a_result(folder):
+    check_padding(adapted(folder))
+
+
+def test_gradients_reach_adapters_alone(folder):
+    encoder = adapted(folder)
+    assert not encoder.frozen
+    assert trains(encoder) and all("lora_" in n for n in trains(encoder))
+    # Two for each of four maps in three layers.
+    assert len(trains(encoder)) == 24
+    check_gradients(encoder)
+    for name, parameter in encoder.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad.abs().max() > 0, name
+
+
+def test_bfloat16(folder):
+    check_bfloat16(adapted(folder))
+
+
+def test_groups_and_unfreezing_with_adapters(folder):
+    encoder = adapted(folder)
+    check_groups(encoder, 0.5)
+    groups = parameter_groups(encoder, 1.0, 0.5)
+    assert [len(group["params"]) for group in groups] == [8, 8, 8]
+    unfreeze_top(encoder, 1)
+    assert {layer_of(name) for name in trains(encoder)} == {2}
+    unfreeze_top(encoder, 3)
+    assert len(trains(encoder)) == 24
+
+
+def test_round_trip(folder):
+    encoder = adapted(folder).eval()
+    other = adapted(folder, nonzero=False).eval()
+    wav = utterances([8000])[0][None]
+    assert not torch.allclose(encoder(wav), other(wav))
+    assert other.load_state_dict(encoder.state_dict())
+    assert torch.equal(encoder(wav), other(wav))
+    assert encoder.fingerprint() == other.fingerprint()
+    assert torch.equal(copy.deepcopy(encoder)(wav), encoder(wav))
+    louder = adapted(folder, nonzero=False, alpha=32)
+    louder.load_state_dict(encoder.state_dict())
+    assert louder.fingerprint() != encoder.fingerprint()
+
+
+def test_dropout_of_adapters_in_training(whisper):
+    encoder = adapted(whisper, dropout=0.5)
+    wav = utterances([8000])[0][None]
+    assert not torch.equal(encoder(wav), encoder(wav))
+    encoder.eval()
+    assert torch.equal(encoder(wav), encoder(wav))
+
+
+def test_attention_dropout_of_wavlm_in_training(tmp_path):
+    make_ssl_checkpoint(
+        tmp_path,
+        "wavlm",
+        hidden_dropout=0.0,
+        attention_dropout=0.5,
+        activation_dropout=0.0,
+        feat_proj_dropout=0.0,
+    )
+    encoder = adapted(tmp_path)
+    wav = utterances([8000])[0][None]
+    assert not torch.equal(encoder(wav), encoder(wav))
+
+
+def test_other_wavlm_models_keep_their_attention(tmp_path):
+    folder = make_ssl_checkpoint(tmp_path, "wavlm")
+    adapted(folder)
+    assert type(trained(folder).layers[0].attention) is WavLMAttention
+
+
+def test_the_feed_forward_layers_can_be_adapted(whisper):
+    encoder = trained(whisper, lora={"targets": "fc1"})
+    assert len(trains(encoder)) == 6
+    assert all(".fc1." in name for name in trains(encoder))
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"targets": ["q_proj", "query"]}, ["'query'", "q_proj", "out_proj"]),
+        ({"targets": ["conv1"]}, ["'conv1'"]),
+        ({"targets": []}, ["choose among"]),
+        ({"rank": 0}, ["rank 0"]),
+        ({"dropout": 1.0}, ["dropout 1.0"]),
+        ({"alpha": 0}, ["alpha 0"]),
+        ({"rnak": 8}, ["'rnak'", "rank, alpha, dropout, targets"]),
+    ],
+)
+def test_options_that_cannot_be(whisper, options, words):
+    with pytest.raises(UserError, match="^lora: ") as caught:
+        trained(whisper, lora=options)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_adapters_are_added_once(whisper):
+    with pytest.raises(UserError, match="already"):
+        add_lora(adapted(whisper))
+
+
+def test_without_peft(whisper, monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(UserError, match=r"speechbrain-ext\[lora\]"):
+        trained(whisper, lora={})

@@ -1,0 +1,187 @@
+"""eGeMAPS descriptors, against openSMILE called by itself."""
+
+import copy
+import pickle
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import opensmile
+import pytest
+import torch
+
+from speechbrain_ext.encoders.egemaps import EgemapsEncoder
+from tests.encoders.padding import (
+    LENGTHS,
+    check_lengths,
+    check_padding,
+    collate,
+    utterances,
+)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return EgemapsEncoder()
+
+
+@pytest.fixture(scope="module")
+def smile():
+    return opensmile.Smile(
+        feature_set=opensmile.FeatureSet.eGeMAPSv02,
+        feature_level=opensmile.FeatureLevel.LowLevelDescriptors,
+    )
+
+
+def descriptors(smile, wav):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return smile.process_signal(wav.numpy(), 16000).to_numpy()
+
+
+def test_channels(encoder):
+    assert encoder.output_size == len(encoder.names) == 25
+    assert encoder.names[10] == "F0semitoneFrom27.5Hz_sma3nz"
+    assert encoder.num_layers == 1 and encoder.frozen
+
+
+@pytest.mark.parametrize("length", [960, 1120, 1279, 16000, 16160, 37777])
+def test_pairs_are_averaged(encoder, smile, length):
+    wav = utterances([length])[0]
+    plain = descriptors(smile, wav).astype(np.float64)
+    expected = [plain[i : i + 2].mean(0) for i in range(0, len(plain), 2)]
+    found = encoder(wav[None])[0].numpy()
+    np.testing.assert_allclose(found, np.stack(expected), rtol=1e-5, atol=1e-4)
+
+
+def test_frames_of_opensmile(smile):
+    """What ``grid`` is built on: so many samples, so many frames of 10 ms."""
+    wav = utterances([20000])[0]
+    for length in [*range(960, 1300, 7), 1439, 1440, 15999, 16000, 19999]:
+        assert len(descriptors(smile, wav[:length])) == length // 160 - 4
+    with pytest.raises(UserWarning, match="too short"):
+        descriptors(smile, wav[:959])
+
+
+def test_every_length_about_a_frame(encoder):
+    check_lengths(encoder, range(1, 1700, 37))
+    check_lengths(encoder, [959, 960, 961, 1119, 1120, 1121, 1279, 1280, 1281])
+    check_lengths(encoder, range(15990, 16330, 10))
+
+
+def test_every_length_of_a_second(encoder, smile):
+    """Arithmetic alone: half of ``samples // 160 - 4``, one at least."""
+    for length in range(1, 16000):
+        frames = max(length // 160 - 4, 2)
+        assert encoder.grid.num_frames(length) == (frames + 1) // 2
+
+
+def test_padding_never_changes_a_result(encoder):
+    check_padding(encoder)
+
+
+def test_padding_with_output_norm():
+    check_padding(EgemapsEncoder(output_norm=True), [16000, 5, 9001])
+
+
+def test_short_is_lengthened_with_zeros(encoder):
+    wav = utterances([300])[0][None]
+    long = torch.cat([wav, torch.zeros(1, 660)], dim=1)
+    assert torch.equal(encoder(wav), encoder(long))
+
+
+def test_a_tile_begins_where_its_windows_begin(encoder):
+    """A vowel from 1 s to 1.2 s is in the tiles from there to there."""
+    time = np.arange(3200) / 16000
+    vowel = sum(np.sin(2 * np.pi * 150 * k * time) / k for k in range(1, 20))
+    wav = 1e-4 * np.random.default_rng(0).normal(size=32000)
+    wav[16000:19200] += 0.2 * vowel
+    x = encoder(torch.from_numpy(wav).float()[None])[0]
+    loudness = x[:, encoder.names.index("Loudness_sma3")]
+    loud = torch.nonzero(loudness > loudness.max() / 3)
+    assert abs(loud.min() - 50) <= 1 and abs(loud.max() - 59) <= 1
+    pitch = x[:, encoder.names.index("F0semitoneFrom27.5Hz_sma3nz")]
+    voiced = torch.nonzero(pitch > 0)
+    # Its windows are 40 ms longer.
+    assert 47 <= voiced.min() <= 50 and 56 <= voiced.max() <= 60
+    middle = pitch[voiced.min() + 2 : voiced.max() - 1]
+    assert abs(middle - 12 * np.log2(150 / 27.5)).max() < 0.3
+
+
+@pytest.mark.parametrize("kind", ["zero", "constant", "faint", "loud", "click"])
+def test_odd_sounds_give_numbers(encoder, kind):
+    wav = utterances([8000])[0]
+    wav = {
+        "zero": torch.zeros(8000),
+        "constant": torch.ones(8000),
+        "faint": wav * 1e-30,
+        "loud": wav * 1e30,
+        "click": torch.eye(1, 8000)[0],
+    }[kind]
+    assert encoder(wav[None]).isfinite().all()
+
+
+def test_full_scale_keeps_its_sign(encoder, smile):
+    """openSMILE alone takes 1.0 for -1.0."""
+    wav = 0.25 * torch.sin(torch.arange(16000) / 30)
+    clipped = (8 * wav).clamp(-1, 32767 / 32768)
+    ours = encoder(8 * wav[None])
+    assert torch.equal(ours, encoder(clipped[None]))
+    plain = descriptors(smile, clipped)
+    assert np.allclose(ours[0, 5], plain[10:12].mean(0), rtol=1e-5, atol=1e-4)
+    wrapped = descriptors(smile, (8 * wav).clamp(-1, 1))
+    assert not np.allclose(plain, wrapped, rtol=0.1)
+
+
+def test_nan_is_refused(encoder):
+    wav = torch.zeros(1, 8000)
+    wav[0, 7] = torch.nan
+    with pytest.raises(ValueError, match="NaN"):
+        encoder(wav)
+
+
+def test_the_same_from_threads_and_from_copies(encoder):
+    wavs = utterances(LENGTHS * 2)
+    alone = [encoder(wav[None]) for wav in wavs]
+    with ThreadPoolExecutor(4) as pool:
+        threads = list(pool.map(lambda wav: encoder(wav[None]), wavs))
+    assert all(torch.equal(a, b) for a, b in zip(alone, threads))
+    for other in (copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder))):
+        assert torch.equal(other(wavs[0][None]), alone[0])
+
+
+def test_the_same_in_another_process(encoder):
+    """DataLoader workers are forked while openSMILE is loaded."""
+    from multiprocessing import get_context
+
+    wavs = utterances([16000, 5000])
+    with get_context("spawn").Pool(1) as pool:
+        spawned = pool.map(_encode, [wav.numpy() for wav in wavs])
+    with get_context("fork").Pool(1) as pool:
+        forked = pool.map(_encode, [wav.numpy() for wav in wavs])
+    for wav, *others in zip(wavs, spawned, forked):
+        expected = encoder(wav[None]).numpy()
+        assert all(np.array_equal(expected, other) for other in others)
+
+
+def _encode(wav):
+    return EgemapsEncoder()(torch.from_numpy(wav)[None]).numpy()
+
+
+def test_no_gradients_and_dtypes(encoder):
+    batch, wav_lens = collate(utterances([8000, 3000]))
+    output = encoder.train()(batch.requires_grad_(True), wav_lens)
+    assert not output.requires_grad and not encoder.training
+    assert output.dtype == torch.float32
+    half = encoder(batch.detach().bfloat16(), wav_lens)
+    assert half.dtype == torch.float32
+
+
+def test_fingerprint(encoder, monkeypatch):
+    assert EgemapsEncoder().fingerprint() == encoder.fingerprint()
+    assert encoder.describe()["opensmile"] == opensmile.__version__
+    prints = {encoder.fingerprint()}
+    prints.add(EgemapsEncoder(output_norm=True).fingerprint())
+    monkeypatch.setattr(opensmile, "__version__", "2.0.0")
+    prints.add(EgemapsEncoder().fingerprint())
+    assert len(prints) == 3

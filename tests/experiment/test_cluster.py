@@ -1,0 +1,153 @@
+"""Runs as jobs, by submitit's local executor and by a stand-in for SLURM."""
+
+import os
+import sys
+import textwrap
+
+import pytest
+
+from speechbrain_ext.errors import UserError
+from speechbrain_ext.experiment.cluster import (
+    parse_parameters,
+    run_on_cluster,
+)
+from speechbrain_ext.experiment.options import combine
+from speechbrain_ext.experiment.plan import make_plan
+from speechbrain_ext.experiment.settings import RecipeYaml
+from tests.experiment.recipe import attempts, run
+
+pytest.importorskip("submitit")
+
+
+def test_parameters():
+    assert parse_parameters("partition=gpu,timeout_min=600,mem_gb=1.5") == {
+        "slurm_partition": "gpu",
+        "timeout_min": 600,
+        "mem_gb": 1.5,
+    }
+    assert parse_parameters("slurm_exclusive=true")["slurm_exclusive"] is True
+    with pytest.raises(UserError, match="'gpu' is no key=value"):
+        parse_parameters("gpu")
+
+
+def test_the_local_executor(recipe, tmp_path):
+    root = tmp_path / "runs"
+    arguments = ["--seeds=3", "--fail=1/2", "--cluster=local"]
+    output, error = run(recipe, root, *arguments, status=1)
+    assert "2 of 3" in output
+    assert "exit status 1: ValueError: the loss is not finite" in error
+    assert "3/3" in error
+    run(recipe, root, *arguments, status=1)
+    tried = [attempts(root / "fold_1" / f"seed_{s}") for s in (1, 2, 3)]
+    assert tried == [1, 2, 1]
+
+
+def test_slurm_gets_one_array(recipe, tmp_path):
+    """Programs of the same names start the jobs as SLURM would."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    scripts = {
+        "sbatch": """
+            import re, subprocess, sys
+            text = open(sys.argv[-1]).read()
+            open("submitted.sh", "w").write(text)
+            last = int(re.search(r"--array=0-(\\d+)", text)[1])
+            for task in range(last + 1):
+                subprocess.Popen(
+                    ["bash", sys.argv[-1]],
+                    env={**__import__("os").environ, "SLURM_JOB_ID": "7",
+                         "SLURM_ARRAY_JOB_ID": "7", "SLURM_NTASKS": "1",
+                         "SLURM_ARRAY_TASK_ID": str(task)},
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                )
+            print("Submitted batch job 7")
+        """,
+        "srun": """
+            import os, sys
+            words = sys.argv[1:]
+            while words[0].startswith("-"):
+                del words[: 1 if words[0] == "--unbuffered" else 2]
+            os.execvp(words[0], words)
+        """,
+        "sacct": """
+            print("JobID|State|NodeList")
+            for task in range(3):
+                print(f"7_{task}|RUNNING|here")
+        """,
+        "scancel": "",
+    }
+    for name, text in scripts.items():
+        path = programs / name
+        path.write_text(f"#!{sys.executable}\n{textwrap.dedent(text)}")
+        path.chmod(0o755)
+    env = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
+    before = os.getcwd()
+    os.chdir(tmp_path)
+    try:
+        output, error = run(
+            recipe,
+            tmp_path / "runs",
+            "--seeds=3",
+            "--fail=1/2",
+            "--slurm=partition=gpu,timeout_min=600",
+            "--jobs=2",
+            status=1,
+            env=env,
+        )
+    finally:
+        os.chdir(before)
+    text = (tmp_path / "submitted.sh").read_text()
+    assert "#SBATCH --partition=gpu" in text
+    assert "#SBATCH --time=600" in text
+    assert "#SBATCH --array=0-2%2" in text
+    assert "2 of 3" in output
+    assert "ValueError: the loss is not finite" in error
+
+    (programs / "sbatch").write_text(
+        "#!/bin/sh\necho 'invalid partition' >&2\nexit 1\n"
+    )
+    _, error = run(
+        recipe, tmp_path / "new", "--slurm=partition=x", status=2, env=env
+    )
+    assert "--slurm: sbatch takes no jobs: invalid partition" in error
+
+
+def runs_of(recipe, tmp_path):
+    plan = make_plan(
+        recipe[0],
+        RecipeYaml(recipe[1]),
+        tmp_path / "runs",
+        combine([], []),
+        {"data_folder": "/data"},
+        None,
+        None,
+    )
+    return plan[0].runs
+
+
+def test_no_slurm_here(recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="--cluster slurm: .*srun"):
+        run_on_cluster(
+            runs_of(recipe, tmp_path), {}, tmp_path, None, "slurm", False
+        )
+
+
+def test_unknown_parameters(recipe, tmp_path):
+    with pytest.raises(UserError, match="--slurm: .*colour"):
+        run_on_cluster(
+            runs_of(recipe, tmp_path),
+            parse_parameters("colour=red"),
+            tmp_path,
+            None,
+            "local",
+            False,
+        )
+
+
+def test_without_submitit(recipe, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(UserError, match=r"pip install 'speechbrain-ext\[slurm"):
+        run_on_cluster(
+            runs_of(recipe, tmp_path), {}, tmp_path, None, "local", False
+        )

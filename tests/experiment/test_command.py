@@ -1,0 +1,246 @@
+"""The command, on a recipe that trains nothing."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from speechbrain_ext.errors import UserError
+from speechbrain_ext.experiment.command import main, parse
+from tests.experiment.recipe import attempts, command, results, run
+
+ROOT = Path(__file__).parents[2]
+
+
+def alive(pid):
+    """Whether a process is there and no zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state.split()[0] != "Z"
+
+
+def wait_for(condition, seconds=20):
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_every_combination_runs_and_is_not_run_again(recipe, tmp_path):
+    root = tmp_path / "runs"
+    arguments = ["--grid", "quality=0.5,0.9", "--seeds", "2", "--folds=1,3"]
+    output, bar = run(recipe, root, *arguments, "--jobs=2")
+    folders = sorted(path.parent for path in root.rglob("results.json"))
+    assert len(folders) == 8
+    assert results(root / "quality-0.9" / "fold_3" / "seed_2")["seed"] == 2
+    assert "8/8" in bar
+    assert "| quality=0.9 |" in output
+    assert (root / "table.md").read_text() in output
+    assert (root / "table.csv").exists()
+    assert r"\begin{tabular}" in (root / "table.tex").read_text()
+
+    again, _ = run(recipe, root, *arguments, "--jobs=2")
+    assert again == output
+    assert all(attempts(folder) == 1 for folder in folders)
+
+
+def test_named_rows_and_the_cores(recipe, tmp_path):
+    env = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    root = tmp_path / "runs"
+    rows = ["--row", "low one: quality=0.2", "--row", "high: quality=0.9"]
+    run(recipe, root, *rows, "--jobs=100", "--noprogressbar", env=env)
+    log = (root / "low-one" / "fold_1" / "seed_1" / "run.log").read_text()
+    assert "--quality=0.2" in log.splitlines()[0]
+    assert "threads 1\n" in log
+
+
+def test_one_failure_stops_nothing(recipe, tmp_path):
+    root = tmp_path / "runs"
+    fail = ["--seeds=3", "--fail=1/2"]
+    output, error = run(recipe, root, *fail, status=1)
+    log = root / "fold_1" / "seed_2" / "run.log"
+    line = "exit status 1: ValueError: the loss is not finite"
+    assert f"  small, fold 1, seed 2: {line} (see {log})" in error
+    assert "1 failed" in error
+    assert "2 of 3" in output
+    assert "some output" in log.read_text()
+
+    # Only what failed is tried again.
+    run(recipe, root, *fail, status=1)
+    tried = [attempts(root / "fold_1" / f"seed_{s}") for s in (1, 2, 3)]
+    assert tried == [1, 2, 1]
+
+
+def test_a_run_that_leaves_nothing(recipe, tmp_path):
+    recipe[0].write_text("print('hello')")
+    _, error = run(recipe, tmp_path / "runs", status=1)
+    assert "ended without results.json" in error
+
+
+def test_other_options_are_noticed(recipe, tmp_path):
+    root = tmp_path / "runs"
+    run(recipe, root, "--seeds=2")
+    _, error = run(recipe, root, "--seeds=2", "--quality=0.9", status=2)
+    assert "error: " in error and "quality: then 0.5, now 0.9" in error
+    assert attempts(root / "fold_1" / "seed_1") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_and_continued(recipe, tmp_path, number):
+    root = tmp_path / "runs"
+    words = command(recipe, root, "--seeds=3", "--jobs=2", "--sleep=60")
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    pids = [root / "fold_1" / f"seed_{seed}" / "pids.txt" for seed in (1, 2)]
+    wait_for(lambda: all(p.exists() and p.read_text() for p in pids))
+    children = [int(pid) for p in pids for pid in p.read_text().split()]
+    assert all(alive(pid) for pid in children)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert "the same command goes on" in error
+    wait_for(lambda: not any(alive(pid) for pid in children))
+    assert not (root / "fold_1" / "seed_3").exists()
+
+    # The recipe goes on where it was; here it is over at once.
+    text = recipe[0].read_text()
+    recipe[0].write_text(text.replace('"sleep", options', '"true", options'))
+    run(recipe, root, "--seeds=3", "--sleep=60")
+    tried = [attempts(root / "fold_1" / f"seed_{s}") for s in (1, 2, 3)]
+    assert tried == [2, 2, 1]
+
+
+def test_a_run_that_outlives_its_runner(recipe, tmp_path):
+    root = tmp_path / "runs"
+    words = command(recipe, root, "--sleep=60")
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    path = root / "fold_1" / "seed_1" / "pids.txt"
+    wait_for(lambda: path.exists() and path.read_text())
+    process.kill()
+    process.wait()
+    left = [int(pid) for pid in path.read_text().split()]
+    try:
+        assert all(alive(pid) for pid in left)
+        _, error = run(recipe, root, "--sleep=60", status=1)
+        assert "another process is working on it" in error
+    finally:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    assert attempts(path.parent) == 1
+
+
+def test_a_launcher_of_several_processes(recipe, tmp_path):
+    launcher = tmp_path / "launch.py"
+    launcher.write_text(
+        "import os, subprocess, sys\n"
+        "number = int(sys.argv[1].split('=')[1])\n"
+        "for rank in range(number):\n"
+        "    more = {'RANK': str(rank), 'WORLD_SIZE': str(number)}\n"
+        "    command = [sys.executable, *sys.argv[2:]]\n"
+        "    subprocess.run(command, env=os.environ | more, check=True)\n"
+    )
+    root = tmp_path / "runs"
+    run(recipe, root, "--launcher", f"{sys.executable} {launcher} --n=2")
+    log = (root / "fold_1" / "seed_1" / "run.log").read_text()
+    assert "rank 0 2" in log and "rank 1 2" in log
+    _, error = run(recipe, root, "--launcher", "no-such-program -x", status=2)
+    assert "no program 'no-such-program'" in error
+
+
+def test_the_error_of_a_torchrun_worker(tmp_path):
+    from speechbrain_ext.experiment.runs import last_error
+
+    log = tmp_path / "run.log"
+    log.write_text(
+        "KeyError: of an attempt before\n"
+        "$ torchrun train.py\n"
+        "[rank0]: Traceback (most recent call last):\n"
+        "[rank0]: torch.cuda.OutOfMemoryError: no memory left\n"
+        "Traceback (most recent call last):\n"
+        "torch.distributed.elastic.multiprocessing.errors.ChildFailedError:\n"
+        "======\n"
+    )
+    assert last_error(log) == "torch.cuda.OutOfMemoryError: no memory left"
+    log.write_text("KeyError: before\n$ train.py\nKilled\n")
+    assert last_error(log, begin=17) == "Killed"
+
+
+def test_the_table_alone(recipe, tmp_path):
+    root = tmp_path / "runs"
+    _, error = run(recipe, root, "--table-only", status=2)
+    assert "no run in" in error
+    run(recipe, root, "--seeds=2")
+    output, _ = run(recipe, root, "--seeds=3", "--table-only")
+    assert "2 of 3" in output
+    assert not (root / "fold_1" / "seed_3").exists()
+
+
+def test_published_figures_and_a_comparison(recipe, tmp_path):
+    recipe[0].with_name("published.yaml").write_text(
+        "- {table: 2, row: best, metric: WA, value: 90.5, sd: 1.5,\n"
+        "   when: {quality: 0.9}}\n"
+    )
+    root = tmp_path / "runs"
+    rows = ["--row=low: quality=0.2", "--row=high: quality=0.9"]
+    output, _ = run(
+        recipe, root, *rows, "--seeds=2", "--compare", "low", "high"
+    )
+    lines = output.splitlines()
+    (high,) = [line for line in lines if line.startswith("| high")]
+    (low,) = [line for line in lines if line.startswith("| low")]
+    assert "90.5 ± 1.5 (Table 2)" in high and "(Table" not in low
+    (test,) = [line for line in lines if line.startswith("high against low")]
+    assert "difference +" in test and "p = " in test
+
+    _, error = run(recipe, root, *rows, "--compare", "low", "x", status=2)
+    assert "there is no row 'x'; the rows are: low; high" in error
+
+
+def test_a_wrong_published_file_is_found_before_anything_runs(
+    recipe, tmp_path
+):
+    recipe[0].with_name("published.yaml").write_text("table: 1")
+    _, error = run(recipe, tmp_path / "runs", status=2)
+    assert "must be a list" in error
+    assert not (tmp_path / "runs").exists()
+
+
+def test_seeds_and_folds_of_the_command_line(capsys):
+    given = parse(["t.py", "y.yaml", "--seeds", "1,4", "--folds", "all"])
+    assert (given.seeds, given.folds) == ([1, 4], "all")
+    given = parse(["t.py", "y.yaml", "--seeds=3,", "--seed=5", "--debug"])
+    assert given.seeds == [3]
+    assert given.passed == {"seed": "5", "debug": None}
+    for wrong in ("--seeds=0", "--seeds=a", "--folds=1,1", "--jobs=-1"):
+        with pytest.raises(SystemExit):
+            parse(["t.py", "y.yaml", wrong])
+    capsys.readouterr()
+    with pytest.raises(UserError, match="'stray' is no option"):
+        parse(["t.py", "y.yaml", "--lr", "stray"])
+
+
+def test_nothing_heavy_is_imported():
+    code = (
+        "import sys, speechbrain_ext.experiment.command\n"
+        "print([m for m in ('torch', 'speechbrain', 'submitit')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_error_of_an_option_is_one_sentence(recipe, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([str(recipe[0]), str(recipe[1])])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,157 @@
+"""Means, spreads and what the table holds."""
+
+import csv
+import json
+import statistics
+
+import pytest
+
+from speechbrain_ext.errors import UserError
+from speechbrain_ext.experiment.options import combine
+from speechbrain_ext.experiment.plan import make_plan
+from speechbrain_ext.experiment.published import Figure
+from speechbrain_ext.experiment.settings import RecipeYaml
+from speechbrain_ext.experiment.summary import (
+    default_over,
+    spread,
+    summarize,
+)
+from speechbrain_ext.experiment.table import notes, to_latex, write_table
+
+#: Figures by (seed, fold).
+VALUES = {(1, 1): 50.0, (1, 2): 60.0, (2, 1): 54.0, (2, 2): 70.0}
+
+
+def row_of(recipe, tmp_path, values, planned=None, rows=None):
+    """A row whose runs have the figures; None for no results."""
+    points = sorted(planned or values)
+    plan = make_plan(
+        recipe[0],
+        RecipeYaml(recipe[1]),
+        tmp_path / "runs",
+        rows or combine([("a & b_c", {})], []),
+        {"data_folder": "/data"},
+        sorted({seed for seed, _ in points}),
+        sorted({fold for _, fold in points}),
+    )
+    for run in plan[0].runs:
+        if (run.seed, run.fold) not in values:
+            continue
+        run.start()
+        result = {
+            "metrics": {"UA": values[run.seed, run.fold], "F1": 10.0},
+            "protocol": {"speakers_shared_with_train": {"test": run.fold}},
+        }
+        (run.folder / "results.json").write_text(json.dumps(result))
+        with open(run.folder / "predictions.csv", "w") as file:
+            file.write("id,speaker,reference,predicted\n")
+            for number in range(6):
+                said = "sad" if number < 3 else "happy"
+                file.write(
+                    f"{run.fold}{number},s{number % 3},sad,{said}\n"
+                )
+    return plan[0]
+
+
+def test_spread_over_seeds_and_over_folds():
+    seeds, folds = [55.0, 62.0], [52.0, 65.0]
+    found = spread(VALUES, "seeds")
+    assert (found.mean, found.n) == (58.5, 2)
+    assert found.sd == pytest.approx(statistics.stdev(seeds))
+    found = spread(VALUES, "folds")
+    assert (found.mean, found.n) == (58.5, 2)
+    assert found.sd == pytest.approx(statistics.stdev(folds))
+    assert spread({(1, None): 50.0}, "seeds").sd is None
+
+
+def test_a_seed_that_lacks_a_fold_is_left_out():
+    values = {k: v for k, v in VALUES.items() if k != (2, 2)}
+    found = spread(values, "seeds", VALUES)
+    assert (found.mean, found.n, found.left_out) == (55.0, 1, (2,))
+    # But not where that leaves nothing.
+    values = {(1, 1): 50.0, (2, 2): 70.0}
+    assert spread(values, "seeds", VALUES).mean == 60.0
+
+
+def test_the_default_of_the_spread(recipe, tmp_path):
+    row = row_of(recipe, tmp_path, VALUES)
+    assert default_over(row) == "seeds"
+    row = row_of(recipe, tmp_path, {(3, 1): 1.0, (3, 2): 1.0})
+    assert default_over(row) == "folds"
+    row = row_of(recipe, tmp_path, {(1, 1): 1.0, (2, 1): 1.0})
+    assert default_over(row) == "seeds"
+
+
+def test_the_table(recipe, tmp_path):
+    row = row_of(recipe, tmp_path, VALUES)
+    figures = [Figure(1, "theirs", "UA", 57.0, {"quality": 0.5}, 0.4)]
+    summary = summarize(row, "seeds", figures)
+    text = write_table(tmp_path, [summary], "seeds")
+    assert text == (tmp_path / "table.md").read_text()
+    header, _, line = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("|")
+    ]
+    cells = dict(zip(header, line))
+    # Half of the utterances of each speaker are wrong: no spread at all.
+    assert cells == {
+        "row": "a & b_c",
+        "UA": "58.5 ± 4.9",
+        "UA, 95 %": "[50.0, 50.0]",
+        "UA, paper": "57.0 ± 0.4 (Table 1)",
+        "F1": "10.0 ± 0.0",
+        "F1, paper": "",
+        "runs": "4",
+        "shared speakers": "1-2",
+    }
+    assert "over seeds (n = 2; where there are several folds" in text
+    assert "over 3 test speakers, too few" in text
+
+    with open(tmp_path / "table.csv", newline="") as file:
+        (numbers,) = csv.DictReader(file)
+    assert float(numbers["UA sd"]) == pytest.approx(statistics.stdev([55, 62]))
+    assert numbers["UA paper source"] == "Table 1, theirs"
+    assert (numbers["runs"], numbers["planned"]) == ("4", "4")
+
+    latex = (tmp_path / "table.tex").read_text()
+    assert r"a \& b\_c & 58.5 $\pm$ 4.9 & [50.0, 50.0]" in latex
+    assert r"UA, 95 \%" in latex
+    assert latex.count("&") == 2 * 7 + 1
+
+
+def test_missing_runs_show(recipe, tmp_path):
+    values = {k: v for k, v in VALUES.items() if k != (2, 2)}
+    row = row_of(recipe, tmp_path, values, planned=VALUES)
+    summary = summarize(row, "seeds")
+    assert (summary.runs, summary.planned) == (3, 4)
+    assert "a & b_c: without seeds 2, which lack runs." in notes(
+        [summary], "seeds"
+    )
+
+
+def test_nothing_finished(recipe, tmp_path):
+    row = row_of(recipe, tmp_path, {}, planned=VALUES)
+    text = write_table(tmp_path, [summarize(row, "seeds")], "seeds")
+    assert "0 of 4" in text
+
+
+def test_results_without_figures(recipe, tmp_path):
+    row = row_of(recipe, tmp_path, {(1, 1): 50.0})
+    path = row.runs[0].folder / "results.json"
+    for wrong, sentence in (
+        ({}, "no figures under 'metrics'"),
+        ({"metrics": {"UA": "good"}}, "'UA' is 'good', not a number"),
+        ({"metrics": {"UA": True}}, "'UA' is True, not a number"),
+    ):
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(UserError, match=sentence):
+            summarize(row, "seeds")
+
+
+def test_latex_survives_every_character():
+    text = to_latex([["a"], [r"\{}$&#_%~^<>"]])
+    assert (
+        r"\textbackslash{}\{\}\$\&\#\_\%\textasciitilde{}\textasciicircum{}"
+        r"$<$$>$ \\"
+    ) in text

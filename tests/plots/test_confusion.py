@@ -1,0 +1,179 @@
+"""Confusion matrices in pictures and tables, against scikit-learn's."""
+
+import csv
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import confusion_matrix
+
+from speechbrain_ext.errors import UserError
+from speechbrain_ext.plots import confusion_matrices, write_confusion_csv
+
+CLASSES = ["neutral", "calm", "happy", "sad", "angry"]
+
+
+def labels(size=300, seed=0, classes=CLASSES):
+    """References and predictions, mostly right."""
+    random = np.random.default_rng(seed)
+    reference = random.choice(classes, size)
+    other = random.choice(classes, size)
+    return reference, np.where(random.random(size) < 0.6, reference, other)
+
+
+def written(axis):
+    """Texts of the cells by row and column."""
+    return {
+        (int(text.get_position()[1]), int(text.get_position()[0])): text
+        for text in axis.texts
+    }
+
+
+def table(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_cells_show_percent_of_the_row(tmp_path, figures):
+    truth = {name: labels(seed=n) for n, name in enumerate(("one", "two"))}
+    matrices = {
+        name: confusion_matrix(*pair, labels=CLASSES)
+        for name, pair in truth.items()
+    }
+    confusion_matrices(tmp_path / "a.png", matrices, CLASSES, "RAVDESS")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+    assert figures[0].get_suptitle() == "RAVDESS"
+    axes = figures[0].axes
+    assert [axis.get_title() for axis in axes] == ["one", "two"]
+    # Side by side, the reference from top to bottom.
+    left, right = (axis.get_position() for axis in axes)
+    assert left.y0 == pytest.approx(right.y0)
+    assert left.x1 < right.x0
+    assert axes[0].get_ylim() == axes[1].get_ylim() == (5, 0)
+    # Both share the names of the rows.
+    rows = [text.get_text() for text in axes[0].get_yticklabels()]
+    assert rows == CLASSES
+    for axis, pair in zip(axes, truth.values()):
+        percent = 100 * confusion_matrix(
+            *pair, labels=CLASSES, normalize="true"
+        )
+        cells = written(axis)
+        assert len(cells) == 25
+        for place, value in np.ndenumerate(percent):
+            text = cells[place].get_text()
+            assert float(text) == pytest.approx(value, abs=0.0501)
+        drawn = axis.collections[0].get_array().filled(np.nan)
+        assert drawn.ravel() == pytest.approx(percent.ravel())
+        assert [t.get_text() for t in axis.get_xticklabels()] == CLASSES
+
+
+def test_rows_without_reference_are_blank(tmp_path, figures):
+    matrices = {"a": [[3, 1], [0, 0]]}
+    confusion_matrices(tmp_path / "a.png", matrices, ["sad", "happy"])
+    axis = figures[0].axes[0]
+    texts = {place: text.get_text() for place, text in written(axis).items()}
+    assert texts == {(0, 0): "75.0", (0, 1): "25.0"}
+    shades = axis.collections[0].get_facecolors()
+    assert shades[2:, 3].tolist() == [0, 0]
+    write_confusion_csv(tmp_path / "a.csv", matrices, ["sad", "happy"])
+    assert table(tmp_path / "a.csv")[2] == ["a", "happy", "", "", "0"]
+
+
+def test_shades_go_from_white_to_dark(tmp_path, figures):
+    # 0, 1/200, 199/200 and 1: only whole shares have no decimal.
+    matrices = {"a": [[199, 1], [0, 5]]}
+    confusion_matrices(tmp_path / "a.png", matrices, ["sad", "happy"])
+    axis = figures[0].axes[0]
+    texts = {place: text.get_text() for place, text in written(axis).items()}
+    assert texts == {
+        (0, 0): "99.5",
+        (0, 1): "0.5",
+        (1, 0): "0",
+        (1, 1): "100",
+    }
+    figures[0].canvas.draw()
+    shades = axis.collections[0].get_facecolors()
+    assert shades[2].tolist() == [1, 1, 1, 1]
+    assert shades[3, :3].mean() < 0.3
+    assert written(axis)[1, 1].get_color() == "white"
+
+
+@pytest.mark.parametrize("models", [1, 2, 3])
+@pytest.mark.parametrize("count", [4, 10])
+def test_nothing_overlaps(tmp_path, figures, count, models):
+    classes = (CLASSES + ["surprised", "apologetic", "encouraging"])[-count:]
+    classes += ["frustrated", "concerned"][: count - len(classes)]
+    matrix = np.full((count, count), 1) + 98 * np.eye(count, dtype=int)
+    name = "wav2vec 2.0, fine-tuned with adapters"
+    matrices = {f"{name} {n}": matrix for n in range(models)}
+    confusion_matrices(tmp_path / "a.png", matrices, classes, "title")
+    figure = figures[0]
+    figure.canvas.draw()
+    page = figure.bbox
+    for axis in figure.axes:
+        cell = axis.bbox.width / count
+        assert axis.bbox.width == pytest.approx(axis.bbox.height, rel=0.01)
+        # A number leaves room to its neighbours.
+        for text in axis.texts:
+            assert text.get_window_extent().width < 0.85 * cell
+        box = axis.get_tightbbox()
+        assert page.x0 <= box.x0 and box.x1 <= page.x1
+        assert page.y0 <= box.y0 and box.y1 <= page.y1
+        title = axis.title.get_window_extent()
+        assert title.width < 1.1 * axis.bbox.width
+    boxes = [axis.get_tightbbox() for axis in figure.axes]
+    for place, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:place])
+        assert not box.overlaps(figure._suptitle.get_window_extent())
+
+
+@given(st.integers(2, 10), st.integers(1, 60), st.integers(0, 2**32 - 1))
+def test_table_agrees_with_scikit_learn(tmp_path_factory, size, rows, seed):
+    classes = [f"class {n}" for n in range(size)]
+    pair = labels(rows, seed, classes)
+    path = tmp_path_factory.mktemp("csv") / "a.csv"
+    counts = confusion_matrix(*pair, labels=classes)
+    write_confusion_csv(path, {"model": counts}, classes)
+    header, *lines = table(path)
+    assert header == ["model", "reference", *classes, "count"]
+    expected = 100 * confusion_matrix(*pair, labels=classes, normalize="true")
+    for name, line, shares in zip(classes, lines, expected, strict=True):
+        assert line[:2] == ["model", name]
+        count = int((pair[0] == name).sum())
+        assert line[-1] == str(count)
+        if count:
+            found = [float(field) for field in line[2:-1]]
+            assert found == pytest.approx(shares, abs=0.00501)
+        else:
+            assert set(line[2:-1]) == {""}
+
+
+@pytest.mark.parametrize("draw", [confusion_matrices, write_confusion_csv])
+@pytest.mark.parametrize(
+    "matrices, classes, message",
+    [
+        ({}, ["sad"], "at least one model"),
+        ({"a": []}, [], "at least one model"),
+        ({"a": np.eye(2)}, ["sad", "sad"], "classes with different names"),
+        ({"a": np.eye(3)}, ["sad", "happy"], r"'a' has the shape \[3, 3\]"),
+        ({"a": [[1, 2], [3]]}, ["sad", "happy"], "not rows of numbers"),
+        ({"a": [["x"]]}, ["sad"], "not rows of numbers"),
+        ({"a": [[-1]]}, ["sad"], "negative"),
+        ({"a": [[np.nan]]}, ["sad"], "not finite"),
+        ({"a": [[0.5]]}, ["sad"], "give counts, not shares"),
+    ],
+)
+def test_bad_matrices(tmp_path, draw, matrices, classes, message):
+    path = tmp_path / ("a.png" if draw is confusion_matrices else "a.csv")
+    with pytest.raises(UserError, match=message):
+        draw(path, matrices, classes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_counts_are_not_changed(tmp_path):
+    counts = np.array([[3.0, 1.0], [0.0, 0.0]])
+    before = counts.copy()
+    confusion_matrices(tmp_path / "a.png", {"a": counts}, ["sad", "happy"])
+    write_confusion_csv(tmp_path / "a.csv", {"a": counts}, ["sad", "happy"])
+    assert np.array_equal(counts, before)

@@ -1,0 +1,451 @@
+"""The protocols of the papers, on the names of the real corpora."""
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from speechbrain_ext.corpora import aesdd, emodb, ravdess, savee, shemo
+from speechbrain_ext.errors import UserError
+from speechbrain_ext.manifest import Utterance
+from speechbrain_ext.protocols import (
+    PROTOCOLS,
+    VOCABULARY,
+    classes_of,
+    num_folds,
+    partition,
+)
+from tests.corpora import trees
+
+EIGHT = "neutral calm happy sad angry fearful disgust surprised".split()
+SEVEN = [name for name in EIGHT if name != "calm"]
+FOUR = ["neutral", "happy", "sad", "angry"]
+ANY = ["leave_one_speaker_out", "grouped_kfold"]
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("protocols")
+
+    def read(module, name, names):
+        utterances, skipped = module.read(trees.plant(root / name, names))
+        assert not skipped
+        return utterances
+
+    both = [*trees.ravdess(), *trees.ravdess("02")]
+    return {
+        "ravdess": read(ravdess, "ravdess", both),
+        "savee": read(savee, "savee", trees.savee()),
+        "emodb": read(emodb, "emodb", trees.emodb()),
+        "aesdd": read(aesdd, "aesdd", trees.aesdd()),
+        "shemo": read(shemo, "shemo", trees.shemo()),
+        "iemocap": list(fake_iemocap()),
+        "synthetic": [
+            utterance(f"{s}-{e}-{i}", f"s{s:02d}", e, "synthetic")
+            for s in range(12)
+            for e in FOUR
+            for i in range(3)
+        ],
+    }
+
+
+def utterance(id, speaker, emotion, corpus, **fields):
+    if speaker:
+        speaker = f"{corpus}_{speaker}"
+    return Utterance(
+        f"{corpus}_{id}", 1.0, speaker, emotion, corpus, wav="x.wav", **fields
+    )
+
+
+def fake_iemocap():
+    """The real turns in the published counts, and some without majority."""
+    codes = [
+        label
+        for label, code in (
+            ("angry", "ang"),
+            ("happy", "hap"),
+            ("excited", "exc"),
+            ("neutral", "neu"),
+            ("sad", "sad"),
+        )
+        for _ in range(trees.IEMOCAP_COUNTS[code])
+    ]
+    names = list(trees.iemocap())
+    for index, name in enumerate(names):
+        turn = Path(name).stem
+        style = "improvised" if "impro" in turn else "scripted"
+        yield Utterance(
+            turn,
+            20.0 if index % 50 == 0 else 4.0,
+            f"iemocap_{turn[:5]}{turn.split('_')[-1][0]}",
+            codes[index * 1009 % len(codes)],
+            "iemocap",
+            wav="x.wav",
+            session=turn[:5],
+            extra={"style": style, "agreement": 1.0 if index % 3 else 2 / 3},
+        )
+    for index in range(10):
+        yield Utterance(
+            f"Ses01F_impro09_F{index:03d}",
+            4.0,
+            "iemocap_Ses01F",
+            ["no_agreement", "frustrated"][index % 2],
+            "iemocap",
+            wav="x.wav",
+            session="Ses01",
+            extra={"style": "improvised", "agreement": None},
+        )
+
+
+def ids(part):
+    return [one.id for one in part]
+
+
+def classes(part):
+    return Counter(one.emotion for one in part)
+
+
+def combinations():
+    for protocol in PROTOCOLS.values():
+        known = {*protocol.corpora, *(["synthetic"] * protocol.any_corpus)}
+        for corpus in sorted(known):
+            yield protocol.name, corpus
+
+
+@pytest.mark.parametrize("protocol, corpus", list(combinations()))
+def test_every_recording_is_tested_once(data, protocol, corpus):
+    utterances = data[corpus]
+    folds = num_folds(protocol, utterances)
+    # All of ShEMO's 87 speakers would take long.
+    shown = range(1, folds + 1) if folds <= 24 else range(1, folds + 1, 8)
+    tested = []
+    for fold in shown:
+        part = partition(protocol, utterances, fold, seed=3)
+        names = ids(part.train) + ids(part.valid) + ids(part.test)
+        assert len(set(names)) == len(names)
+        left_out = sum(part.left_out.values())
+        assert len(names) + left_out == len(utterances)
+        assert part.valid and len(part.valid) < len(part.train)
+        tested += ids(part.test)
+        record = part.record()
+        shared = record["speakers_shared_with_train"]
+        if PROTOCOLS[protocol].disjoint:
+            assert shared == {"valid": 0, "test": 0}
+            groups = [
+                {one.speaker for one in split}
+                for split in (part.train, part.valid, part.test)
+            ]
+            assert len(set.union(*groups)) == sum(map(len, groups))
+        else:
+            assert shared["test"] > 0
+        assert set(classes(part.train)) == set(part.classes)
+        assert json.loads(json.dumps(record)) == record
+    assert len(set(tested)) == len(tested)
+    if folds == len(shown) > 1:
+        assert len(tested) == len(names)
+
+
+@pytest.mark.parametrize("protocol, corpus", list(combinations()))
+def test_order_and_seed(data, protocol, corpus):
+    utterances = data[corpus]
+    shuffled = random.Random(1).sample(utterances, len(utterances))
+    first = partition(protocol, utterances, 1, seed=5)
+    assert partition(protocol, shuffled, 1, seed=5) == first
+    other = partition(protocol, utterances, 1, seed=6)
+    fixed = protocol.startswith("pepino") or protocol == "issa_iemocap"
+    same = ids(other.test) == ids(first.test) and ids(other.valid) == ids(
+        first.valid
+    )
+    if fixed:
+        assert same
+    elif len({one.speaker for one in utterances}) > 10:
+        assert not same
+
+
+def test_classes():
+    assert classes_of("pepino_ravdess", "ravdess") == SEVEN
+    assert classes_of("pepino_iemocap", "iemocap") == FOUR
+    assert classes_of("issa_iemocap", "iemocap") == FOUR
+    for protocol in ("issa_ravdess", "jafarzadeh", *ANY):
+        assert classes_of(protocol, "ravdess") == EIGHT
+    for protocol in ("jafarzadeh", *ANY):
+        assert classes_of(protocol, "savee") == SEVEN
+        assert len(classes_of(protocol, "emodb")) == 7
+        assert len(classes_of(protocol, "aesdd")) == 5
+        assert classes_of(protocol, "shemo") == FOUR + ["surprised"]
+    for protocol in ANY:
+        assert classes_of(protocol, "iemocap") == FOUR
+        assert classes_of(protocol, "synthetic") == FOUR
+        for corpus in ("esd", "emovdb", "jlcorpus"):
+            assert set(classes_of(protocol, corpus)) <= set(VOCABULARY)
+
+
+def test_pepino_ravdess(data):
+    part = partition("pepino_ravdess", data["ravdess"], 1)
+    for split, actors in (
+        (part.train, range(1, 21)),
+        (part.valid, (21, 22)),
+        (part.test, (23, 24)),
+    ):
+        assert {one.speaker for one in split} == {
+            f"ravdess_{actor:02d}" for actor in actors
+        }
+    # 104 vocalizations an actor (section 2.4); actor 18 did not sing.
+    assert [len(s) for s in (part.train, part.valid, part.test)] == [
+        20 * 104 - 44,
+        208,
+        208,
+    ]
+    # Per actor: 4 + 8 spoken and 4 + 8 sung neutral or calm ones, 8 and 8 of
+    # the emotions that are sung too, 8 of those that are not.
+    assert classes(part.test) == {
+        "neutral": 48,
+        "happy": 32,
+        "sad": 32,
+        "angry": 32,
+        "fearful": 32,
+        "disgust": 16,
+        "surprised": 16,
+    }
+    without = [u for u in data["ravdess"] if u.speaker != "ravdess_03"]
+    assert partition("pepino_ravdess", without, 1).test == part.test
+
+
+@pytest.mark.parametrize("actor", [21, 22, 23, 24])
+def test_pepino_ravdess_without_an_actor(data, actor):
+    some = [u for u in data["ravdess"] if u.speaker != f"ravdess_{actor}"]
+    with pytest.raises(UserError, match=f"ravdess_{actor}.* unpack all 24"):
+        partition("pepino_ravdess", some, 1)
+
+
+def test_pepino_iemocap(data):
+    sessions = [1085, 1023, 1151, 1031, 1241]
+    for fold, size in enumerate(sessions, 1):
+        part = partition("pepino_iemocap", data["iemocap"], fold)
+        assert {one.session for one in part.test} == {f"Ses0{fold}"}
+        assert {one.session for one in part.valid} == {f"Ses0{fold % 5 + 1}"}
+        assert len(part.test) == size
+        assert len(part.valid) == sessions[fold % 5]
+        assert part.left_out == {"frustrated": 5, "no_agreement": 5}
+        whole = part.train + part.valid + part.test
+        # 1103 angry, 595 happy and 1041 excited, 1708 neutral, 1084 sad.
+        assert classes(whole) == {
+            "angry": 1103,
+            "happy": 1636,
+            "neutral": 1708,
+            "sad": 1084,
+        }
+        long = [one for one in whole if one.stop is not None]
+        assert {(one.stop, one.duration) for one in long} == {(15.0, 15.0)}
+        assert len(long) == part.cut == 111
+        assert max(one.duration for one in whole) == 15.0
+
+
+def test_issa_iemocap(data):
+    part = partition("issa_iemocap", data["iemocap"], 2)
+    whole = part.train + part.valid + part.test
+    assert all(one.extra["style"] == "improvised" for one in whole)
+    assert all(one.extra["agreement"] == 1 for one in whole)
+    assert {one.session for one in part.test} == {"Ses02"}
+    assert set(part.left_out) == {"scripted", "partial agreement"}
+
+
+def test_issa_ravdess(data):
+    sizes = []
+    for fold in range(1, 6):
+        part = partition("issa_ravdess", data["ravdess"], fold)
+        sizes.append(len(part.test))
+        assert part.left_out == {"song": 1012}
+        assert len(part.valid) == 116 and len(part.train) == 1036
+        assert part.record()["speakers_shared_with_train"]["test"] == 24
+    assert sizes == [288] * 5
+
+
+@pytest.mark.parametrize(
+    "corpus, size", [("savee", 480), ("emodb", 535), ("shemo", 2838 - 29)]
+)
+def test_jafarzadeh(data, corpus, size):
+    for fold in range(1, 6):
+        part = partition("jafarzadeh", data[corpus], fold)
+        whole = classes(part.train + part.valid + part.test)
+        assert sum(whole.values()) == size
+        assert abs(len(part.test) - size / 5) < 1
+        for name, number in whole.items():
+            rest = number - classes(part.test)[name]
+            assert abs(classes(part.test)[name] - number / 5) < 1
+            assert abs(classes(part.valid)[name] - rest / 10) < 1
+    left_out = {"fearful": 29} if corpus == "shemo" else {}
+    assert part.left_out == left_out
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(list(savee.EMOTIONS.values())),
+        st.integers(5, 40),
+        min_size=7,
+    ),
+    st.integers(1, 5),
+    st.integers(0, 99),
+)
+def test_class_ratios(counts, fold, seed):
+    utterances = [
+        utterance(f"{name}{i}", f"s{i % 3}", name, "savee")
+        for name, count in counts.items()
+        for i in range(count)
+    ]
+    part = partition("jafarzadeh", utterances, fold, seed)
+    names = ids(part.train) + ids(part.valid) + ids(part.test)
+    assert sorted(names) == sorted(ids(utterances))
+    for name, count in counts.items():
+        tested = classes(part.test)[name]
+        assert abs(tested - count / 5) < 1
+        assert abs(classes(part.valid)[name] - (count - tested) / 10) < 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(4, 30), min_size=3, max_size=15),
+    st.sampled_from(ANY),
+    st.integers(0, 99),
+    st.randoms(use_true_random=False),
+)
+def test_speakers_never_cross(sizes, protocol, seed, shuffler):
+    # Every speaker has every class, so that no fold can lack one.
+    utterances = [
+        utterance(f"{s:02d}-{i}", f"s{s:02d}", FOUR[i % 4], "synthetic")
+        for s, size in enumerate(sizes)
+        for i in range(size)
+    ]
+    folds = num_folds(protocol, utterances)
+    assert folds == (len(sizes) if protocol == ANY[0] else min(5, len(sizes)))
+    tested = []
+    for fold in range(1, folds + 1):
+        part = partition(protocol, utterances, fold, seed)
+        names = ids(part.train) + ids(part.valid) + ids(part.test)
+        assert sorted(names) == sorted(ids(utterances))
+        groups = [
+            {one.speaker for one in split}
+            for split in (part.train, part.valid, part.test)
+        ]
+        assert all(groups) and sum(map(len, groups)) == len(sizes)
+        tested += ids(part.test)
+    assert sorted(tested) == sorted(ids(utterances))
+    shuffler.shuffle(utterances)
+    assert partition(protocol, utterances, folds, seed) == part
+
+
+def test_speakers_without_a_class(data):
+    # Speaker 08 of EmoDB has no disgust.
+    part = partition("leave_one_speaker_out", data["emodb"], 2)
+    assert {one.speaker for one in part.test} == {"emodb_08"}
+    assert part.record()["classes_not_tested"] == ["disgust"]
+
+
+def test_label_map(data):
+    low_and_high = {"neutral": "low", "sad": "low", "angry": "high"}
+    label_map = {**low_and_high, "happy": None}
+    part = partition(
+        "grouped_kfold", data["synthetic"], 1, label_map=label_map
+    )
+    assert part.classes == ["high", "low"]
+    assert part.left_out == {"happy": 36}
+    assert classes(part.train).keys() == {"high", "low"}
+    only_one = {**dict.fromkeys(FOUR), "sad": "sad"}
+    some = [
+        one
+        for one in data["synthetic"]
+        if one.emotion != "sad" or one.speaker < "synthetic_s04"
+    ]
+    assert num_folds("leave_one_speaker_out", some) == 12
+    assert num_folds("leave_one_speaker_out", some, only_one) == 4
+
+
+def unknown_speakers():
+    return [
+        utterance(f"{e}{i}", "", e, "synthetic") for e in FOUR for i in range(9)
+    ]
+
+
+def test_unknown_speakers():
+    for protocol in ANY:
+        with pytest.raises(UserError, match="speaker of 36 .* is not known"):
+            partition(protocol, unknown_speakers(), 1)
+    savee_like = [
+        utterance(f"{e}{i}", "", e, "savee") for e in SEVEN for i in range(9)
+    ]
+    record = partition("jafarzadeh", savee_like, 1).record()
+    assert record["speakers_shared_with_train"] == {"valid": None, "test": None}
+    assert record["speakers"]["train"] == 0
+
+
+@pytest.mark.parametrize(
+    "corpus, arguments, sentence",
+    [
+        ("ravdess", ("pepino", 1), "there is no 'pepino'; choose one of pep"),
+        ("savee", ("pepino_ravdess", 1), "is for ravdess, not for 'savee'"),
+        ("synthetic", ("jafarzadeh", 1), "savee, .*not for 'synthetic'"),
+        ("savee", ("jafarzadeh", 6), "fold: 6 .* from 1 to 5"),
+        ("savee", ("jafarzadeh", 0), "fold: 0 .* from 1 to 5"),
+        ("savee", ("jafarzadeh", "all"), "fold: 'all' .* from 1 to 5"),
+        ("savee", ("jafarzadeh", 1, -1), "seed: -1 will not do"),
+        ("savee", ("grouped_kfold", 5), "fold: 5 .* from 1 to 4"),
+        (
+            "savee",
+            ("jafarzadeh", 1, 1, {"sad": "sad"}),
+            "label_map: the protocol jafarzadeh fixes its classes",
+        ),
+        (
+            "savee",
+            ("grouped_kfold", 1, 1, {"sad": "sad"}),
+            "label_map: it does not name 'angry' .60 recordings of savee",
+        ),
+        (
+            "savee",
+            ("grouped_kfold", 1, 1, dict.fromkeys(SEVEN)),
+            "leaves none of the 480 recordings",
+        ),
+    ],
+)
+def test_what_does_not_go_together(data, corpus, arguments, sentence):
+    protocol, *rest = arguments
+    with pytest.raises(UserError, match=sentence):
+        partition(protocol, data[corpus], *rest)
+
+
+def test_missing_data(data):
+    sung = [
+        one
+        for one in data["ravdess"]
+        if one.extra["vocal_channel"] == "song"
+    ]
+    with pytest.raises(UserError, match="train part has no .* of 'disgust'"):
+        partition("pepino_ravdess", sung, 1)
+    calm = [
+        one
+        for one in data["ravdess"]
+        if one.speaker < "ravdess_23" or one.emotion != "sad"
+    ]
+    with pytest.raises(UserError, match="the test part has no .* of 'sad'"):
+        partition("pepino_ravdess", calm, 1)
+    three = [one for one in data["iemocap"] if one.session != "Ses04"]
+    with pytest.raises(UserError, match="session 4 of IEMOCAP; unpack all"):
+        partition("pepino_iemocap", three, 1)
+    two = [one for one in data["savee"] if one.speaker < "savee_JK"]
+    with pytest.raises(UserError, match="needs three speakers"):
+        num_folds("grouped_kfold", two)
+    few = [u for u in data["savee"] if u.emotion != "sad" or "sa03" in u.id]
+    with pytest.raises(UserError, match="'sad' has 4 recordings, too few"):
+        partition("jafarzadeh", few, 1)
+    with pytest.raises(UserError, match="one corpus, not of 2"):
+        num_folds("jafarzadeh", data["savee"] + data["emodb"])
+    zed = [utterance("1", "a", [{"emo": "sad"}], "zed")]
+    with pytest.raises(UserError, match="several emotions"):
+        num_folds("grouped_kfold", zed)
+    with pytest.raises(UserError, match="labels of 'mine' are not known"):
+        classes_of("grouped_kfold", "mine")
+    assert classes_of("grouped_kfold", "mine", {"x": "sad"}) == ["sad"]

@@ -1,0 +1,313 @@
+"""Scripts that draw pictures of several runs: what they count and refuse."""
+
+import csv
+import importlib.util
+import json
+import re
+import statistics
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix
+
+from tests.plots.saving import keep_figures
+from tests.recipes.running import ROOT
+
+CLASSES = ["neutral", "happy", "sad"]
+
+
+def load(recipe, script):
+    """The command line of a script."""
+    spec = importlib.util.spec_from_file_location(
+        f"{recipe}_{script}", ROOT / "recipes" / recipe / f"{script}.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that were saved, still open."""
+    return keep_figures(monkeypatch)
+
+
+@pytest.fixture
+def draw_layers(tmp_path):
+    """Runs layer_weights.py; gives the lines of its table."""
+    main = load("ssl_embeddings", "layer_weights")
+
+    def draw(*runs):
+        main([str(tmp_path / "out" / "a.png"), *map(str, runs)])
+        return table(tmp_path / "out" / "a.csv")
+
+    return draw
+
+
+@pytest.fixture
+def draw_confusion(tmp_path):
+    """Runs confusion.py; gives the lines of its table."""
+    main = load("ssl_finetuning", "confusion")
+
+    def draw(*models):
+        main([str(tmp_path / "out" / "v1.5"), *models])
+        return table(tmp_path / "out" / "v1.5.csv")
+
+    return draw
+
+
+@pytest.fixture
+def refused(tmp_path, capsys):
+    """Checks that a script ends with one sentence and writes nothing."""
+
+    def check(sentence, draw, *arguments):
+        with pytest.raises(SystemExit) as ended:
+            draw(*arguments)
+        assert ended.value.code == 2
+        error = capsys.readouterr().err
+        assert re.search(sentence, error), error
+        assert error.startswith("error: ") and error.count("\n") == 1
+        assert not (tmp_path / "out").exists()
+
+    return check
+
+
+def table(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def mixture_run(folder, weights, seed=1, fold=1, **more):
+    """Leave what a run of ssl_embeddings leaves, as far as it counts here."""
+    results = {
+        "hparams": "ravdess.yaml",
+        "seed": seed,
+        "fold": fold,
+        "corpus": "ravdess",
+        "encoder_source": "facebook/wav2vec2-base",
+        "normalization": "speaker",
+        "layer_weights": weights,
+        **more,
+    }
+    folder.mkdir(parents=True)
+    text = {k: v for k, v in results.items() if v != "absent"}
+    (folder / "results.json").write_text(json.dumps(text))
+    return folder
+
+
+def recognition_run(folder, rows, seed=1, classes=CLASSES):
+    """Leave what a run of ssl_finetuning leaves, as far as it counts here."""
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text(
+        json.dumps({"classes": classes, "seed": seed})
+    )
+    lines = [f"{id},ann,{said[0]},{said[1]},0.5" for id, said in rows]
+    (folder / "predictions.csv").write_text(
+        "\n".join(["id,speaker,reference,predicted,p_sad", *lines]) + "\n"
+    )
+    return folder
+
+
+def random_rows(count, seed, prefix=""):
+    random = np.random.default_rng(seed)
+    pairs = random.choice(CLASSES, (count, 2)).tolist()
+    return [(f"{prefix}{place}", pair) for place, pair in enumerate(pairs)]
+
+
+def test_layer_weights_by_model_and_seed(tmp_path, draw_layers, figures):
+    first = [[0.1, 0.9], [0.3, 0.7], [0.4, 0.6]]
+    runs = [
+        mixture_run(tmp_path / f"a{seed}", row, seed)
+        for seed, row in zip((3, 1, 2), first)
+    ]
+    runs.append(
+        mixture_run(
+            tmp_path / "b", [0.2, 0.8], 7, encoder_source="/models/big.en/"
+        )
+    )
+    runs.append(
+        mixture_run(tmp_path / "c", [0.5, 0.5], 7, normalization="global")
+    )
+    lines = draw_layers(*runs)
+    base = "wav2vec2-base, ravdess, speaker normalization"
+    assert lines == [
+        ["name", "seed", "layer", "weight"],
+        [base, "1", "0", "0.300000"],
+        [base, "1", "1", "0.700000"],
+        [base, "2", "0", "0.400000"],
+        [base, "2", "1", "0.600000"],
+        [base, "3", "0", "0.100000"],
+        [base, "3", "1", "0.900000"],
+        ["big.en, ravdess, speaker normalization", "7", "0", "0.200000"],
+        ["big.en, ravdess, speaker normalization", "7", "1", "0.800000"],
+        ["wav2vec2-base, ravdess, global normalization", "7", "0", "0.500000"],
+        ["wav2vec2-base, ravdess, global normalization", "7", "1", "0.500000"],
+    ]
+    drawn = figures[0].axes[0].containers
+    assert len(drawn) == 3
+    assert drawn[0][0].get_ydata() == pytest.approx(
+        [statistics.mean(column) for column in zip(*first)]
+    )
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
+        "a.csv",
+        "a.png",
+    ]
+
+
+def test_layer_weights_average_over_folds_first(tmp_path, draw_layers, figures):
+    by_seed = {1: ([0.0, 1.0], [0.4, 0.6]), 2: ([0.8, 0.2], [1.0, 0.0])}
+    runs = [
+        mixture_run(tmp_path / f"{seed}-{fold}", row, seed, fold)
+        for seed, rows in by_seed.items()
+        for fold, row in enumerate(rows, start=1)
+    ]
+    lines = draw_layers(*runs)
+    assert [float(line[3]) for line in lines[1:]] == [0.2, 0.8, 0.9, 0.1]
+    _, _, (bars,) = figures[0].axes[0].containers[0]
+    ends = bars.get_segments()[0][:, 1]
+    half = statistics.stdev([0.2, 0.9])
+    assert ends == pytest.approx([0.55 - half, 0.55 + half])
+
+
+def test_runs_without_a_mixture(tmp_path, draw_layers, refused):
+    null = mixture_run(tmp_path / "null", None)
+    refused("'.*null': this run has no mixture of layers", draw_layers, null)
+    refused("give folders of finished runs", draw_layers, tmp_path / "no")
+    other = mixture_run(tmp_path / "other", [1.0], encoder_source="absent")
+    refused("has no 'encoder_source'", draw_layers, other)
+
+
+def test_mixtures_that_do_not_belong_together(tmp_path, draw_layers, refused):
+    one = mixture_run(tmp_path / "one", [0.5, 0.5])
+    again = mixture_run(tmp_path / "again", [0.5, 0.5])
+    refused("one' and '.*again' are the same seed", draw_layers, one, again)
+    refused("are the same seed and fold", draw_layers, one, one)
+    deep = mixture_run(tmp_path / "deep", [0.2, 0.3, 0.5], 2)
+    refused("differ in their number of layers", draw_layers, one, deep)
+    folder = mixture_run(
+        tmp_path / "x", [0.5, 0.5], 2, encoder_source="mine/wav2vec2-base"
+    )
+    refused("their encoder_source differ", draw_layers, one, folder)
+    yaml = mixture_run(tmp_path / "y", [0.5, 0.5], 2, hparams="lstm.yaml")
+    refused("their hparams differ", draw_layers, one, yaml)
+    fold = mixture_run(tmp_path / "z", [0.5, 0.5], 2, fold=2)
+    refused("seed 1 lacks fold 2", draw_layers, one, fold)
+
+
+def test_confusion_adds_up_folds_and_seeds(tmp_path, draw_confusion, figures):
+    runs = {
+        (seed, fold): random_rows(40, 10 * seed + fold, f"{fold}-")
+        for seed in (1, 2)
+        for fold in (1, 2)
+    }
+    folders = [
+        str(recognition_run(tmp_path / f"{seed}{fold}", rows, seed))
+        for (seed, fold), rows in runs.items()
+    ]
+    lines = draw_confusion(f"one={folders[0]}", f"all={','.join(folders)}")
+    models = {"one": [runs[1, 1]], "all": list(runs.values())}
+    assert lines[0] == ["model", "reference", *CLASSES, "count"]
+    assert len(lines) == 7
+    panels = {axis.get_title(): axis for axis in figures[0].axes}
+    assert list(panels) == ["one", "all"]
+    for place, (name, parts) in enumerate(models.items()):
+        truth, said = zip(*(pair for rows in parts for _, pair in rows))
+        expected = 100 * confusion_matrix(
+            truth, said, labels=CLASSES, normalize="true"
+        )
+        drawn = panels[name].collections[0].get_array().filled(np.nan)
+        assert drawn.ravel() == pytest.approx(expected.ravel())
+        rows = lines[1 + 3 * place : 4 + 3 * place]
+        for row, label, shares in zip(rows, CLASSES, expected):
+            assert row[:2] == [name, label]
+            assert [float(x) for x in row[2:5]] == pytest.approx(
+                shares, abs=0.00501
+            )
+            assert row[5] == str(truth.count(label))
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
+        "v1.5.csv",
+        "v1.5.png",
+    ]
+
+
+def test_an_utterance_counts_once_a_seed(tmp_path, draw_confusion, refused):
+    rows = random_rows(5, 0)
+    one = recognition_run(tmp_path / "one", rows)
+    more = random_rows(5, 1, "b") + rows[3:4]
+    two = recognition_run(tmp_path / "two", more)
+    refused(
+        "two/predictions.csv', line 7: '3' has been predicted already by seed "
+        "1 .*one/predictions.csv', line 5",
+        draw_confusion,
+        f"a={one},{two}",
+    )
+    refused("'0' has been predicted already", draw_confusion, f"a={one},{one}")
+    twice = recognition_run(tmp_path / "twice", rows + rows[:1])
+    refused("line 7: '0' has been pred", draw_confusion, f"a={twice}")
+    # Another seed, or another model, may predict it too.
+    seed = recognition_run(tmp_path / "seed", rows, seed=2)
+    lines = draw_confusion(f"a={one},{seed}", f"b={one}")
+    assert sum(int(line[-1]) for line in lines[1:]) == 15
+
+
+def test_models_with_different_classes(tmp_path, draw_confusion, refused):
+    rows = random_rows(5, 0)
+    one = recognition_run(tmp_path / "one", rows)
+    swapped = recognition_run(
+        tmp_path / "two", random_rows(5, 1, "b"), classes=CLASSES[::-1]
+    )
+    sentence = (
+        "one' and '.*two' have different classes "
+        r"\(neutral, happy, sad; sad, happy, neutral\)"
+    )
+    refused(sentence, draw_confusion, f"a={one}", f"b={swapped}")
+    refused(sentence, draw_confusion, f"a={one},{swapped}")
+
+
+def test_bad_predictions(tmp_path, draw_confusion, refused):
+    run = recognition_run(tmp_path / "run", random_rows(3, 0))
+    file = run / "predictions.csv"
+    head = "id,speaker,reference,predicted\n"
+    for text, sentence in (
+        ("id,speaker,eder\n", "has no column 'predicted'"),
+        ("", "has no column 'id'"),
+        (head, "has no predictions"),
+        (head + "a,ann,sad\n", "line 2: the line has not as many fields"),
+        (head + "a,ann,sad,sad,1\n", "line 2: the line has not as many"),
+        (head + "a,ann,bored,sad\n", "line 2: reference is 'bored', which"),
+        (head + "\na,ann,sad,\n", "line 3: predicted is '', which is none"),
+        (head + 'a,"ann,sad\n', "cannot be read as CSV"),
+    ):
+        file.write_text(text)
+        refused(sentence, draw_confusion, f"a={run}")
+    file.write_bytes(b"id,\xff")
+    refused("cannot be read as CSV", draw_confusion, f"a={run}")
+    file.unlink()
+    refused("predictions.csv' does not exist", draw_confusion, f"a={run}")
+
+
+def test_bad_arguments(tmp_path, draw_confusion, refused):
+    run = recognition_run(tmp_path / "run", random_rows(3, 0))
+    for word in ("HuBERT", "HuBERT=", "=run", "HuBERT=,"):
+        refused(f"'{word}': give each model once", draw_confusion, word)
+    refused("give each model once", draw_confusion, f"a={run}", f"a={run}")
+    refused("has no results.json", draw_confusion, f"a={tmp_path / 'no'}")
+    (run / "results.json").write_text('{"seed": 1, "metrics": {"EDER": 6.5}}')
+    refused("has no 'classes'; give runs that rec", draw_confusion, f"a={run}")
+
+
+def test_a_failed_picture_leaves_nothing(tmp_path, draw_confusion, monkeypatch):
+    run = recognition_run(tmp_path / "run", random_rows(3, 0))
+    draw_confusion(f"a={run}")
+    before = {f: f.read_bytes() for f in (tmp_path / "out").iterdir()}
+
+    def fail(self, file, **options):
+        with open(file, "wb") as part:
+            part.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
+    with pytest.raises(SystemExit):
+        draw_confusion(f"a={run}", f"b={run}")
+    after = {f: f.read_bytes() for f in (tmp_path / "out").iterdir()}
+    assert after == before
