@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 from speechbrain_ext.dataio import (
     BucketBatches,
     FrameDataset,
+    SpeechDataset,
+    UtteranceDataset,
     count_samples,
     load_waveform,
+    make_batches,
     make_loader,
 )
 from speechbrain_ext.encoders.frames import FrameGrid
@@ -182,3 +185,145 @@ def test_what_cannot_be_stored(tmp_path, write_audio):
         FeatureStore(tmp_path, encoder)._write(
             np.full((2, 1, 3), 1e6), tmp_path / "x.npy"
         )
+
+
+def test_utterances_with_one_label_each(write_audio):
+    data = [
+        Utterance(name, 0.5, speaker, name, "demo", wav=write_audio(seconds=s))
+        for name, speaker, s in (("sad", "ann", 0.5), ("neutral", "bob", 0.5))
+    ]
+    found = UtteranceDataset(data, ["angry", "neutral", "sad"])
+    (batch,) = make_loader(BucketBatches(found, batch_size=2, shuffle=False))
+    assert batch.id == ["sad", "neutral"] and batch.speaker == ["ann", "bob"]
+    assert batch.labels.data.tolist() == [[2], [1]]
+    assert batch.sig.data.shape == (2, 8000)
+    assert batch.sig.lengths.tolist() == [1, 1]
+
+
+@given(
+    st.integers(1, 70),
+    st.integers(1, 40),
+    st.integers(1, 4),
+    st.integers(1, 6),
+    st.integers(0, 9),
+)
+@settings(deadline=None, max_examples=60)
+def test_batches_of_a_number(count, size, world_size, epoch, seed):
+    """Together the processes see all, each as often as the others."""
+    data = dataset([1.0] * count)
+    whole = BucketBatches(data, batch_size=size, seed=seed)
+    whole.set_epoch(epoch)
+    assert sorted(i for batch in whole for i in batch) == list(range(count))
+    assert [len(batch) for batch in list(whole)[:-1]] == [size] * (
+        len(whole) - 1
+    )
+    shares = []
+    for rank in range(world_size):
+        share = BucketBatches(
+            data, batch_size=size, seed=seed, rank=rank, world_size=world_size
+        )
+        for each in range(1, epoch + 1):
+            share.set_epoch(each)
+        shares.append(list(share))
+    assert len({len(share) for share in shares}) == 1
+    dealt = [b for turn in zip(*shares, strict=True) for b in turn]
+    assert dealt[: len(whole)] == list(whole)
+    assert len(dealt) - len(whole) < world_size
+    assert all(batch in list(whole) for batch in dealt)
+
+
+def test_the_order_follows_from_seed_and_epoch():
+    data = dataset([1.0] * 50)
+
+    def order(seed, epoch, **options):
+        batches = BucketBatches(data, batch_size=8, seed=seed, **options)
+        batches.set_epoch(epoch)
+        return list(batches)
+
+    assert order(1, 3) == order(1, 3)
+    assert order(1, 3) != order(1, 4) and order(1, 3) != order(2, 3)
+    assert order(1, 3, shuffle=False) == order(2, 4, shuffle=False)
+    assert order(1, 3, shuffle=False)[0] == list(range(8))
+    # Types that SpeechBrain's datasets and checkpoints take.
+    assert type(order(1, 3)[0][0]) is int
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_seconds": 9, "batch_size": 2}])
+def test_one_limit_is_needed(limits):
+    with pytest.raises(ValueError, match="max_seconds or batch_size"):
+        BucketBatches(dataset([1.0]), **limits)
+
+
+def test_batches_of_all_splits(monkeypatch):
+    splits = {n: dataset([1.0] * 11) for n in ("train", "valid", "test")}
+    alone = make_batches(splits, 1, batch_size=4)
+    assert sorted(i for b in alone["train"] for i in b) == list(range(11))
+    for name in ("valid", "test"):
+        assert [i for b in alone[name] for i in b] == list(range(11))
+    shares = []
+    for rank in range(2):
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        share = make_batches(splits, 1, batch_size=4)
+        shares.append(share["train"])
+        # Every process scores all of the others.
+        assert list(share["valid"]) == list(alone["valid"])
+        assert list(share["test"]) == list(alone["test"])
+    assert [list(share) for share in shares] == [
+        [list(alone["train"])[0], list(alone["train"])[2]],
+        [list(alone["train"])[1], list(alone["train"])[0]],
+    ]
+
+
+class Layered(LogMelEncoder):
+    """Three layers, the last one that of log-mel features."""
+
+    num_layers = 3
+
+    def encode(self, wav, lengths, all_layers):
+        last = super().encode(wav, lengths, False)
+        return (
+            torch.stack([last + 2, last + 1, last], 1) if all_layers else last
+        )
+
+
+@pytest.mark.parametrize(
+    "layers, taken", [("all", [0, 1, 2]), ("local", [0]), ("contextual", [2])]
+)
+def test_stored_layers_of_two_encoders(layers, taken, write_audio, tmp_path):
+    """What is cut off is frames, at the same time in both inputs."""
+    torch.manual_seed(0)
+    path = write_audio(seconds=0.7)
+    data = [Utterance("a", 0.7, "s", "sad", "demo", wav=path)]
+    stores = {}
+    for prefix, encoder in (("", Layered()), ("fusion_", LogMelEncoder())):
+        encoder.freeze()
+        folder = tmp_path / f"{prefix}features"
+        stores[prefix] = FeatureStore(folder, encoder, "float32")
+        stores[prefix].extract(data, progress=False)
+    items = {
+        limit: SpeechDataset(
+            data,
+            lambda record: torch.zeros(1),
+            stores,
+            layers=layers,
+            max_length=limit,
+        )[0]
+        for limit in (None, 0.3, 9.0)
+    }
+    assert set(items[None]) == {
+        "id",
+        "speaker",
+        "labels",
+        "feats",
+        "fusion_feats",
+    }
+    whole = stores[""].load({"wav": path})
+    assert whole.shape[1] == 3
+    assert torch.equal(items[None]["feats"], whole[:, taken])
+    assert items[None]["fusion_feats"].shape[1] == 1
+    assert torch.equal(items[9.0]["feats"], items[None]["feats"])
+    frames = round(0.3 * 16000 / LogMelEncoder().grid.stride)
+    for name in ("feats", "fusion_feats"):
+        assert items[0.3][name].shape[0] == frames < whole.shape[0]
+        assert torch.equal(items[0.3][name], items[None][name][:frames])

@@ -33,7 +33,8 @@ def load_encoder(
         The pretrained others know no such thing.
     lora : dict, optional
         Options of ``adaptation.add_lora``: adapters are trained in place of
-        the encoder's own weights. ``freeze`` must be False then.
+        the encoder's own weights; none with ``rank: None``. ``freeze`` must be
+        False then.
     **options
         ``freeze`` (True), ``freeze_feature_extractor`` (True), ``output_norm``
         (False) and ``local_encoder`` (False), see ``ssl.SSLEncoder``. Features
@@ -61,6 +62,9 @@ def load_encoder(
     >>> load_encoder("spectrogram").output_size
     201
     """
+    # Off in a YAML that has the options one by one.
+    if lora is not None and lora.get("rank", True) is None:
+        lora = None
     if source in FEATURES:
         return _load_features(source, pad_to_30s, lora, **options)
     encoder = _load_pretrained(source, save_path, pad_to_30s, **options)

@@ -300,7 +300,7 @@ def make_head(kind, **options):
     Raises
     ------
     UserError
-        When there is no such head.
+        When there is no such head, or it takes another number of inputs.
 
     Example
     -------
@@ -308,7 +308,14 @@ def make_head(kind, **options):
     'LSTMHead'
     """
     if kind not in HEADS:
-        raise UserError(f"head: '{kind}' is none; choose {', '.join(HEADS)}.")
+        raise UserError(
+            f"head_kind: '{kind}' is none; choose {', '.join(HEADS)}."
+        )
+    if (kind == "fusion") != ("fusion_size" in options):
+        raise UserError(
+            f"head_kind: '{kind}' does not go with this YAML; fusion needs one "
+            "with a fusion_encoder, and no other head takes it."
+        )
     return HEADS[kind](**options)
 
 

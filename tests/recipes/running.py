@@ -1,32 +1,84 @@
-"""Running the diarization recipe as a user does, on small substitutes."""
+"""Running the recipes as a user does, on small substitutes for the corpora."""
 
+import contextlib
+import functools
+import importlib.util
 import json
+import logging
 import os
+import random
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
+import soundfile
+import torch
+from speechbrain.utils import logger as sb_logger
+
 from speechbrain_ext.corpora import read_corpus
+from tests.corpora.trees import iemocap_line
 
 ROOT = Path(__file__).parents[2]
-RECIPE = ROOT / "recipes" / "emotion_diarization"
+DIARIZATION = ROOT / "recipes" / "emotion_diarization"
+EMBEDDINGS = ROOT / "recipes" / "ssl_embeddings"
+FINETUNING = ROOT / "recipes" / "ssl_finetuning"
 ONE_PASS = {name: {"passes": 1} for name in ("train", "valid", "test")}
 CODES = {"neutral": "01", "happy": "03", "sad": "04", "angry": "05"}
+# RAVDESS has more emotions than the synthetic corpus, whose they sound like.
+EIGHT_CODES = {
+    "01": "neutral",
+    "02": "neutral",
+    "03": "happy",
+    "04": "sad",
+    "05": "angry",
+    "06": "sad",
+    "07": "angry",
+    "08": "happy",
+}
+IEMOCAP_CODES = {
+    "ang": "angry",
+    "hap": "happy",
+    "exc": "happy",
+    "neu": "neutral",
+    "sad": "sad",
+}
 
 
-def command(yaml, overrides, launcher=(sys.executable,)):
-    """Command line of the recipe; overrides as JSON, which YAML can read."""
+def arguments(recipe, yaml, overrides):
+    """Arguments of a train.py; overrides as JSON, which YAML can read."""
     return [
-        *launcher,
-        str(RECIPE / "train.py"),
-        str(RECIPE / "hparams" / yaml),
+        str(recipe / "hparams" / yaml),
         *(
             f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
             for key, value in overrides.items()
         ),
         "--noprogressbar",
     ]
+
+
+def command(recipe, yaml, overrides, launcher=(sys.executable,)):
+    """Command line of a recipe.
+
+    Arguments
+    ---------
+    recipe : pathlib.Path
+        The recipe's folder.
+    yaml : str
+        Name of the file in its hparams.
+    overrides : dict
+        What to change in it; also options of SpeechBrain.
+    launcher : sequence of str
+        What runs ``train.py``.
+
+    Returns
+    -------
+    list of str
+    """
+    train = str(recipe / "train.py")
+    return [*launcher, train, *arguments(recipe, yaml, overrides)]
 
 
 def environment():
@@ -39,10 +91,10 @@ def environment():
     }
 
 
-def run(yaml, overrides, folder, launcher=(sys.executable,)):
-    """Run the recipe to its end; its output and its results."""
+def run(recipe, yaml, overrides, folder, launcher=(sys.executable,)):
+    """Run a recipe to its end; its output and its results."""
     done = subprocess.run(
-        command(yaml, overrides, launcher),
+        command(recipe, yaml, overrides, launcher),
         cwd=folder,
         env=environment(),
         capture_output=True,
@@ -52,6 +104,92 @@ def run(yaml, overrides, folder, launcher=(sys.executable,)):
     output = done.stdout + done.stderr
     assert done.returncode == 0, output[-5000:]
     return output, read_results(overrides)
+
+
+def run_here(recipe, yaml, overrides):
+    """Run a recipe to its end in this process; its results.
+
+    It leaves the process as it was: logging, excepthook, random numbers.
+    """
+    with _undisturbed():
+        train_module(recipe).main(arguments(recipe, yaml, overrides))
+    return read_results(overrides)
+
+
+def refuse_here(recipe, yaml, overrides, capsys):
+    """The sentence with which a recipe ends before it trains."""
+    code = None
+    with _undisturbed():
+        try:
+            train_module(recipe).main(arguments(recipe, yaml, overrides))
+        except SystemExit as ended:
+            code = ended.code
+    assert code == 2
+    errors = capsys.readouterr().err.splitlines()
+    (sentence,) = (line for line in errors if line.startswith("error: "))
+    run_folder = Path(overrides["output_folder"])
+    assert not (run_folder / "train_log.txt").exists()
+    assert not (run_folder / "results.json").exists()
+    return sentence
+
+
+@functools.cache
+def train_module(recipe):
+    """The train.py of a recipe as a module."""
+    spec = importlib.util.spec_from_file_location(
+        f"{recipe.name}_train", recipe / "train.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextlib.contextmanager
+def _undisturbed():
+    """Take back what a run changes in its process."""
+    root = logging.getLogger()
+    kept = sys.excepthook, list(root.handlers), root.level
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    describe = sb_logger.get_environment_description
+    # Seconds of pip, for a file that no test in this process reads.
+    sb_logger.get_environment_description = lambda: "left out"
+    try:
+        yield
+    finally:
+        sb_logger.get_environment_description = describe
+        for handler in root.handlers:
+            if handler not in kept[1]:
+                handler.close()
+        sys.excepthook, root.handlers[:], _ = kept
+        root.setLevel(kept[2])
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+
+
+def kill_and_finish(recipe, yaml, overrides, folder, is_due):
+    """Kill a run (SIGKILL) as soon as ``is_due``, and run it again.
+
+    Returns
+    -------
+    (str, dict)
+        Output and results of the second start.
+    """
+    process = subprocess.Popen(
+        command(recipe, yaml, overrides),
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None and not is_due():
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert process.returncode == -9, "it ended before it could be killed"
+    assert not (Path(overrides["output_folder"]) / "results.json").exists()
+    return run(recipe, yaml, overrides, folder)
 
 
 def read_results(overrides):
@@ -81,20 +219,105 @@ def quickstart(folder, corpus, **more):
     }
 
 
-def ravdess_tree(folder, corpus):
-    """RAVDESS's names on synthetic recordings: 24 actors, 4 emotions."""
-    by_emotion = {}
+def by_emotion(corpus):
+    """A recording of every emotion of the synthetic corpus."""
+    found = {}
     for utterance in read_corpus("synthetic", corpus)[0]:
-        by_emotion.setdefault(utterance.emotion, utterance.wav)
+        found.setdefault(utterance.emotion, utterance.wav)
+    return found
+
+
+def ravdess_tree(folder, corpus, short=False):
+    """RAVDESS's names on synthetic recordings: 24 actors.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Where to write it.
+    corpus : pathlib.Path
+        The synthetic corpus.
+    short : bool
+        Whether all eight emotions are there, in recordings of 0.3 to 0.7 s
+        that all differ; otherwise it is four, in whole recordings.
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    sources = by_emotion(corpus)
+    codes = EIGHT_CODES if short else {c: name for name, c in CODES.items()}
     for actor in range(1, 25):
-        for emotion, code in CODES.items():
-            place = folder / f"Actor_{actor:02d}"
-            place.mkdir(parents=True, exist_ok=True)
-            shutil.copy(
-                by_emotion[emotion],
-                place / f"03-01-{code}-01-01-01-{actor:02d}.wav",
+        for code, emotion in codes.items():
+            path = (
+                folder
+                / f"Actor_{actor:02d}"
+                / f"03-01-{code}-01-01-01-{actor:02d}.wav"
             )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if short:
+                cut(sources[emotion], path, 8 * actor + int(code))
+            else:
+                shutil.copy(sources[emotion], path)
     return folder
+
+
+def iemocap_tree(folder, corpus, turns=2):
+    """IEMOCAP's layout on parts of synthetic recordings.
+
+    Every session has an improvised and a scripted dialog of two speakers, and
+    every speaker so many turns in each of the four usual classes and excited.
+    Of improvised turns all annotators say the same.
+    """
+    sources = by_emotion(corpus)
+    for session in range(1, 6):
+        for style in ("impro01", "script01_1"):
+            dialog = f"Ses{session:02d}F_{style}"
+            lines = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n"]
+            words = []
+            for number, code in enumerate(list(IEMOCAP_CODES) * turns):
+                for gender in "FM":
+                    turn = f"{dialog}_{gender}{number:03d}"
+                    line = iemocap_line(turn, code, 2.0 * number)
+                    if style == "impro01":
+                        line = _unanimous(line)
+                    lines.append(line)
+                    words.append(f"{turn} [000.0000-001.0000]: Words.\n")
+                    cut(
+                        sources[IEMOCAP_CODES[code]],
+                        folder
+                        / f"Session{session}/sentences/wav/{dialog}/{turn}.wav",
+                        31 * session + 7 * number + len(style) + ord(gender),
+                    )
+            for kind, text in (
+                ("EmoEvaluation", "\n".join(lines)),
+                ("transcriptions", "".join(words)),
+            ):
+                path = folder / f"Session{session}/dialog/{kind}/{dialog}.txt"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+    return folder
+
+
+def _unanimous(line):
+    """All evaluators say what the first says."""
+    rows = line.split("\n")
+    word = rows[1].split("\t")[1]
+    for place, row in enumerate(rows):
+        if row.startswith("C-"):
+            rows[place] = "\t".join([row.split("\t")[0], word, "()"])
+    return "\n".join(rows)
+
+
+def cut(source, path, number):
+    """Write a short part of a recording, another one for every number."""
+    rng = np.random.default_rng(number)
+    data, rate = soundfile.read(source, dtype="float32")
+    size = round(rng.uniform(0.3, 0.7) * rate)
+    start = rng.integers(max(1, len(data) - size))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(
+        path, rng.uniform(0.5, 1) * data[start : start + size], rate
+    )
 
 
 def zed_tree(folder, corpus):

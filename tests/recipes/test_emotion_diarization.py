@@ -19,7 +19,7 @@ from speechbrain_ext.metrics.eder import read_rttm
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 from tests.recipes.running import (
     ONE_PASS,
-    RECIPE,
+    DIARIZATION,
     command,
     environment,
     quickstart,
@@ -51,7 +51,7 @@ def undisturbed(tmp_path_factory, synthetic_folder):
     """A finished small quickstart: its folder and its output."""
     folder = tmp_path_factory.mktemp("undisturbed")
     overrides = quickstart(folder, synthetic_folder)
-    output, results = run("quickstart.yaml", overrides, folder)
+    output, results = run(DIARIZATION, "quickstart.yaml", overrides, folder)
     return Path(overrides["output_folder"]), output, results
 
 
@@ -102,7 +102,7 @@ def test_a_long_recording_by_the_commands(undisturbed, tmp_path):
     joined = subprocess.run(
         [
             sys.executable,
-            str(RECIPE / "join.py"),
+            str(DIARIZATION / "join.py"),
             str(undisturbed[0]),
             str(out),
             "--minutes=0.4",
@@ -141,7 +141,7 @@ def test_more_than_there_is_cannot_be_joined(undisturbed, tmp_path):
     done = subprocess.run(
         [
             sys.executable,
-            str(RECIPE / "join.py"),
+            str(DIARIZATION / "join.py"),
             str(undisturbed[0]),
             str(tmp_path),
             "--minutes=60",
@@ -156,7 +156,9 @@ def test_finished_work_is_not_done_twice(undisturbed, synthetic_folder):
     folder, _, results = undisturbed
     log = (folder / "train_log.txt").read_text()
     overrides = quickstart(folder.parent, synthetic_folder)
-    output, again = run("quickstart.yaml", overrides, folder.parent)
+    output, again = run(
+        DIARIZATION, "quickstart.yaml", overrides, folder.parent
+    )
     assert "This run is finished" in output and "all neutral" in output
     assert again == results
     assert (folder / "train_log.txt").read_text() == log
@@ -172,7 +174,7 @@ def test_other_options_do_not_meet_an_old_preparation(
     overrides = quickstart(tmp_path, synthetic_folder)
     overrides["simulation"] = {**ONE_PASS, "test": {"passes": 2}}
     done = subprocess.run(
-        command("quickstart.yaml", overrides),
+        command(DIARIZATION, "quickstart.yaml", overrides),
         cwd=tmp_path,
         env=environment(),
         capture_output=True,
@@ -193,7 +195,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_figures(
     kills = 0
     while not (Path(overrides["output_folder"]) / "results.json").exists():
         process = subprocess.Popen(
-            command("quickstart.yaml", overrides),
+            command(DIARIZATION, "quickstart.yaml", overrides),
             cwd=tmp_path,
             env=environment(),
             stdout=subprocess.DEVNULL,
@@ -227,7 +229,7 @@ def test_killed_within_an_epoch_it_goes_on_there(
     overrides = quickstart(tmp_path, synthetic_folder, ckpt_interval_steps="1")
     save = Path(overrides["output_folder"]) / "save"
     process = subprocess.Popen(
-        command("quickstart.yaml", overrides),
+        command(DIARIZATION, "quickstart.yaml", overrides),
         cwd=tmp_path,
         env=environment(),
         stdout=subprocess.DEVNULL,
@@ -239,7 +241,7 @@ def test_killed_within_an_epoch_it_goes_on_there(
     process.wait()
     texts = checkpoint_texts(save)
     assert texts and all("end-of-epoch: false" in text for text in texts)
-    output, results = run("quickstart.yaml", overrides, tmp_path)
+    output, results = run(DIARIZATION, "quickstart.yaml", overrides, tmp_path)
     assert "Loading a checkpoint" in output
     assert results["test"] == undisturbed[2]["test"]
 
@@ -259,7 +261,7 @@ def test_frozen_encoder_with_stored_features(ravdess, tmp_path):
         "number_of_epochs": 1,
         "simulation": ONE_PASS,
     }
-    _, results = run("ravdess_frozen.yaml", overrides, tmp_path)
+    _, results = run(DIARIZATION, "ravdess_frozen.yaml", overrides, tmp_path)
     assert results["protocol"]["speakers"] == {
         "train": 20,
         "valid": 2,
@@ -271,7 +273,9 @@ def test_frozen_encoder_with_stored_features(ravdess, tmp_path):
     assert features
     # A second seed finds the features there; without them all is the same.
     again = {**overrides, "output_folder": str(tmp_path / "again")}
-    _, stored = run("ravdess_frozen.yaml", {**again, "seed": 1}, tmp_path)
+    _, stored = run(
+        DIARIZATION, "ravdess_frozen.yaml", {**again, "seed": 1}, tmp_path
+    )
     assert set((tmp_path / "cache" / "features").rglob("*.npy")) == features
     assert stored["test"] == results["test"]
     direct = {
@@ -279,7 +283,7 @@ def test_frozen_encoder_with_stored_features(ravdess, tmp_path):
         "output_folder": str(tmp_path / "direct"),
         "feature_folder": "null",
     }
-    _, computed = run("ravdess_frozen.yaml", direct, tmp_path)
+    _, computed = run(DIARIZATION, "ravdess_frozen.yaml", direct, tmp_path)
     assert computed["test"]["this model"]["eder"] == pytest.approx(
         results["test"]["this model"]["eder"], abs=3
     )
@@ -307,7 +311,7 @@ def large_overrides(yaml, ravdess, zed, folder, **more):
 @pytest.mark.parametrize("yaml", LARGE)
 def test_fine_tuning_tested_on_zed(yaml, ravdess, zed, tmp_path):
     overrides = large_overrides(yaml, ravdess, zed, tmp_path)
-    _, results = run(yaml, overrides, tmp_path)
+    _, results = run(DIARIZATION, yaml, overrides, tmp_path)
     assert results["protocol"]["test"] == "ZED"
     assert results["test"]["this model"]["utterances"] == 3
     assert results["test"]["this model"]["interval_over"] == "utterances"
@@ -316,7 +320,7 @@ def test_fine_tuning_tested_on_zed(yaml, ravdess, zed, tmp_path):
 def test_the_papers_yamls_differ_in_the_encoder_alone():
     texts = []
     for yaml in LARGE:
-        loaded = YAML().load(RECIPE / "hparams" / yaml)
+        loaded = YAML().load(DIARIZATION / "hparams" / yaml)
         assert loaded["encoder_source"] and loaded["zed_folder"] is not None
         loaded["encoder_source"] = loaded["output_folder"] = None
         texts.append(json.dumps(loaded, default=str))
@@ -327,7 +331,7 @@ def test_the_papers_yamls_differ_in_the_encoder_alone():
 def test_bfloat16(ravdess, zed, tmp_path):
     yaml = "wavlm_large.yaml"
     overrides = large_overrides(yaml, ravdess, zed, tmp_path, precision="bf16")
-    _, results = run(yaml, overrides, tmp_path)
+    _, results = run(DIARIZATION, yaml, overrides, tmp_path)
     assert 0 <= results["test"]["this model"]["eder"] <= 100
 
 
@@ -345,7 +349,9 @@ def test_two_processes(synthetic_folder, tmp_path):
     overrides = quickstart(
         tmp_path, synthetic_folder, distributed_backend="gloo"
     )
-    _, results = run("quickstart.yaml", overrides, tmp_path, TWO_PROCESSES)
+    _, results = run(
+        DIARIZATION, "quickstart.yaml", overrides, tmp_path, TWO_PROCESSES
+    )
     assert results["test"]["this model"]["utterances"] > 0
     log = Path(overrides["output_folder"]) / "train_log.txt"
     assert len(log.read_text().splitlines()) == 2
@@ -357,7 +363,7 @@ def test_two_processes_fine_tune(ravdess, zed, tmp_path):
     overrides = large_overrides(
         yaml, ravdess, zed, tmp_path, distributed_backend="gloo"
     )
-    _, results = run(yaml, overrides, tmp_path, TWO_PROCESSES)
+    _, results = run(DIARIZATION, yaml, overrides, tmp_path, TWO_PROCESSES)
     assert results["test"]["this model"]["utterances"] == 3
 
 
@@ -374,7 +380,7 @@ def test_wrong_folders(override, sentence, ravdess, zed, tmp_path):
     yaml = "wavlm_large.yaml"
     overrides = large_overrides(yaml, ravdess, zed, tmp_path)
     done = subprocess.run(
-        command(yaml, {**overrides, **override}),
+        command(DIARIZATION, yaml, {**overrides, **override}),
         cwd=tmp_path,
         env=environment(),
         capture_output=True,
@@ -396,7 +402,7 @@ def test_real_speech(ravdess_folder, speech_encoder, tmp_path):
         "number_of_epochs": 1,
         "simulation": ONE_PASS,
     }
-    _, results = run("ravdess_frozen.yaml", overrides, tmp_path)
+    _, results = run(DIARIZATION, "ravdess_frozen.yaml", overrides, tmp_path)
     eder = {name: each["eder"] for name, each in results["test"].items()}
     assert eder["this model"] < eder["all neutral"] - 10
     (throughout,) = (e for name, e in eder.items() if "throughout" in name)

@@ -11,18 +11,18 @@ import soundfile
 
 from speechbrain_ext.errors import UserError
 from speechbrain_ext.manifest import load_manifest
-from tests.recipes.running import CODES, RECIPE, ravdess_tree, zed_tree
+from tests.recipes.running import CODES, DIARIZATION, ravdess_tree, zed_tree
 
 
 @pytest.fixture(scope="module")
 def prepare():
-    sys.path.insert(0, str(RECIPE))
+    sys.path.insert(0, str(DIARIZATION))
     spec = importlib.util.spec_from_file_location(
-        "recipe_prepare", RECIPE / "prepare.py"
+        "recipe_prepare", DIARIZATION / "prepare.py"
     )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    sys.path.remove(str(RECIPE))
+    sys.path.remove(str(DIARIZATION))
     return module.prepare
 
 

@@ -1,0 +1,238 @@
+r"""Stored features against an encoder that runs in every epoch.
+
+> python -m tests.benchmarks.bench_features --data_folder=RAVDESS \
+>     --encoder_source=openai/whisper-tiny.en
+
+from the root of the repository. Trains the Dense model of
+recipes/ssl_embeddings (hparams/ravdess.yaml) on a part of RAVDESS and prints
+how long an epoch takes from features in float16, in float32 and with the
+encoder running, timed in turns; what it costs to extract the features once;
+what they take on disk; and what float16 changes in the features and in the
+posteriors of one trained head. ``--hdf5`` (needs h5py) also compares writing
+and reading with SpeechBrain's ``CachedHDF5DynamicItem``. What was written a
+moment ago is read from memory, as in a run that has that much to spare.
+"""
+
+import argparse
+import importlib.util
+import tempfile
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from hyperpyyaml import load_hyperpyyaml
+
+from speechbrain_ext.corpora import read_corpus
+from speechbrain_ext.dataio import make_loader
+from speechbrain_ext.errors import UserError, exits_cleanly
+from speechbrain_ext.experiment.table import to_markdown
+from speechbrain_ext.features import FeatureStore
+from speechbrain_ext.protocols import partition
+from tests.benchmarks.timing import clock, interleave, machine, ratio
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "ssl_embeddings"
+STORED = ("float16", "float32")
+# Below, float16 has an absolute precision and no relative one.
+SMALLEST = torch.finfo(torch.float16).smallest_normal
+
+
+def parse(arguments):
+    """Options of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n", 1)[0], allow_abbrev=False
+    )
+    parser.add_argument("--data_folder", required=True, help="RAVDESS")
+    parser.add_argument("--encoder_source", required=True)
+    parser.add_argument(
+        "--utterances", type=int, default=240, help="training's; test: a fourth"
+    )
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--epochs", type=int, default=10, help="more, for the posteriors"
+    )
+    parser.add_argument("--hdf5", action="store_true")
+    return parser.parse_args(arguments)
+
+
+def load_data(options):
+    """Utterances of the splits, spread evenly over the corpus."""
+    utterances, _ = read_corpus("ravdess", options.data_folder)
+    split = partition("pepino_ravdess", utterances, 1)
+    few = max(1, options.utterances // 4)
+    return {
+        "train": spread(split.train, options.utterances),
+        "valid": spread(split.valid, 1),
+        "test": spread(split.test, few),
+    }
+
+
+def spread(items, number):
+    """So many of the items, all of them if there are no more.
+
+    Example
+    -------
+    >>> spread([0, 1, 2, 3, 4, 5], 3)
+    [0, 2, 4]
+    """
+    step = max(1, len(items) / number)
+    return [items[int(i * step)] for i in range(min(number, len(items)))]
+
+
+class Model:
+    """The recipe's Brain on one source of features, ready to train."""
+
+    def __init__(self, options, data, folder, dtype=None):
+        spec = importlib.util.spec_from_file_location(
+            "train", RECIPE / "train.py"
+        )
+        recipe = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(recipe)
+        overrides = {
+            "data_folder": options.data_folder,
+            "output_folder": str(folder / "run"),
+            "encoder_source": options.encoder_source,
+            "feature_folder": dtype and str(folder),
+            "feature_dtype": dtype or "float32",
+        }
+        hparams_file = RECIPE / "hparams" / "ravdess.yaml"
+        with open(hparams_file, encoding="utf-8") as file:
+            hparams = load_hyperpyyaml(file, overrides)
+        run_opts = {"device": "cpu", "noprogressbar": True}
+        self.brain = recipe.EmbeddingBrain(
+            hparams["modules"], hparams["opt_class"], hparams, run_opts
+        )
+
+        def prepare():
+            self.brain.batches = recipe.dataio_prep(hparams, data, run_opts)
+
+        self.extraction = clock(prepare)
+        self.brain.on_fit_start()
+        if dtype:
+            self.store = FeatureStore(folder, hparams["encoder"], dtype)
+
+    def train_epoch(self):
+        """One epoch, without validation."""
+        batches = self.brain.batches["train"]
+        batches.set_epoch(batches.epoch + 1)
+        self.brain.modules.train()
+        for batch in make_loader(batches):
+            self.brain.fit_batch(batch)
+
+    def posteriors(self):
+        """Of the test utterances [utterances, classes]."""
+        found = self.brain.outputs_of("test")
+        return np.exp([found[id] for id in sorted(found)])
+
+
+def compare_precision(half, full, data):
+    """What float16 changes: rows of a table."""
+    absolute, relative, normalised, squares = 0.0, 0.0, 0.0, []
+    normalise = full.brain.modules["normalizer"]
+    for utterance in data["train"] + data["test"]:
+        record = utterance.to_dict()
+        x, y = (
+            model.store.load(record).float().transpose(0, 1)[None]
+            for model in (half, full)
+        )
+        change = (x - y).abs()
+        absolute = max(absolute, change.max().item())
+        counts = y.abs() >= SMALLEST
+        relative = max(relative, (change / y.abs())[counts].max().item())
+        speaker = [utterance.speaker]
+        change = (normalise(x, speaker) - normalise(y, speaker)).abs()
+        normalised = max(normalised, change.max().item())
+        squares.append(change.square().mean().item())
+    for name in ("mixture", "head"):
+        state = full.brain.modules[name].state_dict()
+        half.brain.modules[name].load_state_dict(state)
+    p, q = half.posteriors(), full.posteriors()
+    changed = int((p.argmax(1) != q.argmax(1)).sum())
+    return [
+        ["features, absolute", f"{absolute:.2g}"],
+        [f"features of at least {SMALLEST:.1g}, relative", f"{relative:.2g}"],
+        ["normalised features, absolute", f"{normalised:.2g}"],
+        ["the same, root mean square", f"{np.mean(squares) ** 0.5:.2g}"],
+        ["posteriors, absolute", f"{np.abs(p - q).max():.2g}"],
+        ["posteriors, relative", f"{(np.abs(p - q) / q).max():.2g}"],
+        ["utterances whose class changes", f"{changed} of {len(p)}"],
+    ]
+
+
+def epoch_table(models, times, hours):
+    """Cells: epochs, extraction and size of every source of features."""
+    header = ["features", "epoch (s)", "times faster", "extraction (s)", "MB/h"]
+    cells = [header]
+    slowest = times["encoder runs"]
+    for name in STORED:
+        files = models[name].store.folder.rglob("*.npy")
+        size = sum(path.stat().st_size for path in files) / 1e6
+        cells.append(
+            [
+                name,
+                f"{median(times[name]):.2f}",
+                f"{ratio(slowest, times[name]):.1f}",
+                f"{models[name].extraction:.1f}",
+                f"{size / hours:.1f}",
+            ]
+        )
+    return [*cells, ["encoder runs", f"{median(slowest):.2f}", "1", "-", "-"]]
+
+
+def hdf5_table(store, utterances, folder, repeats):
+    """Cells: milliseconds an utterance, for files and for HDF5."""
+    from tests.benchmarks.hdf5 import compare_hdf5
+
+    times = compare_hdf5(store, utterances, folder, repeats)
+    cells = [["ms an utterance", "files", "HDF5"]]
+    for job in ("write", "read"):
+        found = [median(times[name, job]) for name in ("files", "hdf5")]
+        row = [f"{1e3 * seconds / len(utterances):.2f}" for seconds in found]
+        cells.append([job, *row])
+    return cells
+
+
+@exits_cleanly
+def main(arguments=None):
+    """Print the tables."""
+    options = parse(arguments)
+    if options.hdf5 and importlib.util.find_spec("h5py") is None:
+        raise UserError("--hdf5 needs h5py; install it with pip install h5py.")
+    data = load_data(options)
+    train = data["train"]
+    seconds = sum(u.duration for part in data.values() for u in part)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        models = {name: Model(options, data, folder, name) for name in STORED}
+        models["encoder runs"] = Model(options, data, folder)
+        times = interleave(
+            {name: model.train_epoch for name, model in models.items()},
+            options.repeats,
+        )
+        show(
+            f"An epoch of {len(train)} utterances; extraction of "
+            f"{sum(map(len, data.values()))} ({seconds:.0f} s of audio):",
+            epoch_table(models, times, seconds / 3600),
+        )
+        half, full = (models[name] for name in STORED)
+        for _ in range(options.epochs):
+            full.train_epoch()
+        show(
+            "Largest difference that float16 makes:",
+            [["in", "difference"], *compare_precision(half, full, data)],
+        )
+        if options.hdf5:
+            show(
+                f"The float16 features of {len(train)} utterances:",
+                hdf5_table(half.store, train, folder, options.repeats),
+            )
+    print(f"\nMedians of {options.repeats} repeats; {machine()}")
+
+
+def show(title, cells):
+    """Print a table under a line of text."""
+    print(f"\n{title}\n\n{to_markdown(cells)}")
+
+
+if __name__ == "__main__":
+    main()

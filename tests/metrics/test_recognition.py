@@ -1,0 +1,160 @@
+"""WA, UA and their intervals against scikit-learn and a plain loop."""
+
+import csv
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    recall_score,
+)
+
+from speechbrain_ext.metrics.recognition import (
+    RecognitionStats,
+    accuracies,
+    draw_units,
+)
+
+CLASSES = ["neutral", "happy", "sad", "angry"]
+pairs = st.lists(
+    st.tuples(
+        st.sampled_from(CLASSES),
+        st.sampled_from(CLASSES),
+        st.sampled_from(["ann", "bob", "cid"]),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+def make_stats(rows, unknown=False):
+    """Stats of (reference, predicted, speaker)."""
+    stats = RecognitionStats(CLASSES)
+    for number, (reference, predicted, speaker) in enumerate(rows):
+        probs = np.full(len(CLASSES), 0.1)
+        probs[CLASSES.index(predicted)] = 0.7
+        speaker = "" if unknown else speaker
+        stats.append(str(number), reference, np.log(probs), speaker)
+    return stats
+
+
+def balanced(truth, said):
+    with warnings.catch_warnings():
+        # It warns of predictions that are not in the reference.
+        warnings.simplefilter("ignore")
+        return 100 * balanced_accuracy_score(truth, said)
+
+
+@given(pairs)
+@settings(deadline=None, max_examples=60)
+def test_figures_are_those_of_scikit_learn(rows):
+    truth, said, speakers = zip(*rows)
+    summary = make_stats(rows).summarize(bootstrap=0)
+    assert summary["UA"] == pytest.approx(balanced(truth, said))
+    assert summary["WA"] == pytest.approx(100 * accuracy_score(truth, said))
+    assert summary["confusion"] == (
+        confusion_matrix(truth, said, labels=CLASSES).tolist()
+    )
+    recalls = recall_score(
+        truth, said, labels=CLASSES, average=None, zero_division=0
+    )
+    for name, recall in zip(CLASSES, recalls):
+        expected = 100 * recall if name in truth else None
+        assert summary["recalls"][name] == pytest.approx(expected)
+    assert summary["utterances"] == len(rows)
+    assert summary["speakers"] == len(set(speakers))
+    assert summary["UA_interval"] is summary["WA_interval"] is None
+
+
+@given(pairs, st.booleans(), st.integers(0, 5))
+@settings(deadline=None, max_examples=25)
+def test_intervals_are_those_of_a_plain_loop(rows, unknown, seed):
+    summary = make_stats(rows, unknown).summarize(bootstrap=50, seed=seed)
+    # Utterances are in the order of their first appearance, as speakers are.
+    units = {}
+    for number, row in enumerate(rows):
+        units.setdefault(number if unknown else row[2], []).append(row)
+    units = list(units.values())
+    assert summary["intervals_over"] == (
+        "utterances" if unknown else "speakers"
+    )
+    if len(units) < 2:
+        assert summary["UA_interval"] is summary["WA_interval"] is None
+        return
+    random = np.random.default_rng(seed)
+    share = [1 / len(units)] * len(units)
+    ua, wa = [], []
+    for times in random.multinomial(len(units), share, size=50):
+        drawn = [
+            row
+            for unit, count in zip(units, times)
+            for _ in range(count)
+            for row in unit
+        ]
+        truth, said, _ = zip(*drawn)
+        ua.append(balanced(truth, said))
+        wa.append(100 * accuracy_score(truth, said))
+    for name, figures in (("UA", ua), ("WA", wa)):
+        expected = np.percentile(figures, [2.5, 97.5])
+        assert summary[f"{name}_interval"] == pytest.approx(expected.tolist())
+
+
+def test_classes_that_are_not_in_the_reference():
+    """They count in no mean; to say them is wrong all the same."""
+    rows = [("happy", "happy", "a"), ("sad", "angry", "b")]
+    summary = make_stats(rows).summarize()
+    assert summary["UA"] == 50 and summary["WA"] == 50
+    assert summary["recalls"] == {
+        "neutral": None,
+        "happy": 100.0,
+        "sad": 0.0,
+        "angry": None,
+    }
+    assert summary["confusion"][2] == [0, 0, 0, 1]
+
+
+def test_draws_are_of_as_many_units():
+    counts = np.eye(3, dtype=int)[:, None]
+    drawn = draw_units(counts, 200, seed=0)
+    assert (drawn.sum(axis=(1, 2)) == 3).all()
+    assert len(np.unique(drawn.reshape(200, 3), axis=0)) == 10
+
+
+def test_accuracies_of_nothing_are_zero_and_not_nan():
+    ua, wa = accuracies(np.zeros((2, 3, 3), int))
+    assert ua.tolist() == wa.tolist() == [0, 0]
+
+
+def test_an_utterance_counts_once():
+    stats = make_stats([("sad", "sad", "ann")])
+    with pytest.raises(ValueError, match="'0' is there already"):
+        stats.append("0", "sad", np.zeros(4), "ann")
+
+
+def test_the_table(tmp_path):
+    rows = [("sad", "happy", "ann"), ("angry", "angry", "")]
+    make_stats(rows).write_csv(tmp_path / "a.csv")
+    with open(tmp_path / "a.csv", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert list(found[0]) == [
+        "id",
+        "speaker",
+        "reference",
+        "predicted",
+        *(f"p_{name}" for name in CLASSES),
+    ]
+    assert [
+        (row["reference"], row["predicted"], row["speaker"]) for row in found
+    ] == rows
+    assert float(found[0]["p_happy"]) == pytest.approx(0.7)
+
+
+def test_ties_are_the_first_class():
+    stats = RecognitionStats(CLASSES)
+    stats.append("a", "neutral", np.log([0.25] * 4))
+    assert stats.rows["a"]["predicted"] == "neutral"

@@ -1,0 +1,174 @@
+"""Statistics are those of valid frames, however they are cut into batches."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from speechbrain_ext.errors import UserError
+from speechbrain_ext.models.normalization import (
+    FeatureNormalizer,
+    SpeakerNormalizer,
+    make_normalizer,
+)
+
+LAYERS, CHANNELS = 2, 3
+SPEAKERS = ["ann", "bob", "cid"]
+
+
+def make_items(lengths, seed, offset=0.0):
+    rng = np.random.default_rng(seed)
+    scale = rng.uniform(0.1, 30, (LAYERS, 1, CHANNELS))
+    return [
+        (offset + scale * rng.normal(2, 1, (LAYERS, n, CHANNELS))).astype("f4")
+        for n in lengths
+    ]
+
+
+def feed(normalizer, items, speakers, size):
+    """Update by batches of so many, with padding that must not count."""
+    for begin in range(0, len(items), size):
+        part = items[begin : begin + size]
+        longest = max(item.shape[1] for item in part) + begin % 3
+        hidden = torch.full((len(part), LAYERS, longest, CHANNELS), torch.nan)
+        for row, item in zip(hidden, part):
+            row[:, : item.shape[1]] = torch.from_numpy(item)
+        lengths = torch.tensor([item.shape[1] for item in part])
+        normalizer.update(hidden, lengths, speakers[begin : begin + size])
+
+
+def statistics(items):
+    frames = np.concatenate(items, axis=1).astype("float64")
+    return frames.mean(axis=1), frames.std(axis=1)
+
+
+def of(normalizer):
+    mean, std = normalizer.statistics(torch.float64)
+    return mean[:, 0].numpy(), std[:, 0].numpy()
+
+
+many = st.lists(st.integers(2, 25), min_size=1, max_size=9)
+
+
+@given(many, st.integers(1, 4), st.integers(1, 4), st.floats(0, 100))
+@settings(deadline=None, max_examples=40)
+def test_global_statistics(lengths, size, other_size, offset):
+    items = make_items(lengths, sum(lengths), offset)
+    found = []
+    for one in (size, other_size):
+        normalizer = FeatureNormalizer(LAYERS, CHANNELS)
+        feed(normalizer, items, [""] * len(items), one)
+        assert normalizer.count == sum(lengths)
+        found.append(of(normalizer))
+    expected = statistics(items)
+    for first, second, value in zip(*found, expected):
+        np.testing.assert_allclose(first, second, rtol=1e-9)
+        np.testing.assert_allclose(first, value, rtol=1e-9)
+
+
+@given(many, st.integers(1, 4), st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=40)
+def test_speaker_statistics(lengths, size, random):
+    items = make_items(lengths, sum(lengths))
+    speakers = [random.choice(SPEAKERS) for _ in items]
+    normalizer = SpeakerNormalizer(LAYERS, CHANNELS)
+    feed(normalizer, items, speakers, size)
+    assert set(normalizer.speakers) == set(speakers)
+    for speaker in set(speakers):
+        own = [i for i, name in zip(items, speakers) if name == speaker]
+        for found, expected in zip(
+            of(normalizer.speakers[speaker]), statistics(own)
+        ):
+            np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["global", "speaker"])
+def test_what_was_normalised_has_mean_0_and_variance_1(kind):
+    items = make_items([20, 30, 10, 25], 0)
+    speakers = ["ann", "bob", "ann", "bob"]
+    normalizer = make_normalizer(kind, LAYERS, CHANNELS)
+    feed(normalizer, items, speakers, 3)
+    outputs = {}
+    for item, speaker in zip(items, speakers):
+        output = normalizer(torch.from_numpy(item)[None], [speaker])
+        key = speaker if kind == "speaker" else ""
+        outputs.setdefault(key, []).append(output[0].numpy())
+    for group in outputs.values():
+        mean, std = statistics(group)
+        np.testing.assert_allclose(mean, 0, atol=1e-5)
+        np.testing.assert_allclose(std, 1, atol=1e-5)
+
+
+def test_the_input_stays_as_it_was():
+    items = make_items([9], 0)
+    for kind in ("global", "speaker"):
+        normalizer = make_normalizer(kind, LAYERS, CHANNELS)
+        feed(normalizer, items, ["ann"], 1)
+        hidden = torch.from_numpy(items[0])[None]
+        before = hidden.clone()
+        normalizer(hidden, ["ann"])
+        assert torch.equal(hidden, before)
+
+
+def test_global_statistics_are_saved_with_the_model(tmp_path):
+    items = make_items([5, 8], 0)
+    normalizer = FeatureNormalizer(LAYERS, CHANNELS)
+    feed(normalizer, items, ["", ""], 2)
+    torch.save(normalizer.state_dict(), tmp_path / "a.ckpt")
+    other = FeatureNormalizer(LAYERS, CHANNELS)
+    assert not other.is_fitted()
+    other.load_state_dict(torch.load(tmp_path / "a.ckpt", weights_only=True))
+    assert other.is_fitted()
+    hidden = torch.randn(2, LAYERS, 4, CHANNELS)
+    assert torch.equal(other(hidden), normalizer(hidden))
+    # What was taken up can be added to.
+    feed(other, make_items([7], 1), [""], 1)
+    expected = statistics([*items, *make_items([7], 1)])
+    np.testing.assert_allclose(of(other)[0], expected[0], rtol=1e-9)
+
+
+def test_speakers_are_not_saved_with_the_model():
+    items = make_items([5, 8], 0)
+    normalizer = SpeakerNormalizer(LAYERS, CHANNELS)
+    feed(normalizer, items, ["ann", "bob"], 2)
+    state = normalizer.state_dict()
+    assert {name: value.tolist() for name, value in state.items()} == {
+        "size": [LAYERS, CHANNELS]
+    }
+    other = SpeakerNormalizer(LAYERS, CHANNELS)
+    other.load_state_dict(state)
+    assert not other.is_fitted()
+
+
+def test_forgetting():
+    items = make_items([5, 8], 0)
+    for kind in ("global", "speaker"):
+        normalizer = make_normalizer(kind, LAYERS, CHANNELS)
+        feed(normalizer, items[:1], ["ann"], 1)
+        normalizer.reset()
+        assert not normalizer.is_fitted()
+        feed(normalizer, items[1:], ["ann"], 1)
+        one = normalizer if kind == "global" else normalizer.speakers["ann"]
+        np.testing.assert_allclose(of(one)[0], statistics(items[1:])[0])
+
+
+def test_a_speaker_nobody_knows():
+    normalizer = SpeakerNormalizer(LAYERS, CHANNELS)
+    feed(normalizer, make_items([5], 0), ["ann"], 1)
+    with pytest.raises(UserError, match="no statistics of the speaker 'bob'"):
+        normalizer(torch.randn(2, LAYERS, 4, CHANNELS), ["ann", "bob"])
+
+
+def test_one_frame_alone_stays_finite():
+    for kind in ("global", "speaker"):
+        normalizer = make_normalizer(kind, LAYERS, CHANNELS)
+        items = make_items([1], 0)
+        feed(normalizer, items, ["ann"], 1)
+        output = normalizer(torch.from_numpy(items[0])[None], ["ann"])
+        assert torch.isfinite(output).all()
+
+
+def test_no_such_kind():
+    with pytest.raises(UserError, match="normalization: 'session' is none"):
+        make_normalizer("session", 1, 1)

@@ -1,0 +1,106 @@
+"""What a finished run of recognition must have left, whatever the recipe."""
+
+import csv
+
+import numpy as np
+import pytest
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+)
+
+from speechbrain_ext.inference import EmotionRecognizer
+from speechbrain_ext.manifest import load_manifest
+
+KEYS = {
+    "recipe",
+    "hparams",
+    "seed",
+    "fold",
+    "corpus",
+    "protocol",
+    "metrics",
+    "classes",
+    "layer_weights",
+    "test",
+    "valid",
+    "versions",
+    "peak_memory_gb",
+    "train_seconds",
+    "encoder_source",
+}
+
+
+def read_table(path):
+    """Rows of a CSV file."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def posteriors(folder, classes):
+    """Posteriors of a run, from id to [classes]."""
+    return {
+        row["id"]: np.array([float(row[f"p_{name}"]) for name in classes])
+        for row in read_table(folder / "predictions.csv")
+    }
+
+
+def check_results(folder, results):
+    """Files are there, and figures follow from the predictions."""
+    assert set(results) >= KEYS
+    assert list(results["metrics"]) == ["UA", "WA"]
+    assert (folder / "figures" / "confusion.png").stat().st_size > 0
+    mixed = results["layer_weights"] is not None
+    assert (folder / "figures" / "layer_weights.png").exists() == mixed
+
+    rows = read_table(folder / "predictions.csv")
+    tests = {u.id: u for u in load_manifest(folder / "manifests" / "test.json")}
+    assert [row["id"] for row in rows] == list(tests)
+    for row in rows:
+        assert row["speaker"] == tests[row["id"]].speaker
+        assert row["reference"] == tests[row["id"]].emotion
+        shares = {c: float(row[f"p_{c}"]) for c in results["classes"]}
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
+        assert shares[row["predicted"]] == max(shares.values())
+    truth = [row["reference"] for row in rows]
+    said = [row["predicted"] for row in rows]
+    assert results["metrics"]["UA"] == pytest.approx(
+        100 * balanced_accuracy_score(truth, said)
+    )
+    assert results["metrics"]["WA"] == pytest.approx(
+        100 * accuracy_score(truth, said)
+    )
+    assert results["test"]["UA"] == results["metrics"]["UA"]
+    counts = confusion_matrix(truth, said, labels=results["classes"])
+    assert results["test"]["confusion"] == counts.tolist()
+    drawn = read_table(folder / "confusion.csv")
+    assert [row["reference"] for row in drawn] == results["classes"]
+    assert [int(row["count"]) for row in drawn] == counts.sum(axis=1).tolist()
+
+
+def check_inference(folder, results):
+    """The run as a model says of files what the run said."""
+    recognizer = EmotionRecognizer.from_hparams(
+        source=str(folder), run_opts={"device": "cpu"}
+    )
+    assert recognizer.classes == results["classes"]
+    expected = posteriors(folder, results["classes"])
+    tests = load_manifest(folder / "manifests" / "test.json")
+    by_speaker = {}
+    for utterance in tests:
+        by_speaker.setdefault(utterance.speaker, []).append(utterance)
+    if recognizer.by_speaker:
+        for utterances in by_speaker.values():
+            found = recognizer.classify_files([u.wav for u in utterances])[0]
+            compare(utterances, found, expected)
+        return
+    for utterance in tests[:6]:
+        found, _, index, names = recognizer.classify_file(utterance.wav)
+        compare([utterance], found, expected)
+        assert names == [results["classes"][index.item()]]
+
+
+def compare(utterances, found, expected):
+    for utterance, row in zip(utterances, found.numpy(), strict=True):
+        np.testing.assert_allclose(row, expected[utterance.id], atol=1e-4)

@@ -1,0 +1,392 @@
+"""The recipe of Pepino et al. (2021): every YAML, and every option."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from speechbrain_ext.encoders import load_encoder
+from speechbrain_ext.features import FeatureStore
+from speechbrain_ext.manifest import load_manifest
+from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
+from tests.corpora.trees import snapshot
+from tests.recipes.results import (
+    check_inference,
+    check_results,
+    posteriors,
+    read_table,
+)
+from tests.recipes.running import (
+    EMBEDDINGS,
+    kill_and_finish,
+    refuse_here,
+    run,
+    run_here,
+)
+
+SEVEN = ["neutral", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    """Where all tests of this file keep features."""
+    return tmp_path_factory.mktemp("features")
+
+
+@pytest.fixture(scope="module")
+def options(features, short_ravdess, wav2vec2):
+    """A function that makes a run a matter of seconds."""
+
+    def make(folder, **more):
+        return {
+            "output_folder": str(Path(folder) / "run"),
+            "data_folder": str(short_ravdess),
+            "feature_folder": str(features),
+            "encoder_source": wav2vec2,
+            "number_of_epochs": 2,
+            "batch_size": 16,
+            "lr": 0.01,
+            "hidden": 16,
+            **more,
+        }
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def train(options):
+    """A function that runs a YAML in this process: folder and results."""
+
+    def train(folder, yaml="ravdess.yaml", **more):
+        overrides = options(folder, **more)
+        results = run_here(EMBEDDINGS, yaml, overrides)
+        return Path(overrides["output_folder"]), results
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, options):
+    """A finished run of the command: its folder, output and results."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    overrides = options(folder, number_of_epochs=3, feature_dtype="float32")
+    output, results = run(EMBEDDINGS, "ravdess.yaml", overrides, folder)
+    return folder / "run", output, results
+
+
+@pytest.mark.slow
+def test_the_command_leaves_what_it_should(undisturbed):
+    folder, output, results = undisturbed
+    check_results(folder, results)
+    assert f"Run folder: {folder}" in output and "recall" in output
+    assert results["recipe"] == "ssl_embeddings"
+    assert results["hparams"] == "ravdess.yaml"
+    assert results["classes"] == SEVEN
+    assert (results["seed"], results["fold"]) == (1, 1)
+    assert results["normalization"] == "speaker"
+    protocol = results["protocol"]
+    assert protocol["name"] == "pepino_ravdess"
+    assert protocol["recordings"] == {"train": 160, "valid": 16, "test": 16}
+    assert protocol["speakers"] == {"train": 20, "valid": 2, "test": 2}
+    assert protocol["speakers_shared_with_train"] == {"valid": 0, "test": 0}
+    assert len(results["layer_weights"]) == 4
+    assert sum(results["layer_weights"]) == pytest.approx(1)
+    log = (folder / "train_log.txt").read_text().splitlines()
+    assert len(log) == 3 and "UA" in log[0]
+
+
+def test_the_run_serves_inference(undisturbed):
+    """With speaker normalisation, over all of a speaker's recordings."""
+    check_inference(undisturbed[0], undisturbed[2])
+
+
+@pytest.mark.slow
+def test_killed_within_an_epoch_it_ends_with_the_same_figures(
+    undisturbed, options, tmp_path
+):
+    overrides = options(
+        tmp_path,
+        number_of_epochs=3,
+        feature_dtype="float32",
+        ckpt_interval_steps="1",
+    )
+    save = tmp_path / "run" / "save"
+    output, results = kill_and_finish(
+        EMBEDDINGS,
+        "ravdess.yaml",
+        overrides,
+        tmp_path,
+        lambda: any(save.glob("CKPT+*/CKPT.yaml")),
+    )
+    assert "Loading a checkpoint" in output
+    for name in ("test", "valid", "metrics", "layer_weights"):
+        assert results[name] == undisturbed[2][name]
+    expected = (undisturbed[0] / "predictions.csv").read_bytes()
+    assert (tmp_path / "run" / "predictions.csv").read_bytes() == expected
+
+
+def test_features_are_extracted_once(undisturbed, features, train, tmp_path):
+    before = snapshot(features)
+    folder, results = train(
+        tmp_path, seed=2, feature_dtype="float32", head_kind="lstm"
+    )
+    assert len(list(features.rglob("*.npy"))) >= 192
+    assert snapshot(features) == before
+    check_results(folder, results)
+
+
+@pytest.mark.parametrize("normalization", ["speaker", "global"])
+def test_without_a_store_all_is_the_same(train, tmp_path, normalization):
+    found = []
+    for name, store in (("computed", {"feature_folder": "null"}), ("kept", {})):
+        folder, results = train(
+            tmp_path / name,
+            feature_dtype="float32",
+            normalization=normalization,
+            max_length=0.4,
+            lr=0.001,
+            **store,
+        )
+        found.append(posteriors(folder, results["classes"]))
+    assert list(found[0]) == list(found[1])
+    for id, expected in found[1].items():
+        np.testing.assert_allclose(found[0][id], expected, atol=2e-3)
+    check_inference(folder, results)
+
+
+def test_float16_changes_little(undisturbed, train, tmp_path):
+    folder, results = train(tmp_path, number_of_epochs=3)
+    found = posteriors(folder, SEVEN)
+    for id, expected in posteriors(undisturbed[0], SEVEN).items():
+        np.testing.assert_allclose(found[id], expected, atol=0.02)
+
+
+def test_global_statistics_are_of_the_training_data_alone(
+    train, features, wav2vec2, tmp_path
+):
+    folder, _ = train(tmp_path, normalization="global", feature_dtype="float32")
+    encoder = load_encoder(wav2vec2, local_encoder=True)
+    store = FeatureStore(features, encoder, "float32")
+    frames = np.concatenate(
+        [
+            np.load(store.path(utterance.to_dict()))
+            for utterance in load_manifest(folder / "manifests/train.json")
+        ]
+    ).astype("float64")
+    (file, *_) = (folder / "save").glob("CKPT+*/normalizer.ckpt")
+    saved = torch.load(file, weights_only=True)
+    assert saved["count"] == len(frames)
+    np.testing.assert_allclose(
+        saved["mean"][:, 0], frames.mean(axis=0), atol=1e-9
+    )
+    std = (saved["squares"] / saved["count"]).sqrt()[:, 0]
+    np.testing.assert_allclose(std, frames.std(axis=0), rtol=1e-9)
+
+
+def test_speakers_are_not_in_the_checkpoint(undisturbed):
+    (file, *_) = (undisturbed[0] / "save").glob("CKPT+*/normalizer.ckpt")
+    assert set(torch.load(file, weights_only=True)) == {"size"}
+
+
+def test_iemocap(train, short_iemocap, tmp_path):
+    folder, results = train(
+        tmp_path, "iemocap.yaml", data_folder=str(short_iemocap), fold=3
+    )
+    check_results(folder, results)
+    assert results["classes"] == ["neutral", "happy", "sad", "angry"]
+    protocol = results["protocol"]
+    assert (protocol["fold"], protocol["folds"]) == (3, 5)
+    assert protocol["recordings"] == {"train": 60, "valid": 20, "test": 20}
+    assert protocol["speakers_shared_with_train"] == {"valid": 0, "test": 0}
+    tests = load_manifest(folder / "manifests" / "test.json")
+    assert {utterance.session for utterance in tests} == {"Ses03"}
+
+
+def test_improvised_turns_with_full_agreement(train, short_iemocap, tmp_path):
+    folder, results = train(
+        tmp_path,
+        "iemocap.yaml",
+        data_folder=str(short_iemocap),
+        protocol="issa_iemocap",
+        normalization="global",
+    )
+    check_results(folder, results)
+    assert results["protocol"]["recordings"] == {
+        "train": 30,
+        "valid": 10,
+        "test": 10,
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["hubert", "wavlm"])
+def test_fusion_on_ravdess(kind, train, tmp_path):
+    checkpoint = make_ssl_checkpoint(
+        tmp_path / "encoder", kind=kind, size="large"
+    )
+    folder, results = train(
+        tmp_path,
+        "ravdess_fusion.yaml",
+        encoder_source=checkpoint,
+        feature_dtype="float32",
+        normalization="global" if kind == "hubert" else "speaker",
+        max_length=0.5,
+    )
+    check_results(folder, results)
+    assert len(results["layer_weights"]) == 4
+    check_inference(folder, results)
+
+
+@pytest.mark.slow
+def test_fusion_on_iemocap_with_whisper(train, short_iemocap, tmp_path):
+    folder, results = train(
+        tmp_path,
+        "iemocap_fusion.yaml",
+        data_folder=str(short_iemocap),
+        encoder_source=make_whisper_checkpoint(tmp_path / "whisper"),
+        feature_dtype="float32",
+    )
+    check_results(folder, results)
+    check_inference(folder, results)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("normalization", ["speaker", "global"])
+@pytest.mark.parametrize("source", ["egemaps", "spectrogram"])
+def test_features_nothing_was_trained_for(
+    source, normalization, train, tmp_path
+):
+    folder, results = train(
+        tmp_path,
+        encoder_source=source,
+        normalization=normalization,
+        feature_dtype="float32",
+    )
+    check_results(folder, results)
+    assert results["layer_weights"] is None
+    check_inference(folder, results)
+
+
+@pytest.mark.parametrize("layers", ["local", "contextual"])
+def test_one_layer(layers, train, tmp_path):
+    folder, results = train(tmp_path, layers=layers, feature_dtype="float32")
+    check_results(folder, results)
+    assert results["layer_weights"] is None
+    check_inference(folder, results)
+
+
+def test_random_folds(train, tmp_path):
+    folder, results = train(
+        tmp_path,
+        protocol="issa_ravdess",
+        fold=2,
+        head_kind="lstm",
+        stop_by="UA",
+    )
+    check_results(folder, results)
+    assert len(results["classes"]) == 8
+    protocol = results["protocol"]
+    assert (protocol["fold"], protocol["folds"]) == (2, 5)
+    assert protocol["speakers_shared_with_train"]["test"] > 10
+
+
+def test_the_epoch_that_counts_is_the_best_one(train, tmp_path):
+    folder, results = train(tmp_path, stop_by="UA", number_of_epochs=4, lr=0.05)
+    log = (folder / "train_log.txt").read_text()
+    best = max(
+        float(line.split("valid UA: ")[1].split(",")[0])
+        for line in log.splitlines()
+    )
+    assert results["valid"]["UA"] == pytest.approx(best, abs=0.01 * best)
+
+
+def test_finished_work_is_not_done_twice(options, train, tmp_path, capsys):
+    folder, results = train(tmp_path, number_of_epochs=1)
+    before = snapshot(folder)
+    again = run_here(
+        EMBEDDINGS, "ravdess.yaml", options(tmp_path, number_of_epochs=1)
+    )
+    assert "This run is finished" in capsys.readouterr().out
+    assert again == results and snapshot(folder) == before
+
+
+def test_bad_recordings_are_left_out(train, short_ravdess, tmp_path):
+    data = shutil.copytree(short_ravdess, tmp_path / "data")
+    empty, broken = sorted(data.rglob("03-01-05-*.wav"))[:2]
+    empty.write_bytes(b"")
+    samples, rate = soundfile.read(broken, dtype="float32")
+    samples[100] = np.nan
+    soundfile.write(broken, samples, rate, subtype="FLOAT")
+    folder, results = train(
+        tmp_path,
+        data_folder=str(data),
+        encoder_source="spectrogram",
+        number_of_epochs=1,
+    )
+    skipped = {
+        row["file"]: row["reason"]
+        for row in read_table(folder / "manifests" / "skipped.csv")
+    }
+    assert set(skipped) == {str(empty), str(broken)}
+    assert "not finite" in skipped[str(broken)]
+    assert results["protocol"]["skipped"] == 2
+    assert results["protocol"]["recordings"]["train"] == 158
+
+
+@pytest.mark.parametrize(
+    "override, sentence",
+    [
+        ({"protocol": "pepino"}, "protocol: there is no 'pepino'"),
+        ({"protocol": "pepino_iemocap"}, "is for iemocap, not for 'ravdess'"),
+        ({"normalization": "none"}, "normalization: 'none' is none"),
+        ({"layers": "last"}, "layers: 'last' is none"),
+        ({"head_kind": "transformer"}, "head_kind: 'transformer' is none"),
+        ({"head_kind": "fusion"}, "head_kind: 'fusion' does not go with"),
+        ({"stop_by": "WA"}, "stop_by: 'WA' is none"),
+        ({"fold": 2}, "fold: 2 is not a fold of pepino_ravdess"),
+        ({"data_folder": "/no/such/place"}, "/no/such/place"),
+        ({"encoder_source": "/no/such/encoder"}, "/no/such/encoder"),
+        ({"feature_dtype": "int8"}, "feature_dtype: 'int8' is none"),
+    ],
+)
+def test_what_cannot_be_is_said(override, sentence, options, tmp_path, capsys):
+    overrides = options(tmp_path, **override)
+    assert sentence in refuse_here(
+        EMBEDDINGS, "ravdess.yaml", overrides, capsys
+    )
+
+
+def test_the_folder_of_another_corpus(options, short_iemocap, tmp_path, capsys):
+    overrides = options(tmp_path, data_folder=str(short_iemocap))
+    sentence = refuse_here(EMBEDDINGS, "ravdess.yaml", overrides, capsys)
+    assert "holds no RAVDESS recordings" in sentence
+
+
+def test_other_options_do_not_meet_an_old_preparation(
+    options, tmp_path, capsys
+):
+    refuse_here(
+        EMBEDDINGS,
+        "ravdess.yaml",
+        options(tmp_path, protocol="issa_ravdess", stop_by="WA"),
+        capsys,
+    )
+    assert (tmp_path / "run" / "manifests" / "protocol.json").exists()
+    sentence = refuse_here(
+        EMBEDDINGS, "ravdess.yaml", options(tmp_path), capsys
+    )
+    assert "prepared with other options" in sentence
+
+
+def test_nothing_is_written_into_a_corpus(short_ravdess, short_iemocap):
+    """Runs before have used these folders."""
+    for folder, kinds, count in (
+        (short_ravdess, {".wav"}, 192),
+        (short_iemocap, {".wav", ".txt"}, 120),
+    ):
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert {path.suffix for path in files} == kinds
+        assert len(files) == count

@@ -1,0 +1,310 @@
+"""The recipe of Jafarzadeh et al. (2024), with every option of its YAML."""
+
+import sys
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+import yaml as pyyaml
+
+from speechbrain_ext.corpora import emodb
+from speechbrain_ext.encoders import load_encoder
+from speechbrain_ext.manifest import load_manifest
+from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
+from tests.recipes.results import check_inference, check_results
+from tests.recipes.running import (
+    FINETUNING,
+    by_emotion,
+    cut,
+    kill_and_finish,
+    refuse_here,
+    run,
+    run_here,
+)
+
+YAML = "finetune.yaml"
+TWO_PROCESSES = (
+    sys.executable,
+    "-m",
+    "torch.distributed.run",
+    "--nproc_per_node=2",
+    "--master_port=29537",
+)
+
+
+@pytest.fixture(scope="session")
+def short_emodb(tmp_path_factory, synthetic_folder):
+    """70 short recordings with EmoDB's names: ten speakers, seven emotions."""
+    folder = tmp_path_factory.mktemp("short") / "emodb"
+    sources = list(by_emotion(synthetic_folder).values())
+    pairs = product(emodb.GENDERS, enumerate(emodb.EMOTIONS))
+    for speaker, (place, code) in pairs:
+        source = sources[place % len(sources)]
+        path = folder / "wav" / f"{speaker}a01{code}a.wav"
+        cut(source, path, 10 * int(speaker) + place)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hubert(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hubert")
+    return make_ssl_checkpoint(folder, kind="hubert", size="large")
+
+
+@pytest.fixture(scope="module")
+def options(short_emodb, hubert):
+    """A function that makes a run a matter of seconds."""
+
+    def make(folder, **more):
+        return {
+            "output_folder": str(Path(folder) / "run"),
+            "corpus": "emodb",
+            "data_folder": str(short_emodb),
+            "encoder_source": hubert,
+            "number_of_epochs": 1,
+            "batch_seconds": 6,
+            "encoder_lr": 0.001,
+            "lr": 0.01,
+            **more,
+        }
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def train(options):
+    """A function that trains in this process: folder and results."""
+
+    def train(folder, **more):
+        overrides = options(folder, **more)
+        results = run_here(FINETUNING, YAML, overrides)
+        return Path(overrides["output_folder"]), results
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, options):
+    """A finished run of the command: its folder, output and results."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    overrides = options(folder, number_of_epochs=2)
+    output, results = run(FINETUNING, YAML, overrides, folder)
+    return folder / "run", output, results
+
+
+def saved(folder, name, epoch=None):
+    """The state of a module in the checkpoint of an epoch, or the last one."""
+    by_epoch = {}
+    for mark in (folder / "save").glob("CKPT+*/CKPT.yaml"):
+        meta = pyyaml.safe_load(mark.read_text())
+        by_epoch[meta["epoch"]] = mark.parent
+    place = by_epoch[max(by_epoch) if epoch is None else epoch]
+    return torch.load(place / f"{name}.ckpt", weights_only=True)
+
+
+def changed(folder, source, **more):
+    """Names of the encoder's parameters that training has changed."""
+    encoder = load_encoder(source, freeze=False, **more)
+    state = saved(folder, "encoder")
+    before = dict(encoder.named_parameters())
+    assert set(before) <= set(state)
+    return {
+        name
+        for name, parameter in before.items()
+        if not torch.equal(parameter, state[name])
+    }
+
+
+@pytest.mark.slow
+def test_the_command_leaves_what_it_should(undisturbed):
+    folder, output, results = undisturbed
+    check_results(folder, results)
+    assert f"Run folder: {folder}" in output
+    assert results["recipe"] == "ssl_finetuning"
+    assert results["hparams"] == YAML
+    assert results["corpus"] == "emodb" and len(results["classes"]) == 7
+    protocol = results["protocol"]
+    assert protocol["name"] == "jafarzadeh" and protocol["folds"] == 5
+    assert protocol["recordings"]["test"] == 14
+    assert sum(protocol["recordings"].values()) == 70
+    # The same speakers everywhere: what the paper does, and what it says.
+    tests = load_manifest(folder / "manifests" / "test.json")
+    trained = load_manifest(folder / "manifests" / "train.json")
+    shared = {u.speaker for u in tests} & {u.speaker for u in trained}
+    assert protocol["speakers_shared_with_train"]["test"] == len(shared) > 5
+    assert len((folder / "train_log.txt").read_text().splitlines()) == 2
+
+
+def test_the_run_serves_inference(undisturbed):
+    check_inference(undisturbed[0], undisturbed[2])
+
+
+@pytest.mark.slow
+def test_killed_within_an_epoch_it_ends_with_the_same_figures(
+    undisturbed, options, tmp_path
+):
+    overrides = options(tmp_path, number_of_epochs=2, ckpt_interval_steps="1")
+    save = tmp_path / "run" / "save"
+    output, results = kill_and_finish(
+        FINETUNING,
+        YAML,
+        overrides,
+        tmp_path,
+        lambda: any(save.glob("CKPT+*/CKPT.yaml")),
+    )
+    assert "Loading a checkpoint" in output
+    for name in ("test", "valid", "metrics"):
+        assert results[name] == undisturbed[2][name]
+    expected = (undisturbed[0] / "predictions.csv").read_bytes()
+    assert (tmp_path / "run" / "predictions.csv").read_bytes() == expected
+
+
+@pytest.mark.slow
+def test_two_processes(options, tmp_path):
+    overrides = options(tmp_path, distributed_backend="gloo")
+    _, results = run(FINETUNING, YAML, overrides, tmp_path, TWO_PROCESSES)
+    check_results(tmp_path / "run", results)
+    log = (tmp_path / "run" / "train_log.txt").read_text()
+    assert len(log.splitlines()) == 1
+    check_inference(tmp_path / "run", results)
+
+
+def test_speakers_apart(train, short_ravdess, wav2vec2, tmp_path):
+    folder, results = train(
+        tmp_path,
+        corpus="ravdess",
+        data_folder=str(short_ravdess),
+        encoder_source=wav2vec2,
+        protocol="grouped_kfold",
+        fold=5,
+        stop_by="loss",
+    )
+    check_results(folder, results)
+    assert results["fold"] == 5
+    shared = results["protocol"]["speakers_shared_with_train"]
+    assert shared == {"valid": 0, "test": 0}
+    check_inference(folder, results)
+
+
+def test_whisper(train, tmp_path):
+    checkpoint = make_whisper_checkpoint(tmp_path / "whisper")
+    folder, results = train(tmp_path, encoder_source=checkpoint, fold=2)
+    check_results(folder, results)
+    check_inference(folder, results)
+    assert changed(folder, checkpoint)
+
+
+@pytest.mark.parametrize("layers", ["all", "local"])
+def test_only_the_last_layer_or_the_first(train, layers, tmp_path):
+    """Without a mixture, all layers come down to the last one."""
+    folder, results = train(tmp_path, layers=layers)
+    check_results(folder, results)
+    check_inference(folder, results)
+
+
+def test_convolutions_in_place_of_the_mean(train, tmp_path):
+    folder, results = train(tmp_path, head_kind="conv")
+    check_results(folder, results)
+    check_inference(folder, results)
+    assert any("convolutions" in name for name in saved(folder, "head"))
+
+
+@pytest.mark.parametrize("kind", ["made", "recorded"])
+def test_augmentation(train, kind, short_ravdess, tmp_path):
+    if kind == "made":
+        options = {"noise_folder": "white", "spec_augment": True}
+    else:
+        wavs = sorted(short_ravdess.rglob("*.wav"))[:4]
+        options = {}
+        for number, wav in enumerate(wavs):
+            name = ("noise", "rir")[number % 2]
+            cut(wav, tmp_path / name / f"{number}.wav", number)
+            options[f"{name}_folder"] = str(tmp_path / name)
+    plain, _ = train(tmp_path / "plain")
+    folder, results = train(tmp_path, augmentation=options)
+    check_results(folder, results)
+    check_inference(folder, results)
+    here, there = saved(folder, "head"), saved(plain, "head")
+    assert any(not torch.equal(here[name], there[name]) for name in here)
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_the_convolutions_train_or_not(train, hubert, freeze, tmp_path):
+    folder, _ = train(tmp_path, freeze_feature_extractor=freeze)
+    names = changed(folder, hubert, freeze_feature_extractor=freeze)
+    assert any("layers.0." in name for name in names)
+    assert any("feature_extractor" in name for name in names) == (not freeze)
+
+
+def test_lower_layers_learn_more_slowly(train, tmp_path):
+    folder, results = train(tmp_path, layer_decay=0.5)
+    check_results(folder, results)
+    rates = [
+        group["lr"]
+        for group in saved(folder, "encoder_optimizer")["param_groups"]
+    ]
+    top = rates[0]
+    assert rates == pytest.approx([top * 0.5**depth for depth in range(4)])
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_one_layer_after_the_other(train, hubert, epochs, tmp_path):
+    folder, results = train(tmp_path, unfreeze_every=1, number_of_epochs=epochs)
+    check_results(folder, results)
+    names = changed(folder, hubert)
+    if epochs == 1:
+        assert names == set()
+        return
+    encoder = load_encoder(hubert)
+    top = {id(p) for p in encoder.layers[-1].parameters()}
+    top |= {id(p) for p in encoder.final_norm.parameters()}
+    allowed = {n for n, p in encoder.named_parameters() if id(p) in top}
+    assert names and names <= allowed
+
+
+def test_adapters(train, hubert, tmp_path):
+    folder, results = train(tmp_path, lora_rank=4)
+    check_results(folder, results)
+    torch.manual_seed(0)
+    names = changed(folder, hubert, lora={"rank": 4})
+    assert names and all("lora_" in name for name in names)
+    state = saved(folder, "encoder")
+    up = [state[name] for name in state if "lora_B" in name]
+    assert len(up) == 6 and all(one.abs().max() > 0 for one in up)
+    check_inference(folder, results)
+
+
+def test_bfloat16(train, tmp_path):
+    folder, results = train(tmp_path, precision="bf16")
+    check_results(folder, results)
+
+
+@pytest.mark.parametrize(
+    "override, sentence",
+    [
+        ({"protocol": "holdout"}, "protocol: there is no 'holdout'"),
+        ({"fold": 6}, "fold: 6 is not a fold of jafarzadeh"),
+        ({"corpus": "savee"}, "holds no SAVEE recordings"),
+        ({"head_kind": "linear"}, "head_kind: 'linear' is none"),
+        ({"layers": "none"}, "layers: 'none' is none"),
+        ({"stop_by": "EDER"}, "stop_by: 'EDER' is none"),
+        ({"layer_decay": 1.5}, "layer_decay: 1.5"),
+        ({"unfreeze_every": 0}, "unfreeze_every: 0"),
+        ({"lora_rank": 0}, "lora: rank 0"),
+        ({"encoder_source": "egemaps"}, "freeze: the encoder source"),
+        (
+            {"augmentation": {"noise_folder": "/no/such/place"}},
+            "noise_folder: the folder '/no/such/place' does not exist",
+        ),
+    ],
+)
+def test_what_cannot_be_is_said(override, sentence, options, tmp_path, capsys):
+    overrides = options(tmp_path, **override)
+    assert sentence in refuse_here(FINETUNING, YAML, overrides, capsys)
+
+
+def test_nothing_is_written_into_a_corpus(short_emodb):
+    """Runs before have used this folder."""
+    files = [path for path in short_emodb.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".wav"} and len(files) == 70

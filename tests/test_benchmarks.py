@@ -1,0 +1,100 @@
+"""The benchmarks run and count right; how fast anything is, is not tested."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.benchmarks import bench_features, bench_whisper
+from tests.checkpoints import make_whisper_checkpoint
+
+
+@pytest.fixture
+def encoder_source(tmp_path):
+    return make_whisper_checkpoint(tmp_path / "whisper")
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers():
+    """Loading a recipe's YAML seeds everything; others shall not notice."""
+    with torch.random.fork_rng():
+        yield
+
+
+def tables(text):
+    """The rows of every Markdown table, without its header, by first cell."""
+    found = []
+    for block in text.split("\n\n"):
+        rows = [
+            [cell.strip() for cell in line.strip("| ").split("|")]
+            for line in block.strip().splitlines()
+        ]
+        if block.strip().startswith("|"):
+            found.append({row[0]: row[1:] for row in rows[2:]})
+    return found
+
+
+@pytest.fixture
+def ravdess(tmp_path, write_audio):
+    """All emotions of six actors, half a second of noise each."""
+    rng = np.random.default_rng(1)
+    for actor in ("01", "02", "21", "22", "23", "24"):
+        for emotion in range(1, 9):
+            name = f"03-01-{emotion:02d}-01-01-01-{actor}.wav"
+            data = rng.normal(0, 0.1, 8000)
+            write_audio(f"ravdess/Actor_{actor}/{name}", data=data)
+    return tmp_path / "ravdess"
+
+
+def test_features(ravdess, encoder_source, capsys):
+    bench_features.main(
+        [
+            f"--data_folder={ravdess}",
+            f"--encoder_source={encoder_source}",
+            "--utterances=4",
+            "--repeats=1",
+            "--epochs=1",
+        ]
+    )
+    epochs, differences = tables(capsys.readouterr().out)
+    assert list(epochs) == ["float16", "float32", "encoder runs"]
+    # 25 frames of 4 hidden states of 32 channels, after 128 bytes of header.
+    for name, size in ("float16", 2), ("float32", 4):
+        expected = (25 * 4 * 32 * size + 128) * 7200 / 1e6
+        assert float(epochs[name][3]) == pytest.approx(expected, abs=0.05)
+    # Rounding to the nearest of 11 binary digits.
+    relative = float(differences["features of at least 6e-05, relative"][0])
+    assert 1e-4 < relative < 2**-11 * 1.01
+    assert 0 < float(differences["posteriors, absolute"][0]) < 0.01
+    assert differences["utterances whose class changes"] == ["0 of 1"]
+
+
+def test_features_against_hdf5(ravdess, encoder_source, capsys):
+    pytest.importorskip("h5py")
+    bench_features.main(
+        [
+            f"--data_folder={ravdess}",
+            f"--encoder_source={encoder_source}",
+            "--utterances=4",
+            "--repeats=2",
+            "--epochs=0",
+            "--hdf5",
+        ]
+    )
+    times = tables(capsys.readouterr().out)[2]
+    assert list(times) == ["write", "read"]
+    assert all(float(x) > 0 for row in times.values() for x in row)
+
+
+def test_whisper(encoder_source, capsys):
+    bench_whisper.main(
+        [
+            f"--encoder_source={encoder_source}",
+            *("--seconds", "0.1", "0.2"),
+            *("--batch_sizes", "1", "2"),
+            "--repeats=1",
+        ]
+    )
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split("|")[1:3] for line in lines if line.startswith("|")]
+    sizes = [tuple(cell.strip() for cell in row) for row in rows[2:]]
+    assert sizes == [("0.1", "1"), ("0.1", "2"), ("0.2", "1"), ("0.2", "2")]
