@@ -67,6 +67,8 @@ class SafeCheckpointer(Checkpointer):
             for path in checkpoint.path.iterdir():
                 _flush(path)
             os.replace(pending, checkpoint.path / METAFNAME)
+        # What is deleted next is agreed on only if all see this one.
+        ddp_barrier()
         return checkpoint
 
     def list_checkpoints(self):

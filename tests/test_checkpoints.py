@@ -47,6 +47,18 @@ def test_killed_while_deleting(tmp_path):
     assert safe.find_checkpoint(min_key="EDER").meta["EDER"] == 2.0
 
 
+def test_all_processes_wait_for_the_mark(tmp_path, monkeypatch):
+    """Or they disagree on what to delete, and wait for each other for ever."""
+    _, safe = checkpointer(tmp_path)
+    marked = []
+    monkeypatch.setattr(
+        "speechbrain_ext.checkpoints.ddp_barrier",
+        lambda: marked.append(bool(list(tmp_path.glob("CKPT+*/CKPT.yaml")))),
+    )
+    safe.save_checkpoint()
+    assert marked == [False, True]
+
+
 def test_all_random_numbers_go_on(tmp_path):
     state = RandomState()
     state.save(tmp_path / "r.ckpt")

@@ -18,8 +18,8 @@ from speechbrain_ext.metrics.eder import main as score_files
 from speechbrain_ext.metrics.eder import read_rttm
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 from tests.recipes.running import (
-    ONE_PASS,
     DIARIZATION,
+    ONE_PASS,
     command,
     environment,
     quickstart,

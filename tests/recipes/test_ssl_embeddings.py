@@ -158,7 +158,7 @@ def test_without_a_store_all_is_the_same(train, tmp_path, normalization):
 
 
 def test_float16_changes_little(undisturbed, train, tmp_path):
-    folder, results = train(tmp_path, number_of_epochs=3)
+    folder, _ = train(tmp_path, number_of_epochs=3)
     found = posteriors(folder, SEVEN)
     for id, expected in posteriors(undisturbed[0], SEVEN).items():
         np.testing.assert_allclose(found[id], expected, atol=0.02)
