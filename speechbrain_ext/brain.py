@@ -8,8 +8,8 @@ from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.distributed import get_rank
 from tqdm import tqdm
 
+from speechbrain_ext.batches import BucketBatches, make_loader
 from speechbrain_ext.checkpoints import RandomState
-from speechbrain_ext.dataio import BucketBatches, make_loader
 from speechbrain_ext.encoders.adaptation import parameter_groups
 from speechbrain_ext.encoders.frames import absolute_lengths
 from speechbrain_ext.models.frames import hidden_states, inputs
@@ -141,7 +141,7 @@ class EmotionBrain(sb.Brain):
         ---------
         batches : dict
             From ``"train"``, ``"valid"`` and ``"test"`` to
-            ``speechbrain_ext.dataio.BucketBatches``.
+            ``speechbrain_ext.batches.BucketBatches``.
         """
         self.batches = batches
         loaders = {

@@ -1,16 +1,62 @@
-"""What every run writes down: that it is prepared, and what it ran on."""
+"""What every run does: begin, know what is prepared, say what it ran on."""
 
 import resource
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import speechbrain as sb
 import torch
+from hyperpyyaml import load_hyperpyyaml
 
 from speechbrain_ext.errors import UserError
 from speechbrain_ext.files import read_json
 
 PACKAGES = ("speechbrain-ext", "speechbrain", "torch", "transformers", "numpy")
+
+
+def begin_run(arguments, show):
+    """The first steps of a recipe: its options and its run folder.
+
+    Arguments
+    ---------
+    arguments : list of str
+        The command line: a YAML, run options of SpeechBrain, overrides.
+    show : callable
+        From the folder of a finished run to the end of the run as text.
+
+    Returns
+    -------
+    hparams_file : str
+        The YAML.
+    hparams : dict
+        What is in it, constructed; None if the run is finished already, which
+        is said.
+    run_opts : dict
+        SpeechBrain's.
+
+    Raises
+    ------
+    UserError
+        When the YAML is not there.
+    """
+    hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
+    sb.utils.distributed.ddp_init_group(run_opts)
+    if not Path(hparams_file).is_file():
+        raise UserError(f"'{hparams_file}' does not exist; give a YAML.")
+    with open(hparams_file, encoding="utf-8") as file:
+        hparams = load_hyperpyyaml(file, overrides)
+    run = Path(hparams["output_folder"])
+    if (run / "results.json").exists():
+        print(f"This run is finished; delete '{run}' to start it again.")
+        print(show(run))
+        return hparams_file, None, run_opts
+    sb.create_experiment_directory(
+        experiment_directory=run,
+        hyperparams_to_save=hparams_file,
+        overrides=overrides,
+    )
+    return hparams_file, hparams, run_opts
 
 
 def earlier_preparation(folder, options):

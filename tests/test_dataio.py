@@ -6,15 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from speechbrain_ext.batches import BucketBatches, make_batches, make_loader
 from speechbrain_ext.dataio import (
-    BucketBatches,
     FrameDataset,
     SpeechDataset,
     UtteranceDataset,
     count_samples,
     load_waveform,
-    make_batches,
-    make_loader,
 )
 from speechbrain_ext.encoders.frames import FrameGrid
 from speechbrain_ext.encoders.logmel import LogMelEncoder

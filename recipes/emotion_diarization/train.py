@@ -13,13 +13,13 @@ import time
 from pathlib import Path
 
 import speechbrain as sb
-from hyperpyyaml import load_hyperpyyaml
 from prepare import prepare, resimulation
 from report import show, write_results
 from score import diarize, score
 
+from speechbrain_ext.batches import make_batches
 from speechbrain_ext.brain import EmotionBrain, frame_loss
-from speechbrain_ext.dataio import FrameDataset, make_batches
+from speechbrain_ext.dataio import FrameDataset
 from speechbrain_ext.encoders.frames import absolute_lengths
 from speechbrain_ext.errors import UserError, exits_cleanly
 from speechbrain_ext.features import FeatureStore
@@ -27,6 +27,7 @@ from speechbrain_ext.files import read_json
 from speechbrain_ext.manifest import load_manifest
 from speechbrain_ext.models.frame_classifier import frame_log_probs
 from speechbrain_ext.postprocessing import tune
+from speechbrain_ext.records import begin_run
 
 logger = logging.getLogger("speechbrain_ext.recipe")
 
@@ -129,20 +130,10 @@ def check_lengths(data, encoder):
 @exits_cleanly
 def main(arguments):
     """The recipe, from the command line."""
-    hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
-    sb.utils.distributed.ddp_init_group(run_opts)
-    with open(hparams_file, encoding="utf-8") as file:
-        hparams = load_hyperpyyaml(file, overrides)
-    run = Path(hparams["output_folder"])
-    if (run / "results.json").exists():
-        print(f"This run is finished; delete '{run}' to start it again.")
-        print(show(run))
+    hparams_file, hparams, run_opts = begin_run(arguments, show)
+    if hparams is None:
         return
-    sb.create_experiment_directory(
-        experiment_directory=run,
-        hyperparams_to_save=hparams_file,
-        overrides=overrides,
-    )
+    run = Path(hparams["output_folder"])
     if "make_data" in hparams:
         sb.utils.distributed.run_on_main(hparams["make_data"])
     progress = not run_opts["noprogressbar"]

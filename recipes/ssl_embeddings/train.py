@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 import speechbrain as sb
-from hyperpyyaml import load_hyperpyyaml
 
-from speechbrain_ext.dataio import UtteranceDataset, make_batches
+from speechbrain_ext.batches import make_batches
+from speechbrain_ext.dataio import UtteranceDataset
 from speechbrain_ext.errors import exits_cleanly
 from speechbrain_ext.features import FeatureStore
 from speechbrain_ext.models.frames import inputs
@@ -25,6 +25,7 @@ from speechbrain_ext.recognition import (
     prepare,
     show,
 )
+from speechbrain_ext.records import begin_run
 
 
 class EmbeddingBrain(RecognitionBrain):
@@ -70,22 +71,10 @@ def dataio_prep(hparams, data, run_opts):
 @exits_cleanly
 def main(arguments):
     """The recipe, from the command line."""
-    hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
-    sb.utils.distributed.ddp_init_group(run_opts)
-    with open(hparams_file, encoding="utf-8") as file:
-        hparams = load_hyperpyyaml(file, overrides)
-    run = Path(hparams["output_folder"])
-    if (run / "results.json").exists():
-        print(f"This run is finished; delete '{run}' to start it again.")
-        print(show(run))
+    hparams_file, hparams, run_opts = begin_run(arguments, show)
+    if hparams is None:
         return
-    sb.create_experiment_directory(
-        experiment_directory=run,
-        hyperparams_to_save=hparams_file,
-        overrides=overrides,
-    )
-    if "make_data" in hparams:
-        sb.utils.distributed.run_on_main(hparams["make_data"])
+    run = Path(hparams["output_folder"])
     sb.utils.distributed.run_on_main(
         prepare,
         [run / "manifests"],

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import speechbrain as sb
-from hyperpyyaml import load_hyperpyyaml
 
 from speechbrain_ext.augmentation import make_augmenter
-from speechbrain_ext.dataio import UtteranceDataset, make_batches
+from speechbrain_ext.batches import make_batches
+from speechbrain_ext.dataio import UtteranceDataset
 from speechbrain_ext.encoders.adaptation import unfreeze_top, unfrozen_layers
 from speechbrain_ext.errors import exits_cleanly
 from speechbrain_ext.models.utterance_classifier import utterance_log_probs
@@ -24,6 +24,7 @@ from speechbrain_ext.recognition import (
     prepare,
     show,
 )
+from speechbrain_ext.records import begin_run
 
 
 class FinetuningBrain(RecognitionBrain):
@@ -66,20 +67,10 @@ def dataio_prep(hparams, data):
 @exits_cleanly
 def main(arguments):
     """The recipe, from the command line."""
-    hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
-    sb.utils.distributed.ddp_init_group(run_opts)
-    with open(hparams_file, encoding="utf-8") as file:
-        hparams = load_hyperpyyaml(file, overrides)
-    run = Path(hparams["output_folder"])
-    if (run / "results.json").exists():
-        print(f"This run is finished; delete '{run}' to start it again.")
-        print(show(run))
+    hparams_file, hparams, run_opts = begin_run(arguments, show)
+    if hparams is None:
         return
-    sb.create_experiment_directory(
-        experiment_directory=run,
-        hyperparams_to_save=hparams_file,
-        overrides=overrides,
-    )
+    run = Path(hparams["output_folder"])
     sb.utils.distributed.run_on_main(
         prepare,
         [run / "manifests"],

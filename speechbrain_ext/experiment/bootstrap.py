@@ -80,7 +80,7 @@ def interval(predictions, metric, draws=1000, seed=0):
     if len(sums) < 2:
         return None
     found = np.concatenate(
-        [score(metric, each) for each, in _resampled([sums], draws, seed)]
+        [score(metric, each) for (each,) in _resampled([sums], draws, seed)]
     )
     low, high = np.percentile(found, [2.5, 97.5])
     return float(low), float(high)

@@ -169,9 +169,7 @@ def main(arguments=None):
         with _signals():
             failures = _experiment(given)
     except _Stopped as stopped:
-        print(
-            "Stopped; the same command goes on from here.", file=sys.stderr
-        )
+        print("Stopped; the same command goes on from here.", file=sys.stderr)
         raise SystemExit(128 + stopped.number) from None
     if failures:
         raise SystemExit(1)

@@ -289,9 +289,7 @@ def _changes(old, new):
         before, after = old.get(part) or {}, new.get(part) or {}
         for key in sorted({*before, *after}):
             if before.get(key) != after.get(key):
-                changes.append(
-                    _change(key, before.get(key), after.get(key))
-                )
+                changes.append(_change(key, before.get(key), after.get(key)))
     shown = changes[:3]
     if len(changes) > len(shown):
         shown.append(f"{len(changes) - len(shown)} more")
@@ -302,4 +300,3 @@ def _change(key, before, after):
     if isinstance(before, dict | list) or isinstance(after, dict | list):
         return key
     return f"{key}: then {before!r}, now {after!r}"
-

@@ -70,8 +70,10 @@ class Figure:
 
     def source(self):
         """Where the figure stands."""
-        return self.table if isinstance(self.table, str) else (
-            f"Table {self.table}"
+        return (
+            self.table
+            if isinstance(self.table, str)
+            else (f"Table {self.table}")
         )
 
     def __str__(self):
@@ -180,8 +182,7 @@ def match(figures, scalars):
 def _figure(entry, where):
     if not isinstance(entry, dict):
         raise UserError(
-            f"{where}: it must be a mapping with the keys "
-            f"{', '.join(_FIELDS)}."
+            f"{where}: it must be a mapping with the keys {', '.join(_FIELDS)}."
         )
     for key in entry:
         if key not in _FIELDS:

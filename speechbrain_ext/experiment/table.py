@@ -150,9 +150,9 @@ def notes(summaries, over):
     sizes = sorted({s.n for row in summaries for s in row.spreads.values()})
     lines = []
     if sizes:
-        number = "-".join(str(size) for size in dict.fromkeys(
-            (sizes[0], sizes[-1])
-        ))
+        number = "-".join(
+            str(size) for size in dict.fromkeys((sizes[0], sizes[-1]))
+        )
         other = "folds" if over == "seeds" else "seeds"
         lines.append(
             f"Figures in percent: mean ± standard deviation over {over} "
@@ -209,9 +209,7 @@ def _cells(summaries):
             line.append(_text(row.spreads.get(name)))
             if name in any_interval:
                 found = row.intervals.get(name)
-                line.append(
-                    "[{:.1f}, {:.1f}]".format(*found) if found else ""
-                )
+                line.append("[{:.1f}, {:.1f}]".format(*found) if found else "")
             if any_figure:
                 line.append(_text(row.figures.get(name)))
         line.append(
@@ -223,9 +221,7 @@ def _cells(summaries):
             line.append(
                 "-".join(
                     str(number)
-                    for number in dict.fromkeys(
-                        (row.shared[0], row.shared[-1])
-                    )
+                    for number in dict.fromkeys((row.shared[0], row.shared[-1]))
                 )
                 if row.shared
                 else ""

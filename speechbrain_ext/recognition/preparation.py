@@ -74,7 +74,9 @@ def prepare(
         return earlier
     utterances, skipped = read_corpus(corpus, data_folder)
     usable = []
-    for utterance in tqdm(utterances, f"Reading {corpus}", disable=not progress):
+    for utterance in tqdm(
+        utterances, f"Reading {corpus}", disable=not progress
+    ):
         try:
             load_waveform(utterance.to_dict())
             usable.append(utterance)

@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from hyperpyyaml import load_hyperpyyaml
 
+from speechbrain_ext.batches import make_loader
 from speechbrain_ext.corpora import read_corpus
-from speechbrain_ext.dataio import make_loader
 from speechbrain_ext.errors import UserError, exits_cleanly
 from speechbrain_ext.experiment.table import to_markdown
 from speechbrain_ext.features import FeatureStore
