@@ -1,0 +1,111 @@
+"""Several finished runs as one system: the mean of their posteriors.
+
+``python -m speechbrain_ext.recognition.average RUN RUN...`` for runs of any
+recipe of recognition, over the same test set and the same classes.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from speechbrain_ext.errors import UserError, exits_cleanly
+from speechbrain_ext.files import read_json
+from speechbrain_ext.metrics.recognition import RecognitionStats
+from speechbrain_ext.metrics.report import align, interval_text
+
+
+def average(runs):
+    """Mean posteriors of runs.
+
+    Arguments
+    ---------
+    runs : list of str or os.PathLike
+        Folders of finished runs.
+
+    Returns
+    -------
+    RecognitionStats
+        Of the system that the runs make together.
+
+    Raises
+    ------
+    UserError
+        When a run is not finished, or runs differ in their test set or their
+        classes.
+
+    Example
+    -------
+    >>> from speechbrain_ext.files import write_json
+    >>> folder = getfixture("tmp_path")
+    >>> stats = RecognitionStats(["sad", "angry"])
+    >>> stats.append("a", "sad", np.log([0.9, 0.1]), "ann")
+    >>> stats.write_csv(folder / "predictions.csv")
+    >>> write_json({"classes": stats.classes}, folder / "results.json")
+    >>> average([folder, folder]).summarize()["UA"]
+    100.0
+    """
+    tables = [_read(Path(run)) for run in runs]
+    classes, first = tables[0]
+    for run, (others, table) in zip(runs, tables):
+        same = others == classes and table.index.equals(first.index)
+        if not same or not table.reference.equals(first.reference):
+            raise UserError(
+                f"'{run}' has other classes or another test set than "
+                f"'{runs[0]}'; average runs of the same protocol and fold."
+            )
+    names = [f"p_{name}" for name in classes]
+    mean = np.mean([table[names] for _, table in tables], axis=0)
+    stats = RecognitionStats(classes)
+    for (id, row), posteriors in zip(first.iterrows(), mean):
+        # Written with six digits; nothing is certain.
+        log_probs = np.log(np.maximum(posteriors, 1e-7))
+        stats.append(id, row.reference, log_probs, row.speaker)
+    return stats
+
+
+def _read(run):
+    if not (run / "results.json").exists():
+        raise UserError(
+            f"'{run}' is no finished run: it has no results.json; let the "
+            "recipe finish."
+        )
+    table = pd.read_csv(
+        run / "predictions.csv",
+        index_col="id",
+        dtype={"id": str, "speaker": str},
+        keep_default_na=False,
+    )
+    return read_json(run / "results.json")["classes"], table.sort_index()
+
+
+@exits_cleanly
+def main(arguments=None):
+    """The command line.
+
+    Arguments
+    ---------
+    arguments : list of str, optional
+        The process's own if absent.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m speechbrain_ext.recognition.average",
+        description=__doc__.splitlines()[0],
+    )
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="run folder")
+    runs = parser.parse_args(arguments).runs
+    summary = average(runs).summarize()
+    rows = [
+        [
+            name,
+            f"{summary[name]:.1f}",
+            interval_text(summary[f"{name}_interval"]),
+        ]
+        for name in ("UA", "WA")
+    ]
+    print(align([f"{len(runs)} runs", "%", "95 % interval"], rows))
+
+
+if __name__ == "__main__":
+    main()
