@@ -188,8 +188,8 @@ def test_sentence_of_a_wrong_folder(tmp_path):
 
 
 def test_unknown_corpus():
-    with pytest.raises(UserError, match="no corpus 'emodb'; choose one of: "):
-        read_corpus("emodb", "/")
+    with pytest.raises(UserError, match="no corpus 'emovox'; choose one of: "):
+        read_corpus("emovox", "/")
     assert set(SMALL) | {"synthetic"} == set(CORPORA)
 
 
