@@ -1,6 +1,7 @@
 """The Brain that the recipes' Brains extend."""
 
 import logging
+import time
 
 import speechbrain as sb
 import torch
@@ -137,6 +138,8 @@ class EmotionBrain(sb.Brain):
     def fit_batches(self, batches):
         """``fit`` with batches that follow from seed and epoch.
 
+        ``train_seconds`` is the time that it took.
+
         Arguments
         ---------
         batches : dict
@@ -152,7 +155,9 @@ class EmotionBrain(sb.Brain):
             self.checkpointer.add_recoverable(
                 "dataloader-TRAIN", loaders["train"]
             )
+        start = time.time()
         self.fit(self.hparams.epoch_counter, *loaders.values())
+        self.train_seconds = time.time() - start
 
     def outputs_of(self, name):
         """What ``collected`` holds after a set, by the best checkpoint.

@@ -183,9 +183,7 @@ def test_reverberation_is_a_convolution_without_wrapping(tmp_path):
     rir = np.zeros(3000)
     rir[100], rir[2600] = 0.8, 0.4
     save(tmp_path / "r" / "a.wav", rir)
-    augmenter = make_augmenter(
-        rir_folder=tmp_path / "r", cache_folder=tmp_path
-    )
+    augmenter = make_augmenter(rir_folder=tmp_path / "r", cache_folder=tmp_path)
     wav = torch.zeros(1, 8000)
     wav[0, 7000:] = torch.randn(1000)
     changed = augmenter(wav, torch.ones(1))[0][0].numpy()
@@ -200,9 +198,7 @@ def test_reverberation_is_a_convolution_without_wrapping(tmp_path):
 
 def test_an_impulse_response_longer_than_the_speech(tmp_path):
     save(tmp_path / "r" / "a.wav", np.exp(-np.arange(16000) / 4000))
-    augmenter = make_augmenter(
-        rir_folder=tmp_path / "r", cache_folder=tmp_path
-    )
+    augmenter = make_augmenter(rir_folder=tmp_path / "r", cache_folder=tmp_path)
     changed, _ = augmenter(torch.randn(2, 1600), torch.ones(2))
     assert changed.shape == (2, 1600) and changed.isfinite().all()
 
@@ -270,9 +266,7 @@ def test_folders_that_cannot_be(option, tmp_path):
     cache = tmp_path / "run"
 
     def check(folder, *words, cache=cache):
-        refused(
-            option, *words, **{option: folder, "cache_folder": cache}
-        )
+        refused(option, *words, **{option: folder, "cache_folder": cache})
 
     check(tmp_path / "no", "does not exist")
     (tmp_path / "empty").mkdir()
@@ -289,9 +283,7 @@ def test_folders_that_cannot_be(option, tmp_path):
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "a.wav").write_bytes(b"")
     with pytest.raises(UserError, match="a.wav.*empty file"):
-        make_augmenter(
-            **{option: tmp_path / "damaged", "cache_folder": cache}
-        )
+        make_augmenter(**{option: tmp_path / "damaged", "cache_folder": cache})
     assert not cache.exists()
 
 

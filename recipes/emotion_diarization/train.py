@@ -9,7 +9,6 @@ See README.md beside this file.
 
 import logging
 import sys
-import time
 from pathlib import Path
 
 import speechbrain as sb
@@ -152,14 +151,13 @@ def main(arguments):
         checkpointer=hparams["checkpointer"],
     )
     brain.utterances = data
-    start = time.time()
     brain.fit_batches(batches)
     record = {
         "recipe": "emotion_diarization",
         "hparams": Path(hparams_file).name,
         "seed": hparams["seed"],
         "protocol": read_json(run / "manifests" / "protocol.json"),
-        "train_seconds": time.time() - start,
+        "train_seconds": brain.train_seconds,
         "tuning": None,
     }
     postprocessing = hparams["postprocessing"]

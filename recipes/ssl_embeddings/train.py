@@ -8,7 +8,6 @@ See README.md beside this file.
 """
 
 import sys
-import time
 from pathlib import Path
 
 import speechbrain as sb
@@ -21,8 +20,7 @@ from speechbrain_ext.models.frames import inputs
 from speechbrain_ext.models.utterance_classifier import utterance_log_probs
 from speechbrain_ext.recognition import (
     RecognitionBrain,
-    load_splits,
-    prepare,
+    prepared_splits,
     show,
 )
 from speechbrain_ext.records import begin_run
@@ -75,16 +73,7 @@ def main(arguments):
     if hparams is None:
         return
     run = Path(hparams["output_folder"])
-    sb.utils.distributed.run_on_main(
-        prepare,
-        [run / "manifests"],
-        {
-            **hparams["preparation"],
-            "max_samples": hparams["encoder"].max_samples,
-            "progress": not run_opts["noprogressbar"],
-        },
-    )
-    data = load_splits(run / "manifests")
+    data = prepared_splits(run / "manifests", hparams, run_opts)
     brain = EmbeddingBrain(
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],
@@ -93,14 +82,12 @@ def main(arguments):
         checkpointer=hparams["checkpointer"],
     )
     brain.utterances = data
-    start = time.time()
     brain.fit_batches(dataio_prep(hparams, data, run_opts))
     brain.finish(
         run,
         {
             "recipe": "ssl_embeddings",
             "hparams": hparams_file,
-            "train_seconds": time.time() - start,
             "encoder_source": str(hparams["encoder_source"]),
             "normalization": hparams["normalization"],
         },

@@ -7,7 +7,6 @@ See README.md beside this file.
 """
 
 import sys
-import time
 from pathlib import Path
 
 import speechbrain as sb
@@ -20,8 +19,7 @@ from speechbrain_ext.errors import exits_cleanly
 from speechbrain_ext.models.utterance_classifier import utterance_log_probs
 from speechbrain_ext.recognition import (
     RecognitionBrain,
-    load_splits,
-    prepare,
+    prepared_splits,
     show,
 )
 from speechbrain_ext.records import begin_run
@@ -71,16 +69,7 @@ def main(arguments):
     if hparams is None:
         return
     run = Path(hparams["output_folder"])
-    sb.utils.distributed.run_on_main(
-        prepare,
-        [run / "manifests"],
-        {
-            **hparams["preparation"],
-            "max_samples": hparams["encoder"].max_samples,
-            "progress": not run_opts["noprogressbar"],
-        },
-    )
-    data = load_splits(run / "manifests")
+    data = prepared_splits(run / "manifests", hparams, run_opts)
     brain = FinetuningBrain(
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],
@@ -92,14 +81,12 @@ def main(arguments):
     brain.augmenter = make_augmenter(
         **hparams["augmentation"], cache_folder=run / "augmentation"
     )
-    start = time.time()
     brain.fit_batches(dataio_prep(hparams, data))
     brain.finish(
         run,
         {
             "recipe": "ssl_finetuning",
             "hparams": hparams_file,
-            "train_seconds": time.time() - start,
             "encoder_source": str(hparams["encoder_source"]),
         },
     )

@@ -1,7 +1,8 @@
 """Several finished runs as one system: the mean of their posteriors.
 
 ``python -m speechbrain_ext.recognition.average RUN RUN...`` for runs of any
-recipe of recognition, over the same test set and the same classes.
+recipe of recognition, over the same utterances and the same classes. Which
+runs go together is to be chosen by the figures of the validation set.
 """
 
 import argparse
@@ -16,13 +17,18 @@ from speechbrain_ext.metrics.recognition import RecognitionStats
 from speechbrain_ext.metrics.report import align, interval_text
 
 
-def average(runs):
+FILES = {"valid": "predictions_valid.csv", "test": "predictions.csv"}
+
+
+def average(runs, split="test"):
     """Mean posteriors of runs.
 
     Arguments
     ---------
     runs : list of str or os.PathLike
         Folders of finished runs.
+    split : str
+        ``"valid"`` or ``"test"``.
 
     Returns
     -------
@@ -32,8 +38,8 @@ def average(runs):
     Raises
     ------
     UserError
-        When a run is not finished, or runs differ in their test set or their
-        classes.
+        When a run is not finished, or runs differ in their utterances or
+        their classes.
 
     Example
     -------
@@ -46,13 +52,13 @@ def average(runs):
     >>> average([folder, folder]).summarize()["UA"]
     100.0
     """
-    tables = [_read(Path(run)) for run in runs]
+    tables = [_read(Path(run), FILES[split]) for run in runs]
     classes, first = tables[0]
     for run, (others, table) in zip(runs, tables):
         same = others == classes and table.index.equals(first.index)
         if not same or not table.reference.equals(first.reference):
             raise UserError(
-                f"'{run}' has other classes or another test set than "
+                f"'{run}' has other classes or another {split} set than "
                 f"'{runs[0]}'; average runs of the same protocol and fold."
             )
     names = [f"p_{name}" for name in classes]
@@ -65,14 +71,14 @@ def average(runs):
     return stats
 
 
-def _read(run):
+def _read(run, file):
     if not (run / "results.json").exists():
         raise UserError(
             f"'{run}' is no finished run: it has no results.json; let the "
             "recipe finish."
         )
     table = pd.read_csv(
-        run / "predictions.csv",
+        run / file,
         index_col="id",
         dtype={"id": str, "speaker": str},
         keep_default_na=False,
@@ -95,16 +101,18 @@ def main(arguments=None):
     )
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run folder")
     runs = parser.parse_args(arguments).runs
-    summary = average(runs).summarize()
+    summaries = {split: average(runs, split).summarize() for split in FILES}
     rows = [
         [
+            split,
             name,
             f"{summary[name]:.1f}",
             interval_text(summary[f"{name}_interval"]),
         ]
+        for split, summary in summaries.items()
         for name in ("UA", "WA")
     ]
-    print(align([f"{len(runs)} runs", "%", "95 % interval"], rows))
+    print(align([f"{len(runs)} runs", "", "%", "95 % interval"], rows))
 
 
 if __name__ == "__main__":

@@ -103,6 +103,8 @@ class RecognitionBrain(EmotionBrain):
         if not sb.utils.distributed.if_main_process():
             return
         of_valid = valid.summarize(bootstrap=0)
+        # What choices between systems are made by.
+        valid.write_csv(run / "predictions_valid.csv")
         write_results(
             run,
             stats,
@@ -113,6 +115,7 @@ class RecognitionBrain(EmotionBrain):
                 "seed": self.hparams.seed,
                 "fold": self.hparams.fold,
                 "corpus": self.hparams.corpus,
+                "train_seconds": self.train_seconds,
                 "protocol": read_json(run / "manifests" / "protocol.json"),
                 "valid": {name: of_valid[name] for name in ("UA", "WA")},
             },

@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from speechbrain.utils.distributed import run_on_main
 from tqdm import tqdm
 
 from speechbrain_ext.audio import AudioError
@@ -120,6 +121,32 @@ def load_splits(folder):
     return {
         name: load_manifest(Path(folder) / f"{name}.json") for name in SPLITS
     }
+
+
+def prepared_splits(folder, hparams, run_opts):
+    """``prepare`` in one process, ``load_splits`` in all.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        The folder ``manifests`` of the run.
+    hparams : dict
+        A recipe's; ``preparation`` is what ``prepare`` takes.
+    run_opts : dict
+        SpeechBrain's.
+
+    Returns
+    -------
+    dict
+        As ``load_splits`` has it.
+    """
+    options = {
+        **hparams["preparation"],
+        "max_samples": hparams["encoder"].max_samples,
+        "progress": not run_opts["noprogressbar"],
+    }
+    run_on_main(prepare, [folder], options)
+    return load_splits(folder)
 
 
 def _check_lengths(utterances, max_samples):

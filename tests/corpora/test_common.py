@@ -29,6 +29,16 @@ SMALL = {
         for turn in ("F000", "F001", "M000", "M001")
     ],
     "zed": [f"happy/{i}.wav" for i in (1, 2, 3, 4)],
+    "savee": [f"{name}/sa0{i}.wav" for name in ("DC", "KL") for i in (1, 2)],
+    "emodb": [
+        f"wav/{speaker}a0{i}Wa.wav" for speaker in ("03", "08") for i in (1, 2)
+    ],
+    "aesdd": [
+        f"anger/a0{i} ({speaker}).wav" for speaker in (1, 2) for i in (1, 2)
+    ],
+    "shemo": [
+        f"male/M0{speaker}A0{i}.wav" for speaker in (1, 2) for i in (1, 2)
+    ],
 }
 TITLES = {
     "ravdess": "RAVDESS",
@@ -37,6 +47,10 @@ TITLES = {
     "jlcorpus": "JL-Corpus",
     "iemocap": "IEMOCAP",
     "zed": "ZED",
+    "savee": "SAVEE",
+    "emodb": "EmoDB",
+    "aesdd": "AESDD",
+    "shemo": "ShEMO",
 }
 each = pytest.mark.parametrize("corpus", SMALL)
 

@@ -238,9 +238,9 @@ def test_adapters_are_what_their_formula_says(folder):
     for name, module in merged.named_modules():
         if name.rpartition(".")[2] in TARGETS:
             lora = modules[name]
-            product = lora.lora_B["default"].weight @ lora.lora_A[
-                "default"
-            ].weight
+            product = (
+                lora.lora_B["default"].weight @ lora.lora_A["default"].weight
+            )
             module.weight.data += 6 / 3 * product.detach()
             count += 1
     assert count == 12

@@ -6,7 +6,7 @@ import sys
 import textwrap
 
 TRAIN = textwrap.dedent(
-    '''
+    """
     import csv, json, os, signal, subprocess, sys, time
     from pathlib import Path
 
@@ -47,7 +47,7 @@ TRAIN = textwrap.dedent(
         "metrics": {"UA": 100 * right / 40 + fold, "WA": 100 * right / 40},
     }
     (folder / "results.json").write_text(json.dumps(results))
-    '''
+    """
 )
 
 YAML = """\

@@ -67,8 +67,7 @@ def drawn_speakers(speakers, draws, seed):
     """The draws that the module makes, as lists of utterances."""
     names = sorted(set(speakers))
     members = [
-        [i for i, name in enumerate(speakers) if name == each]
-        for each in names
+        [i for i, name in enumerate(speakers) if name == each] for each in names
     ]
     number = len(names)
     random = np.random.default_rng(seed)
@@ -159,9 +158,7 @@ def test_false_alarms_are_as_rare_as_they_should_be():
         second = np.where(
             shuffled.random(120) < 0.6, truths, shuffled.choice(NAMES, 120)
         )
-        pair = [
-            predictions(truths, said, speakers) for said in (first, second)
-        ]
+        pair = [predictions(truths, said, speakers) for said in (first, second)]
         found.append(compare(*pair, "WA", draws=400).p < 0.05)
     assert 0 < np.mean(found) < 0.12
 

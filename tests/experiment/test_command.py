@@ -204,9 +204,7 @@ def test_published_figures_and_a_comparison(recipe, tmp_path):
     assert "there is no row 'x'; the rows are: low; high" in error
 
 
-def test_a_wrong_published_file_is_found_before_anything_runs(
-    recipe, tmp_path
-):
+def test_a_wrong_published_file_is_found_before_anything_runs(recipe, tmp_path):
     recipe[0].with_name("published.yaml").write_text("table: 1")
     _, error = run(recipe, tmp_path / "runs", status=2)
     assert "must be a list" in error

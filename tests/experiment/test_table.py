@@ -47,9 +47,7 @@ def row_of(recipe, tmp_path, values, planned=None, rows=None):
             file.write("id,speaker,reference,predicted\n")
             for number in range(6):
                 said = "sad" if number < 3 else "happy"
-                file.write(
-                    f"{run.fold}{number},s{number % 3},sad,{said}\n"
-                )
+                file.write(f"{run.fold}{number},s{number % 3},sad,{said}\n")
     return plan[0]
 
 

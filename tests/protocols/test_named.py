@@ -349,9 +349,7 @@ def test_speakers_without_a_class(data):
 def test_label_map(data):
     low_and_high = {"neutral": "low", "sad": "low", "angry": "high"}
     label_map = {**low_and_high, "happy": None}
-    part = partition(
-        "grouped_kfold", data["synthetic"], 1, label_map=label_map
-    )
+    part = partition("grouped_kfold", data["synthetic"], 1, label_map=label_map)
     assert part.classes == ["high", "low"]
     assert part.left_out == {"happy": 36}
     assert classes(part.train).keys() == {"high", "low"}
@@ -419,9 +417,7 @@ def test_what_does_not_go_together(data, corpus, arguments, sentence):
 
 def test_missing_data(data):
     sung = [
-        one
-        for one in data["ravdess"]
-        if one.extra["vocal_channel"] == "song"
+        one for one in data["ravdess"] if one.extra["vocal_channel"] == "song"
     ]
     with pytest.raises(UserError, match="train part has no .* of 'disgust'"):
         partition("pepino_ravdess", sung, 1)

@@ -12,6 +12,7 @@ from sklearn.metrics import (
 
 from speechbrain_ext.inference import EmotionRecognizer
 from speechbrain_ext.manifest import load_manifest
+from speechbrain_ext.recognition.average import FILES
 
 KEYS = {
     "recipe",
@@ -54,6 +55,10 @@ def check_results(folder, results):
     mixed = results["layer_weights"] is not None
     assert (folder / "figures" / "layer_weights.png").exists() == mixed
 
+    for split, file in FILES.items():
+        given = load_manifest(folder / "manifests" / f"{split}.json")
+        rows = read_table(folder / file)
+        assert [row["id"] for row in rows] == [u.id for u in given]
     rows = read_table(folder / "predictions.csv")
     tests = {u.id: u for u in load_manifest(folder / "manifests" / "test.json")}
     assert [row["id"] for row in rows] == list(tests)

@@ -20,6 +20,7 @@ def make_run(folder, posteriors, truth, classes=CLASSES):
             f"u{number}", classes[label], np.log(row), f"s{number % 4}"
         )
     stats.write_csv(folder / "predictions.csv")
+    stats.write_csv(folder / "predictions_valid.csv")
     write_json({"classes": classes}, folder / "results.json")
     return folder
 
@@ -53,6 +54,25 @@ def test_runs_must_fit(draws, tmp_path):
     other = make_run(tmp_path / "c", posteriors[0], (truth + 1) % 3)
     with pytest.raises(UserError, match="another test set"):
         average([first, other])
+
+
+def test_the_command_shows_both_sets(draws, tmp_path, capsys):
+    posteriors, truth = draws
+    runs = [
+        make_run(tmp_path / str(i), p, truth) for i, p in enumerate(posteriors)
+    ]
+    # Another validation set: of the first class alone, and all right.
+    for run in runs:
+        stats = RecognitionStats(CLASSES)
+        stats.append("v", "neutral", np.log([0.8, 0.1, 0.1]), "s")
+        stats.write_csv(run / "predictions_valid.csv")
+    main([str(run) for run in runs])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:2] == ["3", "runs"]
+    found = [line.split()[:3] for line in lines if line.startswith("valid")]
+    assert found == [["valid", "UA", "100.0"], ["valid", "WA", "100.0"]]
+    test = 100 * accuracy_score(truth, np.mean(posteriors, 0).argmax(1))
+    assert ["test", "WA", f"{test:.1f}"] in [line.split()[:3] for line in lines]
 
 
 def test_an_unfinished_run(tmp_path, capsys):
