@@ -69,7 +69,6 @@ def test_features(ravdess, encoder_source, capsys):
 
 
 def test_features_against_hdf5(ravdess, encoder_source, capsys):
-    pytest.importorskip("h5py")
     bench_features.main(
         [
             f"--data_folder={ravdess}",
