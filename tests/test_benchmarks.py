@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.benchmarks import bench_features, bench_whisper
+from speechbrain_ext.manifest import Utterance
+from tests.benchmarks import baseline_linear, bench_features, bench_whisper
 from tests.checkpoints import make_whisper_checkpoint
 
 
@@ -97,3 +98,47 @@ def test_whisper(encoder_source, capsys):
     rows = [line.split("|")[1:3] for line in lines if line.startswith("|")]
     sizes = [tuple(cell.strip() for cell in row) for row in rows[2:]]
     assert sizes == [("0.1", "1"), ("0.1", "2"), ("0.2", "1"), ("0.2", "2")]
+
+
+def test_linear_baseline(ravdess, encoder_source, tmp_path, capsys):
+    baseline_linear.main(
+        [
+            f"--data_folder={ravdess}",
+            f"--encoder_source={encoder_source}",
+            f"--feature_folder={tmp_path / 'features'}",
+        ]
+    )
+    lines = capsys.readouterr().out.splitlines()
+    rows = [
+        [c.strip() for c in line.split("|")[1:-1]] for line in lines if line
+    ]
+    assert len(rows) == 2 + 8
+    assert {tuple(row[:3]) for row in rows[2:]} == {
+        (layers, statistics, by)
+        for layers in ("last", "all")
+        for statistics in ("mean", "mean, sd")
+        for by in ("global", "speaker")
+    }
+    assert all(0 <= float(x) <= 100 for row in rows[2:] for x in row[3:])
+
+
+def test_linear_baseline_sees_what_is_there():
+    rng = np.random.default_rng(0)
+    data, pooled = {}, {}
+    for name, speakers in ("train", "abc"), ("valid", "d"), ("test", "ef"):
+        data[name], pooled[name] = [], []
+        for speaker in speakers:
+            own = rng.normal(0, 100, 4)
+            for number in range(20):
+                emotion = ("sad", "happy")[number % 2]
+                data[name].append(
+                    Utterance(
+                        f"{speaker}{number}", 1.0, speaker, emotion, "demo"
+                    )
+                )
+                shift = np.array([number % 2, 0, 0, 0])
+                pooled[name].append(own + shift + rng.normal(0, 0.01, 4))
+        pooled[name] = np.array(pooled[name])
+    # The speaker hides the emotion, unless speakers are normalised.
+    assert baseline_linear.recall(pooled, data, "speaker") == [100, 100]
+    assert min(baseline_linear.recall(pooled, data, "global")) < 90

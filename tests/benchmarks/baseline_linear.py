@@ -1,0 +1,114 @@
+r"""Logistic regression on time statistics: what any head should be held to.
+
+> python -m tests.benchmarks.baseline_linear --data_folder=RAVDESS \
+>     --encoder_source=openai/whisper-tiny.en
+
+from the root of the repository. Takes the corpus, protocol and stored features
+of recipes/ssl_embeddings, the mean over time of every layer (and its standard
+deviation), and prints UA of the validation and the test set, with global and
+with speaker normalisation. Nothing is tuned.
+"""
+
+import argparse
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from speechbrain_ext.corpora import read_corpus
+from speechbrain_ext.encoders import load_encoder
+from speechbrain_ext.errors import exits_cleanly
+from speechbrain_ext.experiment.table import to_markdown
+from speechbrain_ext.features import FeatureStore
+from speechbrain_ext.protocols import partition
+
+LAYERS = {"last": slice(-1, None), "all": slice(None)}
+STATISTICS = {"mean": 1, "mean, sd": 2}
+SPLITS = ("valid", "test")
+
+
+def parse(arguments):
+    """Options of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n", 1)[0], allow_abbrev=False
+    )
+    parser.add_argument("--data_folder", required=True)
+    parser.add_argument("--encoder_source", required=True)
+    parser.add_argument("--corpus", default="ravdess")
+    parser.add_argument("--protocol", default="pepino_ravdess")
+    parser.add_argument("--fold", type=int, default=1)
+    parser.add_argument("--feature_folder", default="results/features")
+    return parser.parse_args(arguments)
+
+
+def pool(store, utterance):
+    """Statistics over time [mean or sd, layers, channels]."""
+    feats = store.load(utterance.to_dict()).float().numpy()
+    return np.stack([feats.mean(axis=0), feats.std(axis=0)])
+
+
+def by_speaker(pooled, speakers):
+    """Normalise with the statistics of each speaker.
+
+    Example
+    -------
+    >>> by_speaker(np.array([[1.0], [3.0], [7.0]]), ["a", "a", "b"]).tolist()
+    [[-1.0], [1.0], [0.0]]
+    """
+    normalised = np.empty_like(pooled)
+    for speaker in set(speakers):
+        own = np.array([one == speaker for one in speakers])
+        normalised[own] = StandardScaler().fit_transform(pooled[own])
+    return normalised
+
+
+def recall(pooled, data, by):
+    """UA (%) of validation and test set after training on the rest."""
+    if by == "speaker":
+        pooled = {
+            name: by_speaker(rows, [u.speaker for u in data[name]])
+            for name, rows in pooled.items()
+        }
+    classes = {name: [u.emotion for u in data[name]] for name in data}
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    model.fit(pooled["train"], classes["train"])
+    return [
+        100
+        * balanced_accuracy_score(classes[name], model.predict(pooled[name]))
+        for name in SPLITS
+    ]
+
+
+@exits_cleanly
+def main(arguments=None):
+    """Print the table."""
+    options = parse(arguments)
+    utterances, _ = read_corpus(options.corpus, options.data_folder)
+    split = partition(options.protocol, utterances, options.fold)
+    data = {name: getattr(split, name) for name in ("train", *SPLITS)}
+    encoder = load_encoder(
+        options.encoder_source, freeze=True, local_encoder=True
+    )
+    store = FeatureStore(options.feature_folder, encoder)
+    store.extract([u for part in data.values() for u in part])
+    pooled = {
+        name: np.stack([pool(store, u) for u in part])
+        for name, part in data.items()
+    }
+    cells = [["layers", "over time", "normalisation", *SPLITS]]
+    for layers, chosen in LAYERS.items():
+        for statistics, count in STATISTICS.items():
+            rows = {
+                name: each[:, :count, chosen].reshape(len(each), -1)
+                for name, each in pooled.items()
+            }
+            for by in ("global", "speaker"):
+                found = [f"{figure:.1f}" for figure in recall(rows, data, by)]
+                cells.append([layers, statistics, by, *found])
+    print(to_markdown(cells))
+
+
+if __name__ == "__main__":
+    main()
