@@ -11,6 +11,8 @@ taken up again could not.
 
 import csv
 import math
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -44,6 +46,41 @@ CHUNKS = {
     "drop_count_low": 1,
     "drop_count_high": 4,
 }
+
+
+# What a YAML may say; the folder for lists is the recipe's own affair.
+OPTIONS = ("noise_folder", "rir_folder", "spec_augment", "snr", "probability")
+
+
+def check_options(options):
+    """See that a YAML's options are those of ``make_augmenter``.
+
+    Arguments
+    ---------
+    options : dict
+        What stands under ``augmentation``.
+
+    Raises
+    ------
+    UserError
+        When it is no mapping, or names an option that there is not.
+
+    Example
+    -------
+    >>> check_options({"noise_folder": "white"})
+    """
+    known = ", ".join(OPTIONS)
+    if not isinstance(options, dict):
+        raise UserError(
+            f"augmentation: '{options}' is no mapping; give options such as "
+            f"{{noise_folder: white}}, among {known}."
+        )
+    unknown = [name for name in options if name not in OPTIONS]
+    if unknown:
+        raise UserError(
+            f"augmentation: there is no option '{unknown[0]}'; choose among "
+            f"{known}."
+        )
 
 
 def make_augmenter(
@@ -87,8 +124,8 @@ def make_augmenter(
     ------
     UserError
         When a folder holds no audio, or audio with several channels or of
-        several sample rates; when an option is out of bounds. Other rates
-        than 16 kHz are resampled.
+        several sample rates; when an option is out of bounds or of the wrong
+        type. Other rates than 16 kHz are resampled.
 
     Example
     -------
@@ -100,7 +137,8 @@ def make_augmenter(
     >>> make_augmenter() is None
     True
     """
-    _check_options(snr, probability)
+    _check_types(noise_folder, rir_folder, spec_augment)
+    _check_bounds(snr, probability)
     parts = []
     if rir_folder is not None:
         rate, longest = _list_recordings("rir_folder", rir_folder, cache_folder)
@@ -300,13 +338,38 @@ def _find(option, folder):
     return paths
 
 
-def _check_options(snr, probability):
-    if len(snr) != 2 or snr[0] > snr[1]:
+def _check_types(noise_folder, rir_folder, spec_augment):
+    folders = {"noise_folder": noise_folder, "rir_folder": rir_folder}
+    for option, folder in folders.items():
+        if not isinstance(folder, (str, os.PathLike, type(None))):
+            raise UserError(
+                f"{option}: {folder} is no folder; give the path of one, or "
+                "null for none."
+            )
+    if not isinstance(spec_augment, bool):
         raise UserError(
-            f"snr: {list(snr)} is no range; give the least and the greatest "
+            f"spec_augment: {spec_augment} is neither True nor False; give "
+            "one of them."
+        )
+
+
+def _is_range(snr):
+    return (
+        isinstance(snr, Sequence)
+        and len(snr) == 2
+        and all(isinstance(ratio, (int, float)) for ratio in snr)
+        and snr[0] <= snr[1]
+    )
+
+
+def _check_bounds(snr, probability):
+    if not _is_range(snr):
+        raise UserError(
+            f"snr: {snr} is no range; give the least and the greatest "
             "ratio of speech to noise in dB, such as [0, 15]."
         )
-    if not 0 <= probability <= 1:
+    is_number = isinstance(probability, (int, float))
+    if not is_number or not 0 <= probability <= 1:
         raise UserError(
             f"probability: {probability} is no probability; give a number "
             "from 0 to 1."

@@ -69,6 +69,33 @@ class EmotionBrain(sb.Brain):
         if self.checkpointer is not None:
             self.checkpointer.add_recoverable("random_state", RandomState())
 
+    def freeze_optimizers(self, optimizers):
+        """Leave out optimizers that have nothing to do.
+
+        One whose parameters have no gradient at all, such as that of an
+        encoder of which nothing is unfrozen yet, would change nothing, but
+        GradScaler (``--precision=fp16``) refuses it.
+
+        Arguments
+        ---------
+        optimizers : dict
+            From name to optimizer.
+
+        Returns
+        -------
+        dict
+            Those with a gradient.
+        """
+        return {
+            name: optimizer
+            for name, optimizer in optimizers.items()
+            if any(
+                parameter.grad is not None
+                for group in optimizer.param_groups
+                for parameter in group["params"]
+            )
+        }
+
     def on_fit_start(self):
         """Make optimizers, take up the latest complete checkpoint, and take
         the statistics that are not in it."""
@@ -219,7 +246,8 @@ class EmotionBrain(sb.Brain):
                 valid_stats={"loss": stage_loss, **stats},
             )
             if hasattr(self.hparams.epoch_counter, "update_metric"):
-                self.hparams.epoch_counter.update_metric(error)
+                # A plain number, for the counter writes it into checkpoints.
+                self.hparams.epoch_counter.update_metric(float(error))
             self.checkpointer.save_and_keep_only(
                 meta={"error": error, "epoch": epoch, **stats},
                 min_keys=["error"],

@@ -25,6 +25,12 @@ from speechbrain.utils.distributed import (
     get_rank,
     if_main_process,
 )
+from speechbrain.utils.epoch_loop import EpochCounterWithStopper
+
+# SpeechBrain marks how it is saved but does not register it, so that only the
+# number of the epoch is: a run that goes on has forgotten its best epoch, its
+# patience, and that it has stopped.
+register_checkpoint_hooks(EpochCounterWithStopper)
 
 _PENDING = METAFNAME + ".pending"
 

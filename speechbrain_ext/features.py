@@ -9,6 +9,7 @@ and a changed encoder or recording never meets an old file.
 """
 
 import os
+import random
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,10 @@ class FeatureStore:
     def extract(self, utterances, device="cpu", progress=True):
         """Compute and store what is not there yet.
 
+        Every process has an order of its own and looks again before each
+        utterance, so that several that begin together share the work. What is
+        stored does not depend on the order.
+
         Arguments
         ---------
         utterances : list of Utterance
@@ -102,7 +107,7 @@ class FeatureStore:
         Returns
         -------
         int
-            How many were computed.
+            How many this call computed.
 
         Raises
         ------
@@ -118,14 +123,19 @@ class FeatureStore:
         ]
         if not todo:
             return 0
+        random.Random(os.getpid()).shuffle(todo)
         encoder = self.encoder.to(device).eval()
+        count = 0
         bar = tqdm(todo, desc="Features", unit="utt", disable=not progress)
         with torch.no_grad():
             for record, path in bar:
+                if path.exists():
+                    continue
                 wav = load_waveform(record)[None].to(device)
                 feats = encoder(wav, all_layers=True)[0].transpose(0, 1)
                 self._write(feats.cpu().numpy(), path)
-        return len(todo)
+                count += 1
+        return count
 
     def _write(self, feats, path):
         limit = np.finfo(self.dtype).max

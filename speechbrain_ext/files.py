@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -128,13 +129,16 @@ def write_json(data, path):
         file.write(text + "\n")
 
 
-def read_json(path):
+def read_json(path, unique_keys=True):
     """Read a JSON file.
 
     Arguments
     ---------
     path : str or os.PathLike
         The file to read.
+    unique_keys : bool
+        Whether an object that has a key twice is refused; otherwise the last
+        of the two values is taken.
 
     Returns
     -------
@@ -143,7 +147,9 @@ def read_json(path):
     Raises
     ------
     UserError
-        When the file is not there or is not JSON; the sentence names the line.
+        When the file is not there or is not JSON (the sentence names the
+        line), when an object has a key twice, is nested too deeply, or when
+        it holds half of a character, which cannot be written.
 
     Example
     -------
@@ -152,8 +158,25 @@ def read_json(path):
         ...
     speechbrain_ext.errors.UserError: '/no/such.json' does not exist; check the path.
     """
+
+    def as_object(pairs):
+        found = {}
+        for key, value in pairs:
+            if unique_keys and key in found:
+                raise UserError(
+                    f"'{path}': the key {key!r} is there twice in one object; "
+                    "remove or rename one of the two."
+                )
+            found[key] = value
+        return found
+
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        data = json.loads(text, object_pairs_hook=as_object)
+        # Only an escape can make half of a surrogate pair.
+        if re.search(r"\\u[dD][89a-fA-F]", text):
+            json.dumps(data, ensure_ascii=False).encode()
+        return data
     except FileNotFoundError:
         raise UserError(f"'{path}' does not exist; check the path.") from None
     except OSError as error:
@@ -166,6 +189,22 @@ def read_json(path):
         raise UserError(
             f"'{path}', line {error.lineno}: not valid JSON ({error.msg}); "
             "mend or delete the file."
+        ) from None
+    except UnicodeEncodeError as error:
+        near = error.object[max(0, error.start - 20) : error.end]
+        raise UserError(
+            f"'{path}' holds half of a character (a lone surrogate): "
+            f"{near!r}; mend the file."
+        ) from None
+    except RecursionError:
+        raise UserError(
+            f"'{path}' is nested too deeply; mend or delete the file."
+        ) from None
+    except ValueError as error:
+        # Python refuses integers of thousands of digits.
+        raise UserError(
+            f"'{path}' holds a value that cannot be read ({error}); mend or "
+            "delete the file."
         ) from None
 
 

@@ -8,6 +8,7 @@ user's own data go through the same code.
 
 import csv
 import math
+import reprlib
 from dataclasses import dataclass, field, fields
 
 from speechbrain_ext.errors import UserError
@@ -191,8 +192,8 @@ def check_duration(duration, where):
     """
     if not _is_number(duration) or duration <= 0:
         raise UserError(
-            f"{where}: the field 'duration' is {duration!r}, not a length in "
-            "seconds."
+            f"{where}: the field 'duration' is {reprlib.repr(duration)}, not "
+            "a length in seconds."
         )
 
 
@@ -228,7 +229,7 @@ def check_segments(segments, duration, where):
         if not isinstance(segment["emo"], str) or not segment["emo"]:
             raise UserError(
                 f"{where}: segment {number} has the emotion "
-                f"{segment['emo']!r}, not a word."
+                f"{reprlib.repr(segment['emo'])}, not a word."
             )
         start, end = segment["start"], segment["end"]
         # Published files round to milliseconds: ZED's ends may pass the
@@ -239,17 +240,20 @@ def check_segments(segments, duration, where):
             and 0 <= start < end <= duration + 0.01
         ):
             raise UserError(
-                f"{where}: segment {number} runs from {start} to {end} s, "
-                f"which is not a stretch of an utterance of {duration} s."
+                f"{where}: segment {number} runs from {reprlib.repr(start)} "
+                f"to {reprlib.repr(end)} s, which is not a stretch of an "
+                f"utterance of {duration} s."
             )
 
 
 def _is_number(value):
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    )
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        # An integer beyond every float.
+        return False
 
 
 def write_skipped(skipped, path):

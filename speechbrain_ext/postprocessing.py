@@ -6,8 +6,11 @@ emotional events. Every option is off by default; with all of them off a frame
 has the class of the highest posterior.
 """
 
+import heapq
 import itertools
-from dataclasses import asdict, dataclass
+import math
+import numbers
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.ndimage import median_filter
@@ -30,17 +33,22 @@ class PostProcessing:
         Length (s) of a median filter over each class's posteriors.
     min_duration : float, optional
         Shortest segment (s). The shortest one goes first, to the longer of
-        its neighbours, until none is left.
+        its neighbours, until none is left. With ``one_event`` it is a
+        condition on the sequences to choose from instead.
     one_event : bool
         Whether the recording holds exactly one emotional event: the most
         probable of the sequences of Figure 5 is taken, given the posteriors
-        of independent frames. Not for recordings of several events.
+        of independent frames. Not for recordings of several events. With
+        ``min_duration``, the event and the neutral time before and after it
+        are each at least that long, or there is no neutral time on that
+        side; an event that fits in no other way covers the whole recording,
+        so that it is never lost.
 
     Raises
     ------
     UserError
-        When an option is out of range, or ``threshold`` and ``one_event``,
-        which leaves nothing to mask, are both given.
+        When an option is of the wrong type or out of range, or ``threshold``
+        and ``one_event``, which leaves nothing to mask, are both given.
 
     Example
     -------
@@ -57,17 +65,25 @@ class PostProcessing:
     one_event: bool = False
 
     def __post_init__(self):
-        if self.threshold is not None and not 0 <= self.threshold <= 1:
+        if self.threshold is not None and not (
+            _is_number(self.threshold) and 0 <= self.threshold <= 1
+        ):
             raise UserError(
-                f"threshold: {self.threshold} is no probability; give a "
-                "number from 0 to 1."
+                f"threshold: {self.threshold!r} is no probability; give a "
+                "number from 0 to 1, or null."
             )
         for name in ("median", "min_duration"):
             value = getattr(self, name)
-            if value is not None and not value >= 0:
+            if value is not None and not (_is_number(value) and value >= 0):
                 raise UserError(
-                    f"{name}: {value} is no length; give seconds, 0 or more."
+                    f"{name}: {value!r} is no length; give seconds, 0 or "
+                    "more, or null."
                 )
+        if not isinstance(self.one_event, bool):
+            raise UserError(
+                f"one_event: {self.one_event!r} is neither true nor false; "
+                "give one of them."
+            )
         if self.one_event and self.threshold is not None:
             raise UserError(
                 "threshold and one_event exclude each other: one_event always "
@@ -98,15 +114,19 @@ class PostProcessing:
             )
             log_probs = np.log(np.maximum(probs, 1e-12))
         neutral = classes.index(NEUTRAL)
+        shortest = 1
+        if self.min_duration:
+            # 0.14 / 0.02 is a little more than 7.
+            shortest = max(1, math.ceil(self.min_duration / stride - 1e-6))
         if self.one_event:
-            best = _one_event(log_probs, neutral)
+            best = _one_event(log_probs, neutral, shortest)
         else:
             best = log_probs.argmax(axis=1)
             if self.threshold is not None:
                 unsure = np.exp(log_probs.max(axis=1)) < self.threshold
                 best = np.where(unsure, neutral, best)
-        if self.min_duration:
-            best = _drop_short(best, self.min_duration / stride)
+            if shortest > 1:
+                best = _drop_short(best, shortest)
         return [classes[index] for index in best]
 
     def diarize(self, log_probs, classes, num_samples, grid):
@@ -141,51 +161,171 @@ class PostProcessing:
         return labels_to_segments(labels, num_samples, SAMPLE_RATE, grid)
 
 
-def _one_event(log_probs, neutral):
+def _is_number(value):
+    """Whether a value is a finite number; true and false are none."""
+    return (
+        isinstance(value, numbers.Real)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
+
+
+def _one_event(log_probs, neutral, shortest=1):
     """Most probable labels with one run of one class between neutral.
 
     With independent frames the log probability of a run of class c over
     [begin, end) is that of all frames neutral, plus the sum over the run of
-    log p(c) - log p(neutral): the run with the largest sum wins.
+    log p(c) - log p(neutral): the run with the largest sum wins. It and each
+    neutral side that is not empty have ``shortest`` frames or more; a run
+    over all frames is always allowed.
     """
+    frames = len(log_probs)
+    shortest = min(shortest, frames)
     gains = log_probs - log_probs[:, [neutral]]
     best = (-np.inf, 0, 0, 0)
     for index in range(log_probs.shape[1]):
         if index == neutral:
             continue
         total = np.concatenate([[0.0], np.cumsum(gains[:, index])])
-        lowest = np.minimum.accumulate(total[:-1])
-        rises = total[1:] - lowest
-        end = int(rises.argmax())
-        if rises[end] > best[0]:
-            begin = int(total[: end + 1].argmin())
-            best = (rises[end], index, begin, end + 1)
-    labels = np.full(len(log_probs), neutral)
+        begins = total.copy()
+        begins[1:shortest] = np.inf
+        ends = total.copy()
+        ends[frames - shortest + 1 : frames] = -np.inf
+        # The sum of the best run that ends at frame shortest, shortest + 1 ...
+        lowest = np.minimum.accumulate(begins[: frames + 1 - shortest])
+        rises = ends[shortest:] - lowest
+        last = int(rises.argmax())
+        if rises[last] > best[0]:
+            begin = int(begins[: last + 1].argmin())
+            best = (rises[last], index, begin, last + shortest)
+    labels = np.full(frames, neutral)
     _, index, begin, end = best
     labels[begin:end] = index
     return labels
 
 
 def _drop_short(labels, shortest):
-    """Give runs of fewer frames than ``shortest`` to a neighbour."""
-    runs = [[label, len(list(run))] for label, run in itertools.groupby(labels)]
-    while len(runs) > 1:
-        at = min(range(len(runs)), key=lambda index: runs[index][1])
-        if runs[at][1] >= shortest:
+    """Give runs of fewer frames than ``shortest`` to a neighbour.
+
+    The shortest run goes first, the earliest of equals, to the longer of its
+    neighbours, the earlier of equals. The runs are a linked list, known by
+    their places in the original order; a run that has grown or gone leaves an
+    outdated entry behind in the queue.
+    """
+    pairs = [
+        (label, sum(1 for _ in r)) for label, r in itertools.groupby(labels)
+    ]
+    values = [label for label, _ in pairs]
+    lengths = [length for _, length in pairs]
+    before = list(range(-1, len(pairs) - 1))
+    after = [*range(1, len(pairs)), -1]
+    queue = [(n, at) for at, n in enumerate(lengths) if n < shortest]
+    heapq.heapify(queue)
+
+    def remove(at, to):
+        lengths[to] += lengths[at]
+        lengths[at] = 0
+        if before[at] >= 0:
+            after[before[at]] = after[at]
+        if after[at] >= 0:
+            before[after[at]] = before[at]
+
+    while queue:
+        length, at = heapq.heappop(queue)
+        if length != lengths[at]:
+            continue
+        left, right = before[at], after[at]
+        sides = [side for side in (left, right) if side >= 0]
+        if not sides:
             break
-        neighbours = [i for i in (at - 1, at + 1) if 0 <= i < len(runs)]
-        to = max(neighbours, key=lambda index: runs[index][1])
-        runs[to][1] += runs[at][1]
-        del runs[at]
+        to = max(sides, key=lambda side: lengths[side])
+        remove(at, to)
         # The two sides of what went may now be one run.
-        merged = []
-        for label, length in runs:
-            if merged and merged[-1][0] == label:
-                merged[-1][1] += length
-            else:
-                merged.append([label, length])
-        runs = merged
-    return np.concatenate([np.full(length, label) for label, length in runs])
+        if len(sides) == 2 and values[left] == values[right]:
+            remove(right, left)
+            to = left
+        if lengths[to] < shortest:
+            heapq.heappush(queue, (lengths[to], to))
+    return np.repeat(values, lengths)
+
+
+def candidates(grid):
+    """The combinations that a grid of options stands for.
+
+    Arguments
+    ---------
+    grid : dict or None
+        From the name of an option to the list of values to try.
+
+    Returns
+    -------
+    list of PostProcessing
+        All combinations, the last option varying fastest, but for those of
+        ``one_event`` and a threshold, which exclude each other; none for an
+        empty grid or None. Options that the grid does not name are off.
+
+    Raises
+    ------
+    UserError
+        When the grid is no mapping, names an option that does not exist,
+        gives something other than a list of one or more values, gives a value
+        that the option does not take, or leaves no combination.
+
+    Example
+    -------
+    >>> grid = {"one_event": [False, True], "threshold": [None, 0.5]}
+    >>> [(c.one_event, c.threshold) for c in candidates(grid)]
+    [(False, None), (False, 0.5), (True, None)]
+    >>> candidates({"median": ["0.1"]})
+    Traceback (most recent call last):
+        ...
+    speechbrain_ext.errors.UserError: postprocessing_grid: median: '0.1' is no length; give seconds, 0 or more, or null.
+    """
+    if grid is None or grid == {}:
+        return []
+    if not isinstance(grid, dict):
+        raise UserError(
+            f"postprocessing_grid: {grid!r} is no mapping; give, for example, "
+            "{median: [null, 0.1]}, or {} to choose nothing."
+        )
+    for name, values in grid.items():
+        _check_values(name, values)
+    combinations = (
+        dict(zip(grid, values)) for values in itertools.product(*grid.values())
+    )
+    found = [
+        PostProcessing(**options)
+        for options in combinations
+        if not options.get("one_event") or options.get("threshold") is None
+    ]
+    if not found:
+        raise UserError(
+            "postprocessing_grid: threshold and one_event exclude each other, "
+            "which leaves no combination; add null to threshold or false to "
+            "one_event."
+        )
+    return found
+
+
+def _check_values(name, values):
+    """Refuse one line of a grid."""
+    known = [field.name for field in fields(PostProcessing)]
+    if name not in known:
+        raise UserError(
+            f"postprocessing_grid: there is no option '{name}'; "
+            f"choose from {', '.join(known)}."
+        )
+    if not isinstance(values, list) or not values:
+        off = "[false]" if name == "one_event" else "[null]"
+        raise UserError(
+            f"postprocessing_grid: {name} is {values!r}, not a list of "
+            f"values; give such a list, or {off} to leave the option off."
+        )
+    for value in values:
+        try:
+            PostProcessing(**{name: value})
+        except UserError as error:
+            raise UserError(f"postprocessing_grid: {error}") from None
 
 
 def tune(grid, evaluate):
@@ -194,7 +334,7 @@ def tune(grid, evaluate):
     Arguments
     ---------
     grid : dict
-        From the name of an option to the values to try.
+        From the name of an option to the list of values to try; not empty.
     evaluate : callable
         ``PostProcessing`` -> error on the validation set.
 
@@ -209,7 +349,7 @@ def tune(grid, evaluate):
     Raises
     ------
     UserError
-        When the grid names an option that does not exist.
+        As ``candidates`` does.
 
     Example
     -------
@@ -217,19 +357,10 @@ def tune(grid, evaluate):
     >>> best.median, len(tried)
     (0.1, 2)
     """
-    unknown = set(grid) - set(asdict(PostProcessing()))
-    if unknown:
-        raise UserError(
-            f"postprocessing_grid: there is no option '{min(unknown)}'; "
-            f"choose from {', '.join(asdict(PostProcessing()))}."
-        )
-    tried = []
-    for values in itertools.product(*grid.values()):
-        options = dict(zip(grid, values))
-        if options.get("one_event") and options.get("threshold") is not None:
-            continue
-        error = evaluate(PostProcessing(**options))
-        tried.append({**options, "error": error})
-    best = min(tried, key=lambda options: options["error"])
-    options = {name: value for name, value in best.items() if name != "error"}
-    return PostProcessing(**options), tried
+    choices = candidates(grid)
+    errors = [evaluate(choice) for choice in choices]
+    tried = [
+        {**{name: getattr(choice, name) for name in grid}, "error": error}
+        for choice, error in zip(choices, errors)
+    ]
+    return choices[errors.index(min(errors))], tried

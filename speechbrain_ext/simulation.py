@@ -7,6 +7,7 @@ records whose ``pieces`` say which stretch of which file to read, and with which
 gain. ``compose`` turns a record's pieces into audio when a batch is made.
 """
 
+import math
 import os
 from collections import defaultdict
 from dataclasses import replace
@@ -37,6 +38,14 @@ SEQUENCES = (
     (NEUTRAL, "emotion", NEUTRAL),
 )
 
+#: A recording of which less of the energy is kept is not used. The detector
+#: misses much shouted speech and may keep nothing but a breath of it; what is
+#: left over must not carry the label of the whole.
+KEPT_ENERGY = 0.5
+
+#: What ``simulate`` lets a user choose.
+OPTIONS = ("passes", "utterances", "hours", "crossfade", "max_duration")
+
 
 def prepare(utterances, max_silence=0.2, cache=None, jobs=1, progress=True):
     """Find the speech in recordings, and their levels.
@@ -62,7 +71,8 @@ def prepare(utterances, max_silence=0.2, cache=None, jobs=1, progress=True):
         The usable ones, with ``extra["speech"]`` (stretches of the file to
         keep, in samples at 16 kHz) and ``extra["level"]`` (dB).
     list of (str, str)
-        File and reason of the others.
+        File and reason of the others: not readable, without speech, or with
+        less than ``KEPT_ENERGY`` of their energy in what the detector keeps.
 
     Raises
     ------
@@ -109,7 +119,7 @@ def _listen(wav, start, stop, max_silence):
     # One core a process: the detector's steps are too small to share.
     torch.set_num_threads(1)
     try:
-        speech, level = trim(
+        speech, level, share = trim(
             wav,
             to_samples(start or 0),
             None if stop is None else to_samples(stop),
@@ -119,6 +129,13 @@ def _listen(wav, start, stop, max_silence):
         return {"reason": str(error)}
     if not speech:
         return {"reason": f"'{wav}': no speech was found in it."}
+    if share < KEPT_ENERGY:
+        # Rounded down: just under the bound must not read as the bound.
+        percent = math.floor(100 * share)
+        return {
+            "reason": f"'{wav}': the detector of speech keeps only "
+            f"{percent or 'less than 1'} % of its energy."
+        }
     return {"speech": speech, "level": level}
 
 
@@ -128,8 +145,11 @@ def _cache_key(utterance, max_silence):
         state = [status.st_size, status.st_mtime_ns]
     except OSError:
         state = None
+    # With the bound, so that a cache that was made with another one, or before
+    # there was one, is not believed.
     return fingerprint(
-        utterance.wav, utterance.start, utterance.stop, max_silence, state
+        [utterance.wav, utterance.start, utterance.stop, max_silence, state],
+        {"kept_energy": KEPT_ENERGY},
     )
 
 
@@ -188,8 +208,9 @@ def simulate(
     Raises
     ------
     UserError
-        When two of ``passes``, ``utterances`` and ``hours`` are asked for, or
-        the recordings allow no utterance at all.
+        When an option has a value that it cannot have, two of ``passes``,
+        ``utterances`` and ``hours`` are asked for, or the recordings allow no
+        utterance at all.
 
     Example
     -------
@@ -202,11 +223,15 @@ def simulate(
     >>> plan[0].duration, plan[0].emotion
     (3.0, [{'emo': 'sad', 'start': 1.0, 'end': 2.0}])
     """
-    if sum([passes != 1, utterances is not None, hours is not None]) > 1:
-        raise UserError(
-            "simulation: passes, utterances and hours exclude each other; "
-            "give one of them."
-        )
+    check_options(
+        {
+            "passes": passes,
+            "utterances": utterances,
+            "hours": hours,
+            "crossfade": crossfade,
+            "max_duration": max_duration,
+        }
+    )
     speakers, skipped = _by_speaker(recordings)
     plan, seconds, number = [], 0.0, 0
     while True:
@@ -242,6 +267,91 @@ def simulate(
         number += 1
         if utterances is None and hours is None and number == passes:
             return plan, skipped
+
+
+def check_options(options, where="simulation"):
+    """Raise a ``UserError`` unless ``simulate`` can follow these options.
+
+    Arguments
+    ---------
+    options : dict
+        Any of ``OPTIONS``, as ``simulate`` takes them.
+    where : str
+        What to name in the sentence.
+
+    Example
+    -------
+    >>> check_options({"passes": 4, "crossfade": 0.005})
+    >>> check_options({"passes": 0}, "simulation.train")
+    Traceback (most recent call last):
+        ...
+    speechbrain_ext.errors.UserError: simulation.train: passes is 0; give a whole number from 1.
+    """
+    if not isinstance(options, dict):
+        raise UserError(
+            f"{where}: {options!r} is no mapping of options; give "
+            "{passes: 1}, for example."
+        )
+    for name in options:
+        if name not in OPTIONS:
+            raise UserError(
+                f"{where}: there is no option '{name}'; choose from "
+                f"{', '.join(OPTIONS)}."
+            )
+    passes = options.get("passes", 1)
+    utterances, hours = options.get("utterances"), options.get("hours")
+    crossfade = options.get("crossfade", 0.0)
+    max_duration = options.get("max_duration")
+    for name, value, is_good, wanted in (
+        ("passes", passes, _is_count(passes), "a whole number from 1"),
+        (
+            "utterances",
+            utterances,
+            utterances is None or _is_count(utterances),
+            "a whole number from 1, or null",
+        ),
+        (
+            "hours",
+            hours,
+            hours is None or _is_number(hours) and hours > 0,
+            "a number above 0, or null",
+        ),
+        (
+            "crossfade",
+            crossfade,
+            _is_number(crossfade) and crossfade >= 0,
+            "seconds, 0 or more",
+        ),
+        (
+            "max_duration",
+            max_duration,
+            max_duration is None
+            or _is_number(max_duration)
+            and max_duration > 0,
+            "seconds above 0, or null",
+        ),
+    ):
+        if not is_good:
+            shown = "null" if value is None else repr(value)
+            raise UserError(f"{where}: {name} is {shown}; give {wanted}.")
+    if sum([passes != 1, utterances is not None, hours is not None]) > 1:
+        raise UserError(
+            f"{where}: passes, utterances and hours exclude each other; give "
+            "one of them."
+        )
+
+
+def _is_number(value):
+    # A bool is an int to Python, infinity a number that no plan reaches.
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
+
+
+def _is_count(value):
+    return _is_number(value) and isinstance(value, int) and value >= 1
 
 
 def _by_speaker(recordings):

@@ -128,6 +128,10 @@ def trim(path, start=0, stop=None, max_silence=0.2):
         the detector hears no speech.
     float
         Level of what is kept, in dB.
+    float
+        Share of the energy that is kept, from 0 to 1: the sum of squares over
+        what is kept, by that over the whole utterance. The mean is subtracted
+        before, because an offset is no sound.
 
     Raises
     ------
@@ -140,7 +144,7 @@ def trim(path, start=0, stop=None, max_silence=0.2):
     >>> path = getfixture("tmp_path") / "silence.wav"
     >>> audio_io.save(path, torch.zeros(1, 16000), 16000)
     >>> trim(path)
-    ([], -inf)
+    ([], -inf, 0.0)
     """
     waveform = read_audio(path, start, stop)
     kept = keep_speech(
@@ -149,6 +153,15 @@ def trim(path, start=0, stop=None, max_silence=0.2):
         round(max_silence * SAMPLE_RATE),
     )
     if not kept:
-        return [], -math.inf
+        return [], -math.inf, 0.0
     level = level_db(torch.cat([waveform[a:b] for a, b in kept]))
-    return [[start + a, start + b] for a, b in kept], level
+    speech = [[start + a, start + b] for a, b in kept]
+    return speech, level, _energy_share(waveform, kept)
+
+
+def _energy_share(waveform, kept):
+    # In double precision, for long and soft recordings.
+    energy = (waveform.double() - waveform.double().mean()).square()
+    total = energy.sum().item()
+    part = sum(energy[a:b].sum().item() for a, b in kept)
+    return part / total if total > 0 else 0.0

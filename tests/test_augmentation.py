@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from speechbrain_ext.augmentation import make_augmenter
+from speechbrain_ext.augmentation import check_options, make_augmenter
 from speechbrain_ext.checkpoints import RandomState
 from speechbrain_ext.errors import UserError
 
@@ -288,6 +288,27 @@ def test_folders_that_cannot_be(option, tmp_path):
 
 
 def test_options_that_cannot_be():
-    refused("snr", "[15, 0]", noise_folder="white", snr=(15, 0))
+    refused("snr", "[15, 0]", noise_folder="white", snr=[15, 0])
     refused("snr", noise_folder="white", snr=[5])
+    refused("snr: 5", noise_folder="white", snr=5)
+    refused("snr", noise_folder="white", snr=["low", "high"])
     refused("probability: 1.5", noise_folder="white", probability=1.5)
+    refused("probability: often", noise_folder="white", probability="often")
+    refused("noise_folder: True", noise_folder=True)
+    refused("rir_folder: 3", rir_folder=3)
+    refused("spec_augment: yes please", spec_augment="yes please")
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ("white", ["'white' is no mapping", "{noise_folder: white}"]),
+        (None, ["'None' is no mapping"]),
+        ({"noise": "white"}, ["no option 'noise'", "noise_folder, rir_folder"]),
+        ({"cache_folder": "/no"}, ["no option 'cache_folder'"]),
+    ],
+)
+def test_what_a_yaml_may_not_say(options, words):
+    with pytest.raises(UserError, match="^augmentation: ") as caught:
+        check_options(options)
+    assert all(word in str(caught.value) for word in words)

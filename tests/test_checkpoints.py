@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import torch
+from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 
 from speechbrain_ext.checkpoints import RandomState, SafeCheckpointer
 
@@ -69,3 +70,26 @@ def test_all_random_numbers_go_on(tmp_path):
     first = draw()
     state.load(tmp_path / "r.ckpt", end_of_epoch=False)
     assert draw() == first
+
+
+def test_patience_goes_on(tmp_path):
+    def make():
+        counter = EpochCounterWithStopper(10, 2, 0, "min")
+        return counter, SafeCheckpointer(tmp_path, {"counter": counter})
+
+    counter, checkpointer = make()
+    for error in (5.0, 3.0, 4.0):
+        next(counter)
+        counter.update_metric(error)
+    checkpointer.save_checkpoint()
+    counter, checkpointer = make()
+    checkpointer.recover_if_possible()
+    assert (counter.current, counter.best_limit) == (3, 2)
+    assert next(counter) == 4
+    # Better than nothing, and no better than the second epoch.
+    counter.update_metric(3.5)
+    checkpointer.save_checkpoint()
+    assert list(counter) == []
+    counter, checkpointer = make()
+    checkpointer.recover_if_possible()
+    assert list(counter) == []

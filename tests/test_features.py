@@ -1,7 +1,7 @@
 """Stored features: those of the encoder, whoever extracts and reads them."""
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+import multiprocessing
+import time
 
 import numpy as np
 import pytest
@@ -116,28 +116,70 @@ def test_half_a_file_is_never_met(encoder, utterances, tmp_path, monkeypatch):
     assert store.extract(utterances, progress=False) == 4
 
 
-def test_several_at_once(checkpoint, utterances, tmp_path):
-    """Each may compute what another computes; no file is ever half there."""
-    stores = [
-        FeatureStore(
-            tmp_path / "features", load_encoder(checkpoint, local_encoder=True)
+class SlowEncoder:
+    """Long enough over an utterance for others to come in between."""
+
+    frozen = True
+
+    def fingerprint(self):
+        return "slow"
+
+    def to(self, device):
+        return self
+
+    def eval(self):
+        return self
+
+    def __call__(self, wav, all_layers):
+        time.sleep(0.1)
+        return torch.full((1, 1, 2, 3), float(wav.shape[1]))
+
+
+def extract_with_others(folder, utterances, together, counts):
+    store = FeatureStore(folder, SlowEncoder(), "float32")
+    together.wait(timeout=60)
+    counts.put(store.extract(utterances, progress=False))
+
+
+def test_several_processes_share_the_work(write_audio, tmp_path):
+    utterances = []
+    for number in range(12):
+        seconds = 0.1 + 0.01 * number
+        path = write_audio(f"{number}.wav", seconds)
+        utterances.append(
+            Utterance(str(number), seconds, "s", "sad", "d", wav=path)
         )
-        for _ in range(3)
+    # Importing torch anew in each would take longer than the work.
+    fork = multiprocessing.get_context("fork")
+    together, counts = fork.Barrier(3), fork.SimpleQueue()
+    options = tmp_path / "features", utterances, together, counts
+    workers = [
+        fork.Process(target=extract_with_others, args=options) for _ in range(3)
     ]
-    together = Barrier(len(stores))
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=60)
+        assert worker.exitcode == 0
+    found = [counts.get() for _ in workers]
+    # Two may be at the same utterance, but nobody does all of it.
+    assert 12 <= sum(found) <= 24 and max(found) < 12
+    store = FeatureStore(tmp_path / "features", SlowEncoder(), "float32")
+    for utterance in utterances:
+        feats = store.load(utterance.to_dict())
+        assert torch.equal(
+            feats,
+            torch.full((2, 1, 3), float(round(16000 * utterance.duration))),
+        )
+    files = [path for path in store.folder.rglob("*") if path.is_file()]
+    assert len(files) == 12
 
-    def work(store):
-        together.wait(timeout=60)
-        count = store.extract(utterances, progress=False)
-        return count, [store.load(u.to_dict()) for u in utterances]
 
-    with ThreadPoolExecutor(len(stores)) as pool:
-        found = list(pool.map(work, stores))
-    assert 4 <= sum(count for count, _ in found) <= 12
-    for _, feats in found[1:]:
-        assert all(map(torch.equal, feats, found[0][1]))
-    folder = stores[0].folder
-    assert sum(1 for path in folder.rglob("*") if path.is_file()) == 4
+def test_an_utterance_that_is_there_twice_is_computed_once(
+    encoder, utterances, tmp_path
+):
+    store = FeatureStore(tmp_path / "features", encoder)
+    assert store.extract(2 * utterances, progress=False) == 4
 
 
 def test_a_recording_that_cannot_be_read(encoder, utterances, tmp_path):
@@ -146,4 +188,6 @@ def test_a_recording_that_cannot_be_read(encoder, utterances, tmp_path):
         file.truncate(60)
     with pytest.raises(AudioError, match="2.wav"):
         store.extract(utterances, progress=False)
-    assert len(list(store.folder.rglob("*.npy"))) == 2
+    whole = utterances[:2] + utterances[3:]
+    store.extract(whole, progress=False)
+    assert len(list(store.folder.rglob("*.npy"))) == 3

@@ -151,3 +151,46 @@ def test_a_manifest_is_what_speechbrain_reads(tmp_path):
     )
     assert dataset[0] == {"id": "a", "wav": "a.wav", "emotion": "sad"}
     assert json.loads(path.read_text()) == read_json(path)
+
+
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        ('{"x": [1], "y": [], "x": [2]}', "the key 'x' is there twice"),
+        ('{"a": [{"end": 1, "end": 2}]}', "the key 'end' is there twice"),
+        ("[" * 200_000, "nested too deeply"),
+        ('{"a": "\\ud800"}', "half of a character"),
+        ('{"\\udc00": 1}', "half of a character"),
+        ("1" * 5000, "a value that cannot be read"),
+    ],
+)
+def test_json_that_would_be_misread(text, sentence, tmp_path):
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=sentence) as raised:
+        read_json(path)
+    assert f"'{path}'" in str(raised.value)
+
+
+def test_repeated_keys_where_they_are_allowed(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"x": 1, "x": 2}')
+    assert read_json(path, unique_keys=False) == {"x": 2}
+
+
+def test_pairs_of_surrogates_are_characters(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"a": "\\ud83d\\ude00"}')
+    assert read_json(path) == {"a": "\U0001f600"}
+
+
+@pytest.mark.parametrize("name", ["duration", "start", "end"])
+def test_an_integer_beyond_every_float(name, tmp_path):
+    path = tmp_path / "m.json"
+    segment = {"emo": "sad", "start": 0.0, "end": 1.0}
+    record = {**UTTERANCE.to_dict(), "emotion": [segment]}
+    (record if name == "duration" else segment)[name] = 10**400
+    write_json({"a": record}, path)
+    with pytest.raises(UserError, match="not a") as raised:
+        load_manifest(path)
+    assert len(str(raised.value)) < 300

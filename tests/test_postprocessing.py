@@ -1,19 +1,30 @@
 """Decoding of posteriors."""
 
 import itertools
+import math
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hyperpyyaml import load_hyperpyyaml
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from speechbrain import parse_arguments
 
 from speechbrain_ext.encoders.frames import FrameGrid
 from speechbrain_ext.errors import UserError
-from speechbrain_ext.postprocessing import PostProcessing, tune
+from speechbrain_ext.postprocessing import (
+    PostProcessing,
+    _drop_short,
+    candidates,
+    tune,
+)
 
 CLASSES = ["neutral", "happy", "sad"]
 GRID = FrameGrid([(400, 320, 0)])
+RECIPE = Path(__file__).parents[1] / "recipes" / "emotion_diarization"
+YAMLS = sorted((RECIPE / "hparams").glob("*.yaml"))
 
 
 def posteriors(shape):
@@ -27,24 +38,59 @@ def runs(labels):
     return [(k, len(list(g))) for k, g in itertools.groupby(labels)]
 
 
-@given(posteriors((9, 3)))
-def test_one_event_is_the_best_of_all(log_probs):
+def allowed(begin, end, frames, shortest):
+    """Whether event and neutral sides are long enough, or there is no choice.
+
+    None of the three may be too short; the whole recording always serves.
+    """
+    if (begin, end) == (0, frames):
+        return True
+    lengths = [end - begin, *(n for n in (begin, frames - end) if n)]
+    return min(lengths) >= shortest
+
+
+@given(
+    st.integers(1, 12).flatmap(lambda n: posteriors((n, 3))),
+    st.sampled_from([None, 0, 0.01, 0.02, 0.04, 0.05, 0.06, 0.14, 0.2, 1.0]),
+)
+def test_one_event_is_the_best_of_all(log_probs, min_duration):
     """Every run of every class is tried, one after the other."""
+    frames = len(log_probs)
+    # Fractions are exact where 0.14 / 0.02 is not.
+    shortest = max(1, math.ceil(round((min_duration or 0) * 100) / 2))
     best = max(
         log_probs[:begin, 0].sum()
         + log_probs[begin:end, c].sum()
         + log_probs[end:, 0].sum()
         for c in (1, 2)
-        for begin in range(9)
-        for end in range(begin + 1, 10)
+        for begin in range(frames)
+        for end in range(begin + 1, frames + 1)
+        if allowed(begin, end, frames, shortest)
     )
-    labels = PostProcessing(one_event=True).decode(log_probs, CLASSES, 0.02)
+    options = PostProcessing(one_event=True, min_duration=min_duration)
+    labels = options.decode(log_probs, CLASSES, 0.02)
     found = sum(
         log_probs[t, CLASSES.index(label)] for t, label in enumerate(labels)
     )
     assert found == pytest.approx(best)
+    assert len(labels) == frames
     events = [run for run in runs(labels) if run[0] != "neutral"]
     assert len(events) == 1
+    begin = labels.index(events[0][0])
+    assert allowed(begin, begin + events[0][1], frames, shortest)
+
+
+def test_one_event_outlasts_a_longer_min_duration():
+    """0.24 s of sad in 10 s become 0.5 s around them, not neutral."""
+    probs = np.tile([0.8, 0.1, 0.1], (500, 1))
+    probs[200:212] = [0.02, 0.03, 0.95]
+    options = PostProcessing(one_event=True, min_duration=0.5)
+    found = runs(options.decode(np.log(probs), CLASSES, 0.02))
+    assert [label for label, _ in found] == ["neutral", "sad", "neutral"]
+    assert found[1][1] == 25
+    assert 187 <= found[0][1] <= 200
+    found = runs(options.decode(np.log(probs[200:215]), CLASSES, 0.02))
+    assert found == [("sad", 15)]
 
 
 @given(posteriors((12, 3)))
@@ -61,6 +107,54 @@ def test_no_segment_is_too_short(log_probs, shortest):
     found = runs(labels)
     assert len(labels) == 20
     assert len(found) == 1 or min(n for _, n in found) >= shortest / 0.02
+
+
+def drop_short_step_by_step(labels, shortest):
+    """The rule as it reads: look at all runs anew after every change."""
+    labels = list(labels)
+    while True:
+        found = runs(labels)
+        at = min(range(len(found)), key=lambda i: (found[i][1], i))
+        if len(found) == 1 or found[at][1] >= shortest:
+            return labels
+        sides = [i for i in (at - 1, at + 1) if 0 <= i < len(found)]
+        to = max(sides, key=lambda i: (found[i][1], -i))
+        found[at] = (found[to][0], found[at][1])
+        labels = [label for label, n in found for _ in range(n)]
+
+
+def labels_of_runs(least, most, longest):
+    return st.lists(
+        st.tuples(st.integers(0, 2), st.integers(1, longest)),
+        min_size=least,
+        max_size=most,
+    ).map(lambda pairs: np.repeat(*np.array(pairs).T))
+
+
+@settings(max_examples=300)
+@given(labels_of_runs(1, 40, 6), st.integers(1, 30))
+def test_short_runs_go_in_the_right_order(labels, shortest):
+    found = _drop_short(labels, shortest)
+    assert found.tolist() == drop_short_step_by_step(labels, shortest)
+
+
+def test_min_duration_of_very_many_runs():
+    """20000 runs: between anchors, single frames go to the earlier one."""
+    block = [0] * 7 + [1, 2] * 4 + [1]
+    labels = np.array(block * 2000)
+    assert len(runs(labels.tolist())) == 20000
+    posterior = np.log(np.eye(3)[labels] * 0.9 + 0.03)
+    found = PostProcessing(min_duration=0.14).decode(posterior, CLASSES, 0.02)
+    assert set(found) == {"neutral"}
+    # Anchors of two classes in turn remain, each with what comes after it.
+    blocks = [block, [2] * 7 + [1, 0] * 4 + [1]] * 1000
+    labels = np.concatenate(blocks)
+    assert len(runs(labels.tolist())) == 20000
+    found = _drop_short(labels, 7)
+    assert runs(found.tolist()) == runs(
+        drop_short_step_by_step(np.concatenate(blocks[:20]), 7) * 100
+    )
+    assert len(found) == len(labels)
 
 
 @given(posteriors((15, 3)), st.floats(0, 1))
@@ -101,11 +195,79 @@ def test_segments_cover_the_recording(samples, draw):
         {"median": -1},
         {"min_duration": -0.1},
         {"one_event": True, "threshold": 0.5},
+        {"threshold": "0.5"},
+        {"threshold": True},
+        {"threshold": [0.5]},
+        {"threshold": float("nan")},
+        {"median": "0.1"},
+        {"median": True},
+        {"median": float("inf")},
+        {"min_duration": {}},
+        {"min_duration": float("nan")},
+        {"min_duration": float("inf")},
+        {"one_event": None},
+        {"one_event": 1},
+        {"one_event": "yes"},
     ],
 )
-def test_options_out_of_range(options):
-    with pytest.raises(UserError, match=min(options)):
+def test_options_that_do_not_work(options):
+    with pytest.raises(UserError, match=f"^{max(options)}"):
         PostProcessing(**options)
+
+
+@pytest.mark.parametrize(
+    "grid, sentence",
+    [
+        ([0.1], "is no mapping"),
+        (0, "is no mapping"),
+        ({"smooth": [1]}, "no option 'smooth'"),
+        ({"median": 0.1}, r"median is 0.1, not a list .* \[null\]"),
+        ({"median": "0.1"}, "median is '0.1', not a list"),
+        ({"median": None}, "median is None, not a list"),
+        ({"median": []}, r"median is \[\], not a list"),
+        ({"one_event": True}, r"one_event is True, not a list .* \[false\]"),
+        ({"median": [0.1, "0.2"]}, "median: '0.2' is no length"),
+        ({"median": [True]}, "median: True is no length"),
+        ({"min_duration": [-1]}, "min_duration: -1 is no length"),
+        ({"threshold": [0.5, 2]}, "threshold: 2 is no probability"),
+        ({"one_event": [None]}, "one_event: None is neither"),
+        # Wrong even where one_event leaves every combination out.
+        ({"one_event": [True], "threshold": [2]}, "threshold: 2"),
+        ({"one_event": [True], "threshold": [0.5]}, "leaves no combination"),
+    ],
+)
+def test_grids_that_do_not_work(grid, sentence):
+    for function in (candidates, lambda grid: tune(grid, lambda _: 1.0)):
+        with pytest.raises(
+            UserError, match=f"^postprocessing_grid: .*{sentence}"
+        ):
+            function(grid)
+
+
+def test_an_empty_grid_has_no_candidates():
+    assert candidates({}) == candidates(None) == []
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=lambda path: path.stem)
+def test_grids_of_the_recipe_on_the_command_line(path):
+    """The lines of a YAML itself, overridden as the recipe does it."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    at = [i for i, s in enumerate(lines) if s.startswith("postprocessing_g")]
+    block = "\n".join(lines[at[0] : lines.index("", at[0])])
+
+    def load(value):
+        option = f"--postprocessing_grid={value}"
+        overrides = parse_arguments([str(path), option])[2]
+        return load_hyperpyyaml(block, overrides)["postprocessing_grid"]
+
+    whole = load_hyperpyyaml(block)["postprocessing_grid"]
+    assert load("null") is None
+    assert load("{median: [0.1]}") == {**whole, "median": [0.1]}
+    tried = candidates(load("{one_event: [False], median: [null, 0.1]}"))
+    assert {c.median for c in tried} == {None, 0.1}
+    assert not any(c.one_event for c in tried)
+    chosen = "{one_event: [True], median: [null], min_duration: [null]}"
+    assert candidates(load(chosen)) == [PostProcessing(one_event=True)]
 
 
 def test_tuning_takes_the_mildest_of_equals():
@@ -114,5 +276,8 @@ def test_tuning_takes_the_mildest_of_equals():
     )
     assert best == PostProcessing()
     assert len(tried) == 3, "the two exclude each other"
-    with pytest.raises(UserError, match="no option 'smooth'"):
-        tune({"smooth": [1]}, lambda _: 1.0)
+    best, tried = tune(
+        {"median": [None, 0.1, 0.3]}, lambda options: -(options.median or 0)
+    )
+    assert best == PostProcessing(median=0.3)
+    assert tried[1] == {"median": 0.1, "error": -0.1}

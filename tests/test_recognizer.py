@@ -10,12 +10,13 @@ import soundfile
 import torch
 
 from speechbrain_ext.audio import read_audio
+from speechbrain_ext.encoders import load_encoder
 from speechbrain_ext.encoders.logmel import LogMelEncoder
 from speechbrain_ext.errors import UserError
 from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
-from speechbrain_ext.models.frames import hidden_states
+from speechbrain_ext.models.frames import frame_limit, hidden_states
 from speechbrain_ext.models.utterance_classifier import utterance_log_probs
-from speechbrain_ext.models.utterance_heads import DenseHead
+from speechbrain_ext.models.utterance_heads import DenseHead, FusionHead
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 from tests.run_folders import (
     CLASSES,
@@ -237,7 +238,8 @@ def test_long_recordings_are_the_mean_of_equal_stretches(
     short = write_sound(tmp_path / "short.wav", 2.0)
     with caplog.at_level(logging.WARNING):
         recognizer.classify_file(short)
-    assert not ours(caplog)
+    assert "stretches" not in caplog.text
+    assert bool(ours(caplog)) == (max_length is not None)
     path = write_sound(tmp_path / "long.wav", 7.0, subtype="FLOAT")
     with caplog.at_level(logging.WARNING):
         out_prob = consistent(recognizer.classify_file(path))
@@ -260,6 +262,39 @@ def test_long_recordings_are_the_mean_of_equal_stretches(
     torch.testing.assert_close(found[:1], out_prob, rtol=0, atol=1e-6)
     alone, *_ = recognizer.classify_batch(batch[1, :8000])
     torch.testing.assert_close(found[1:], alone, rtol=0, atol=1e-6)
+
+
+def test_what_lies_beyond_max_length_is_said(tmp_path, caplog):
+    modules = make_recognizer(tmp_path / "run", max_length=1.5)
+    recognizer = load(tmp_path / "run")
+    limit = frame_limit(modules["encoder"].grid, 1.5)
+    # The least that has a frame too many.
+    samples = next(
+        n
+        for n in range(16000, 48000)
+        if modules["encoder"].grid.num_frames(n) > limit
+    )
+    wav = torch.from_numpy(sound(3.0)[:, 0])
+    lengths = {"fits.wav": samples - 1, "cut.wav": samples, "more.wav": 48000}
+    for name, length in lengths.items():
+        soundfile.write(tmp_path / name, wav[:length].numpy(), 16000, "FLOAT")
+        caplog.clear()
+        found, *_ = recognizer.classify_file(tmp_path / name)
+        expected = trained(modules, {"max_length": 1.5}, wav[:length])
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+        messages = [record.getMessage() for record in ours(caplog)]
+        if name == "fits.wav":
+            assert not messages
+            continue
+        [message] = messages
+        assert f"{name}' lasts {length / 16000:.2f} s" in message
+        assert "first 1.5 s alone are judged" in message
+        assert "cut the recording" in message
+    caplog.clear()
+    batch = torch.stack([wav, wav])
+    recognizer.classify_batch(batch, torch.tensor([1.0, 1 / 3]))
+    [record] = ours(caplog)
+    assert "'waveform 1' lasts 3.00 s" in record.getMessage()
 
 
 def test_padding_alone_makes_no_recording_long(logmel_run, caplog):
@@ -411,6 +446,16 @@ def test_fusion_with_speaker_normalisation(tmp_path, sources, recordings):
             for ours, theirs in zip(frames[""], frames["fusion_"])
         ]
     close(consistent(recognizer.classify_files(paths)), torch.cat(rows))
+
+
+def test_two_inputs_with_frames_of_different_times():
+    modules = {
+        "encoder": load_encoder("spectrogram"),
+        "fusion_encoder": load_encoder("egemaps"),
+        "head": FusionHead(201, 25, 4),
+    }
+    with pytest.raises(UserError, match="^fusion_encoder: .* 20 ms .* 10 ms"):
+        EmotionRecognizer(modules, {"classes": CLASSES}, CPU)
 
 
 def test_speakers_for_a_model_without(logmel_run, recordings):

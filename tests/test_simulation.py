@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,12 +16,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from speechbrain_ext import vad
 from speechbrain_ext.audio import read_audio
 from speechbrain_ext.dataio import count_samples
 from speechbrain_ext.errors import UserError
+from speechbrain_ext.files import fingerprint, write_json
 from speechbrain_ext.manifest import Utterance
 from speechbrain_ext.metrics.eder import transition, transition_name
-from speechbrain_ext.simulation import compose, prepare, simulate
+from speechbrain_ext.simulation import (
+    check_options,
+    compose,
+    prepare,
+    simulate,
+)
 
 
 def recording(id, emotion, speaker="s1", speech=((0, 16000),), level=-20.0):
@@ -143,6 +151,50 @@ def test_options_that_exclude_each_other():
         simulate(corpus(), seed=1, utterances=3, hours=1)
 
 
+@pytest.mark.parametrize(
+    "name, value, shown",
+    [
+        ("passes", 0, "0"),
+        ("passes", -1, "-1"),
+        ("passes", 2.5, "2.5"),
+        ("passes", None, "null"),
+        ("passes", True, "True"),
+        ("passes", "2", "'2'"),
+        ("utterances", 0, "0"),
+        ("utterances", 1.5, "1.5"),
+        ("hours", 0, "0"),
+        ("hours", -0.5, "-0.5"),
+        ("hours", float("inf"), "inf"),
+        ("hours", float("nan"), "nan"),
+        ("crossfade", -0.01, "-0.01"),
+        ("crossfade", None, "null"),
+        ("max_duration", 0, "0"),
+        ("max_duration", "4 s", "'4 s'"),
+    ],
+)
+def test_values_that_cannot_be(name, value, shown):
+    with pytest.raises(UserError) as error:
+        simulate(corpus(1), seed=1, **{name: value})
+    assert str(error.value).startswith(f"simulation: {name} is {shown}; give")
+
+
+def test_the_least_values():
+    plan, _ = simulate(corpus(1), seed=1, passes=1, crossfade=0)
+    assert len(plan) == 24
+    plan, _ = simulate(corpus(1), seed=1, utterances=1)
+    assert len(plan) == 1
+    plan, _ = simulate(corpus(1), seed=1, hours=1e-6, max_duration=0.5e9)
+    assert len(plan) == 1
+
+
+def test_options_that_there_are():
+    check_options(dict.fromkeys(("utterances", "hours", "max_duration")))
+    with pytest.raises(UserError, match="x: there is no option 'epoch'; choo"):
+        check_options({"epoch": 1}, "x")
+    with pytest.raises(UserError, match="x: None is no mapping"):
+        check_options(None, "x")
+
+
 def test_what_cannot_be_used_is_listed():
     data = [
         recording("a", "sad", "only sad"),
@@ -259,6 +311,60 @@ def test_prepare_skips_and_caches(write_audio, synthetic_folder, tmp_path):
     broken.write_bytes(good[0].read_bytes())
     usable, skipped = prepare(data, cache=cache, progress=False)
     assert len(usable) == 4 and len(skipped) == 1
+
+
+@pytest.mark.parametrize(
+    "stop, reason",
+    [
+        (100, "keeps only less than 1 % of its energy."),
+        (1600, "keeps only 10 % of its energy."),
+        (7968, "keeps only 49 % of its energy."),
+        (8032, None),
+    ],
+)
+def test_a_fragment_does_not_carry_the_label(
+    monkeypatch, write_audio, stop, reason
+):
+    sign = np.where(np.arange(16000) % 2, 1.0, -1.0)
+    path = write_audio("shout.wav", data=0.25 * sign)
+    monkeypatch.setattr(vad, "speech_regions", lambda _: [(0, stop)])
+    data = [Utterance("a", 1.0, "s", "angry", "demo", wav=path)]
+    usable, skipped = prepare(data, max_silence=0, progress=False)
+    if reason is None:
+        assert skipped == []
+        assert usable[0].extra["speech"] == [[0, stop]]
+        assert usable[0].extra["level"] == pytest.approx(-12.04, abs=0.01)
+    else:
+        assert usable == []
+        assert skipped == [(path, f"'{path}': the detector of speech {reason}")]
+
+
+def test_a_cache_of_before_the_bound_is_not_believed(write_audio, tmp_path):
+    path = write_audio("silence.wav", data=np.zeros(16000))
+    status = os.stat(path)
+    key = fingerprint(
+        path, None, None, 0.2, [status.st_size, status.st_mtime_ns]
+    )
+    cache = tmp_path / "speech.json"
+    write_json({key: {"speech": [[0, 1600]], "level": -57.0}}, cache)
+    data = [Utterance("a", 1.0, "s", "angry", "demo", wav=path)]
+    usable, skipped = prepare(data, cache=cache, progress=False)
+    assert usable == [] and "no speech" in skipped[0][1]
+
+
+def test_a_shout_of_which_a_breath_is_heard(ravdess_folder):
+    name = "03-01-03-02-02-01-06"
+    (path,) = Path(ravdess_folder).rglob(f"{name}.*")
+    data = [Utterance(name, 3.6, "s", "happy", "ravdess", wav=str(path))]
+    usable, skipped = prepare(data, progress=False)
+    assert usable == []
+    assert skipped == [
+        (
+            str(path),
+            f"'{path}': the detector of speech keeps only less than 1 % of "
+            "its energy.",
+        )
+    ]
 
 
 def test_workers_do_not_matter(synthetic_folder):

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speechbrain_ext import vad
 from speechbrain_ext.audio import read_audio
 from speechbrain_ext.vad import keep_speech, level_db, speech_regions, trim
 
@@ -67,9 +68,33 @@ def test_speech_is_found_however_loud(synthetic_folder):
 def test_positions_are_those_of_the_file(synthetic_folder):
     path = str(sorted(synthetic_folder.rglob("*.wav"))[0])
     size = read_audio(path).shape[0]
-    kept, level = trim(path, start=1600, stop=size - 160)
+    kept, level, share = trim(path, start=1600, stop=size - 160)
     assert kept[0][0] >= 1600 and kept[-1][1] <= size - 160
     assert -60 < level < 0
+    assert 0.9 < share <= 1
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.4])
+def test_share_of_the_energy(monkeypatch, write_audio, offset):
+    """Of 0.1 and of 0.3 half a second each: a tenth, whatever the offset."""
+    sign = np.where(np.arange(16000) % 2, 1.0, -1.0)
+    level = np.where(np.arange(16000) < 8000, 0.1, 0.3)
+    path = write_audio("two.wav", data=offset + sign * level)
+    monkeypatch.setattr(vad, "speech_regions", lambda _: [(0, 8000)])
+    kept, _, share = trim(path, max_silence=0)
+    assert kept == [[0, 8000]]
+    assert share == pytest.approx(0.1, abs=1e-3)
+    # Of a part of the file, it is the part's energy that counts.
+    monkeypatch.setattr(vad, "speech_regions", lambda _: [(0, 2000)])
+    kept, _, share = trim(path, start=8000, stop=16000, max_silence=0)
+    assert kept == [[8000, 10000]]
+    assert share == pytest.approx(0.25, abs=1e-3)
+
+
+def test_an_offset_alone_is_no_energy(monkeypatch, write_audio):
+    path = write_audio("offset.wav", data=np.full(1600, 0.5))
+    monkeypatch.setattr(vad, "speech_regions", lambda _: [(0, 1600)])
+    assert trim(path)[2] == 0.0
 
 
 @pytest.mark.parametrize("max_silence", [0.1, 0.2])
@@ -77,6 +102,7 @@ def test_real_recordings_keep_their_speech(ravdess_folder, max_silence):
     from pathlib import Path
 
     path = sorted(Path(ravdess_folder).rglob("03-01-05-*-01.*"))[0]
-    kept, _ = trim(str(path), max_silence=max_silence)
+    kept, _, share = trim(str(path), max_silence=max_silence)
     seconds = sum(b - a for a, b in kept) / 16000
     assert 0.8 < seconds < 3.0
+    assert share > 0.9

@@ -23,8 +23,8 @@ from speechbrain_ext.protocols import (
     split_by_utterance,
 )
 from speechbrain_ext.records import earlier_preparation
+from speechbrain_ext.simulation import check_options, simulate
 from speechbrain_ext.simulation import prepare as find_speech
-from speechbrain_ext.simulation import simulate
 
 logger = logging.getLogger("speechbrain_ext.recipe")
 
@@ -92,8 +92,12 @@ def prepare(
     Raises
     ------
     UserError
-        When a folder, a label or a split is not as it should be.
+        When a folder, a label, a split or an option of the simulation is not
+        as it should be.
     """
+    _check_label_map(label_map, classes)
+    _check_splits(split, speakers, zed_folder)
+    _check_simulation(simulation, split, speakers, zed_folder)
     asked = fingerprint(
         [corpora, label_map, classes, seed, split, simulation, valid_fraction],
         [speakers, zed_folder, max_silence, only],
@@ -103,6 +107,9 @@ def prepare(
     if earlier is not None:
         return earlier
     skipped = []
+    # First, because looking for the speech of all corpora takes long.
+    if zed_folder is not None:
+        zed = _read_zed(zed_folder, classes, skipped, progress)
     data = _read_corpora(corpora, label_map, only or {}, skipped)
     parts = _split(data, split, valid_fraction, speakers, seed)
     for name in parts:
@@ -114,8 +121,8 @@ def prepare(
         check_classes(parts[name], classes, name)
         skipped += _simulate(parts[name], name, folder, seed, simulation)
     if zed_folder is not None:
-        parts["test"] = _read_zed(zed_folder, classes, skipped, progress)
-        save_manifest(parts["test"], folder / "test.json")
+        parts["test"] = zed
+        save_manifest(zed, folder / "test.json")
     write_skipped(skipped, folder / "skipped.csv")
     if skipped:
         logger.warning(
@@ -141,6 +148,76 @@ def prepare(
     # Last, so that a preparation that was killed is done again.
     write_json(protocol, folder / "protocol.json")
     return protocol
+
+
+def _check_label_map(label_map, classes):
+    if not isinstance(label_map, dict):
+        raise UserError(
+            f"label_map: {label_map!r} is no mapping; give a class, or null, "
+            "for every emotion of the corpora."
+        )
+    for label, name in label_map.items():
+        if name is not None and name not in classes:
+            raise UserError(
+                f"label_map: '{label}' becomes '{name}', which is none of the "
+                f"classes {', '.join(classes)}; give one of them, or null."
+            )
+
+
+def _check_splits(split, speakers, zed_folder):
+    if split not in ("list", "speaker", "utterance"):
+        raise UserError(
+            f"split: there is no '{split}'; choose utterance, speaker or list."
+        )
+    if split != "list":
+        if zed_folder is None:
+            raise UserError(
+                f"split: '{split}' leaves nothing to test on; give "
+                "zed_folder, or name the speakers of the test with list."
+            )
+        return
+    if not isinstance(speakers, dict):
+        raise UserError(
+            "speakers: split is 'list', but the speakers of the splits are "
+            "not named; give a list for each of train, valid and test."
+        )
+    needed = ["train", "valid"] + ["test"] * (zed_folder is None)
+    for name in needed:
+        if name not in speakers:
+            raise UserError(
+                f"speakers: '{name}' is missing; give its list of speakers."
+            )
+    for name in speakers:
+        if name not in ("train", "valid", "test"):
+            raise UserError(
+                f"speakers: there is no split '{name}'; name train, valid "
+                "and test."
+            )
+
+
+def _check_simulation(simulation, split, speakers, zed_folder):
+    if not isinstance(simulation, dict):
+        raise UserError(
+            f"simulation: {simulation!r} is no mapping; give the options of "
+            "every split, such as {train: {passes: 1}, valid: {passes: 1}}."
+        )
+    needed = ["train", "valid"]
+    # Speakers that are listed for a test are simulated even beside ZED.
+    if zed_folder is None or (split == "list" and "test" in speakers):
+        needed.append("test")
+    for name in needed:
+        if name not in simulation:
+            raise UserError(
+                f"simulation: '{name}' is missing; give its options, such as "
+                "{passes: 1}."
+            )
+    for name, options in simulation.items():
+        if name not in ("train", "valid", "test"):
+            raise UserError(
+                f"simulation: there is no split '{name}'; give "
+                f"{', '.join(needed)}."
+            )
+        check_options(options, f"simulation.{name}")
 
 
 def _read_corpora(corpora, label_map, only, skipped):
@@ -177,10 +254,6 @@ def _split(data, split, valid_fraction, speakers, seed):
     if split == "list":
         return split_by_list(data, speakers)
     ways = {"speaker": split_by_speaker, "utterance": split_by_utterance}
-    if split not in ways:
-        raise UserError(
-            f"split: there is no '{split}'; choose utterance, speaker or list."
-        )
     train, valid = ways[split](data, valid_fraction, seed)
     return {"train": train, "valid": valid}
 

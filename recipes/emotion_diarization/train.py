@@ -25,7 +25,7 @@ from speechbrain_ext.features import FeatureStore
 from speechbrain_ext.files import read_json
 from speechbrain_ext.manifest import load_manifest
 from speechbrain_ext.models.frame_classifier import frame_log_probs
-from speechbrain_ext.postprocessing import tune
+from speechbrain_ext.postprocessing import candidates, tune
 from speechbrain_ext.records import begin_run
 
 logger = logging.getLogger("speechbrain_ext.recipe")
@@ -132,6 +132,8 @@ def main(arguments):
     hparams_file, hparams, run_opts = begin_run(arguments, show)
     if hparams is None:
         return
+    # A mistake in the grid is told now, not after the training.
+    candidates(hparams["postprocessing_grid"])
     run = Path(hparams["output_folder"])
     if "make_data" in hparams:
         sb.utils.distributed.run_on_main(hparams["make_data"])

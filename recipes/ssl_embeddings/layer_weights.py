@@ -6,7 +6,8 @@
 Runs with the same encoder, corpus and normalisation become one line: the mean
 over seeds, with the standard deviation as error bars. The weights of the folds
 of a seed are averaged first. Layer 0 is the local encoder. OUT.csv beside the
-picture has the numbers: name, seed, layer, weight.
+picture has the numbers: name, seed, layer, weight. Runs without a mixture of
+layers are skipped.
 """
 
 import argparse
@@ -42,13 +43,31 @@ def read_weights(folders):
     Raises
     ------
     UserError
-        When a run has no layer weights, or the runs of one name do not belong
-        together.
+        When no run has layer weights, or the runs of one name do not belong
+        together. Runs without a mixture are named on standard error.
     """
-    groups = {}
+    groups, skipped = {}, []
     for folder in folders:
         results = _results(folder)
-        groups.setdefault(_name(results), []).append((folder, results))
+        if results["layer_weights"] is None:
+            skipped.append(str(folder))
+        else:
+            groups.setdefault(_name(results), []).append((folder, results))
+    if not groups:
+        raise UserError(
+            f"'{skipped[0]}' and all other runs given have no mixture of "
+            "layers, thus no weights; give runs of an encoder with several "
+            "layers that were trained with 'layers: all'."
+            if len(skipped) > 1
+            else f"'{skipped[0]}': this run has no mixture of layers, thus no "
+            "weights; give runs of an encoder with several layers that were "
+            "trained with 'layers: all'."
+        )
+    if skipped:
+        print(
+            f"Skipped, without a mixture of layers: {', '.join(skipped)}",
+            file=sys.stderr,
+        )
     return {name: _by_seed(name, runs) for name, runs in groups.items()}
 
 
@@ -77,7 +96,7 @@ def write_csv(path, weights):
 
 
 def _results(folder):
-    """results.json of a run that has a mixture."""
+    """results.json of a run."""
     path = Path(folder) / "results.json"
     if not path.exists():
         raise UserError(
@@ -93,11 +112,6 @@ def _results(folder):
     if missing:
         raise UserError(
             f"'{path}' has no '{missing[0]}'; give runs of this recipe."
-        )
-    if results["layer_weights"] is None:
-        raise UserError(
-            f"'{folder}': this run has no mixture of layers, thus no weights; "
-            "give runs that were trained with 'layers: all'."
         )
     return results
 
@@ -170,7 +184,8 @@ def main(arguments):
     layer_weights(options.out, rows, options.title)
     table = options.out.with_suffix(".csv")
     write_csv(table, weights)
-    print(f"{options.out}, {table}: {len(options.runs)} runs")
+    drawn = sum(len(seeds) for seeds in weights.values())
+    print(f"{options.out}, {table}: {len(weights)} lines, {drawn} seeds")
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def main(arguments):
     if hparams is None:
         return
     run = Path(hparams["output_folder"])
-    data = prepared_splits(run / "manifests", hparams, run_opts)
+    # Before the corpus is read, for what it says about options.
     brain = EmbeddingBrain(
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],
@@ -81,6 +81,7 @@ def main(arguments):
         run_opts=run_opts,
         checkpointer=hparams["checkpointer"],
     )
+    data = prepared_splits(run / "manifests", hparams, run_opts)
     brain.utterances = data
     brain.fit_batches(dataio_prep(hparams, data, run_opts))
     brain.finish(

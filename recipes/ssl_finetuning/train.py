@@ -11,11 +11,11 @@ from pathlib import Path
 
 import speechbrain as sb
 
-from speechbrain_ext.augmentation import make_augmenter
+from speechbrain_ext.augmentation import check_options, make_augmenter
 from speechbrain_ext.batches import make_batches
 from speechbrain_ext.dataio import UtteranceDataset
 from speechbrain_ext.encoders.adaptation import unfreeze_top, unfrozen_layers
-from speechbrain_ext.errors import exits_cleanly
+from speechbrain_ext.errors import UserError, exits_cleanly
 from speechbrain_ext.models.utterance_classifier import utterance_log_probs
 from speechbrain_ext.recognition import (
     RecognitionBrain,
@@ -27,6 +27,19 @@ from speechbrain_ext.records import begin_run
 
 class FinetuningBrain(RecognitionBrain):
     """An encoder that is trained, the mean of its frames, and a classifier."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        every = self.hparams.unfreeze_every
+        if every is None:
+            return
+        unfrozen_layers(1, every)  # it says so where it cannot be
+        if self.distributed_launch and not self.find_unused_parameters:
+            raise UserError(
+                "unfreeze_every: in several processes parameters that do not "
+                "train yet have to be looked for; add "
+                "--find_unused_parameters."
+            )
 
     def compute_forward(self, batch, stage):
         """Log posteriors [batch, classes] (figure 1)."""
@@ -69,7 +82,11 @@ def main(arguments):
     if hparams is None:
         return
     run = Path(hparams["output_folder"])
-    data = prepared_splits(run / "manifests", hparams, run_opts)
+    # Before the corpus is read, for what they say about options.
+    check_options(hparams["augmentation"])
+    augmenter = make_augmenter(
+        **hparams["augmentation"], cache_folder=run / "augmentation"
+    )
     brain = FinetuningBrain(
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],
@@ -77,10 +94,9 @@ def main(arguments):
         run_opts=run_opts,
         checkpointer=hparams["checkpointer"],
     )
+    brain.augmenter = augmenter
+    data = prepared_splits(run / "manifests", hparams, run_opts)
     brain.utterances = data
-    brain.augmenter = make_augmenter(
-        **hparams["augmentation"], cache_folder=run / "augmentation"
-    )
     brain.fit_batches(dataio_prep(hparams, data))
     brain.finish(
         run,

@@ -80,6 +80,11 @@ def read(folder):
             continue
         where = f"'{path}', utterance '{id}'"
         try:
+            if id.split() != [id]:
+                raise UserError(
+                    f"{where}: the id is empty or has a space, which RTTM "
+                    "cannot hold; rename it."
+                )
             if not named[id]:
                 raise UserError(f"{where}: the field 'wav' names no file.")
             wav, seconds = usable[id]
@@ -116,8 +121,9 @@ class _Object(dict):
 
 
 def _read_records(path, skipped):
-    # read_json has the sentences for a file that is no JSON.
-    read_json(path)
+    # read_json has the sentences for a file that is no JSON; what is there
+    # twice is skipped below.
+    read_json(path, unique_keys=False)
     records = json.loads(
         path.read_text(encoding="utf-8"), object_pairs_hook=_Object
     )

@@ -14,6 +14,8 @@ from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 from speechbrain_ext.errors import UserError
 
 LORA_OPTIONS = ("rank", "alpha", "dropout", "targets")
+# What freeze_feature_extractor freezes.
+_CONVOLUTIONS = ("model.feature_extractor.", "model.conv1.", "model.conv2.")
 
 
 def trainable_ever(encoder):
@@ -220,8 +222,9 @@ def add_lora(
     Raises
     ------
     UserError
-        When the encoder is frozen, has no map of that name, or has adapters
-        already; when an option is out of bounds; when peft is not installed.
+        When the encoder is frozen, its convolutions are to be trained, it has
+        no map of that name, or has adapters already; when an option is out of
+        bounds; when peft is not installed.
 
     Example
     -------
@@ -236,6 +239,16 @@ def add_lora(
     if encoder.lora is not None:
         raise UserError(
             "lora: the encoder has adapters already; add them once."
+        )
+    if any(
+        parameter.requires_grad
+        for name, parameter in encoder.named_parameters()
+        if name.startswith(_CONVOLUTIONS)
+    ):
+        raise UserError(
+            "lora: adapters are trained in place of the encoder's own weights, "
+            "which excludes freeze_feature_extractor=False; leave it at True, "
+            "or train without adapters (lora_rank: null)."
         )
     if not rank >= 1 or not alpha > 0 or not 0 <= dropout < 1:
         raise UserError(

@@ -8,7 +8,7 @@ its own and ends with a table. The modules, in the order of the work:
 - ``settings``: a recipe's YAML with its references resolved, nothing built;
 - ``plan``: which runs there are, where each goes and how it is called;
 - ``runs`` and ``cluster``: the runs as processes here, or as jobs of SLURM;
-- ``predictions`` and ``bootstrap``: intervals and paired tests;
+- ``predictions`` and ``bootstrap``: intervals, and two rows compared;
 - ``published``, ``summary`` and ``table``: the figures of the papers, those of
   the runs, and both in one table.
 """

@@ -1,8 +1,19 @@
-"""Bootstrap over test speakers: intervals, and a paired test of two rows.
+"""Paired bootstrap interval and a sign-flip test, over test speakers.
 
-The percentile method (Efron and Tibshirani, "An Introduction to the
-Bootstrap", 1993, chapter 13): the units of the test set, speakers where they
-are known, are drawn with replacement.
+Intervals are of the percentile method (Efron and Tibshirani, "An Introduction
+to the Bootstrap", 1993, chapter 13): the units of the test set, speakers where
+they are known, are drawn with replacement; every fold's figure is computed
+from those of its units that were drawn, and the figures are averaged as in the
+table.
+
+With few speakers a bootstrap sees less variance than there is, so that a p of
+its draws would call equal systems different: with two speakers in four of ten
+cases. The p here is that of a sign-flip test (a paired permutation test; the
+same book, chapter 15, has the unpaired one). If two systems are equally good,
+it does not matter which of them said what about a speaker, so that all of a
+speaker's predictions can be swapped between them; p is the share of such swaps
+with a difference at least as large as the one observed. This holds for any
+number of speakers; with n of them, no p is below 2^(1 - n).
 """
 
 from dataclasses import dataclass
@@ -12,13 +23,19 @@ import numpy as np
 from speechbrain_ext.errors import UserError
 from speechbrain_ext.experiment.predictions import score
 
+#: With fewer units than this, a sign-flip test cannot reach p < 0.05.
+TOO_FEW = 6
+
+# Up to this many units all swaps are enumerated.
+_EXACT = 12
+
 # Draws at once; keeps memory flat where utterances are the units.
 _BLOCK = 500
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The paired test.
+    """Two systems on the same test sets.
 
     Arguments
     ---------
@@ -29,9 +46,10 @@ class Difference:
     difference : float
         Second less first, in percent points.
     low, high : float or None
-        95 % interval of the difference; None where nothing can be drawn.
+        95 % bootstrap interval of the difference; None where nothing can be
+        drawn.
     p : float or None
-        Two-sided: twice the smaller share of draws on one side of 0.
+        Two-sided, of the sign-flip test.
     kind : str
         What was drawn.
     number : int
@@ -49,12 +67,12 @@ class Difference:
 
 
 def interval(predictions, metric, draws=1000, seed=0):
-    """95 % interval of a metric.
+    """95 % interval of a metric, the mean over test sets.
 
     Arguments
     ---------
     predictions : Predictions
-        Of all runs of a row.
+        Of the runs of a row that its mean is over.
     metric : str
         One of ``predictions.names()``.
     draws : int
@@ -76,29 +94,33 @@ def interval(predictions, metric, draws=1000, seed=0):
     (100.0, 100.0)
     """
     _, index = predictions.units()
-    sums = _by_unit(predictions.sums(predictions.classes()), index)
+    sums = predictions.sums(predictions.classes(), index)
     if len(sums) < 2:
         return None
     found = np.concatenate(
-        [score(metric, each) for (each,) in _resampled([sums], draws, seed)]
+        [
+            score(metric, each, predictions.weights)
+            for (each,) in _resampled([sums], draws, seed)
+        ]
     )
     low, high = np.percentile(found, [2.5, 97.5])
     return float(low), float(high)
 
 
 def compare(first, second, metric, draws=10_000, seed=0):
-    """Paired test of two systems on the same utterances.
+    """Paired bootstrap interval and sign-flip test of two systems.
 
     Arguments
     ---------
     first : Predictions
-        Of all runs of a row.
+        Of the runs of a row that its mean is over.
     second : Predictions
-        Of all runs of another.
+        Of those of another, on the same test sets.
     metric : str
         Which.
     draws : int
-        How often to draw the test set anew.
+        How often to draw the test set anew, and how many swaps to draw where
+        there are too many to try all.
     seed : int
         Of the draws.
 
@@ -109,7 +131,7 @@ def compare(first, second, metric, draws=10_000, seed=0):
     Raises
     ------
     UserError
-        When the utterances or their references differ.
+        When the test sets, or their references, differ.
 
     Example
     -------
@@ -123,8 +145,13 @@ def compare(first, second, metric, draws=10_000, seed=0):
     _check_pair(first, second)
     classes = sorted({*first.classes(), *second.classes()})
     kind, index = first.units()
-    pair = [_by_unit(each.sums(classes), index) for each in (first, second)]
-    values = tuple(float(score(metric, each.sum(axis=0))) for each in pair)
+    pair = [each.sums(classes, index) for each in (first, second)]
+
+    def differences(pair):
+        one, other = (score(metric, each, first.weights) for each in pair)
+        return other - one
+
+    values = tuple(system.metrics()[metric] for system in (first, second))
     difference = values[1] - values[0]
     number = len(pair[0])
     if number < 2:
@@ -132,19 +159,43 @@ def compare(first, second, metric, draws=10_000, seed=0):
             metric, values, difference, None, None, None, kind, number
         )
     found = np.concatenate(
-        [
-            score(metric, drawn_second) - score(metric, drawn_first)
-            for drawn_first, drawn_second in _resampled(pair, draws, seed)
-        ]
+        [differences(drawn) for drawn in _resampled(pair, draws, seed)]
     )
     low, high = np.percentile(found, [2.5, 97.5])
-    # The test set itself is one more draw, so that p is never 0. Equal
-    # systems differ by rounding alone.
-    side = min((found <= 1e-9).sum(), (found >= -1e-9).sum())
-    p = min(1.0, 2 * (side + 1) / (draws + 1))
+    p = _sign_flip(_shares(pair, differences), draws, seed)
     return Difference(
         metric, values, difference, float(low), float(high), p, kind, number
     )
+
+
+def _shares(pair, differences):
+    """What every unit adds to the difference, [units].
+
+    All metrics are linear in the predictions as long as the utterances stay
+    the same, so that a swap of any units turns the signs of their shares.
+    """
+    first, second = pair
+    total = first.sum(axis=0)
+    one_swapped = total + (second - first)
+    return differences([np.broadcast_to(total, one_swapped.shape), one_swapped])
+
+
+def _sign_flip(shares, draws, seed):
+    """Two-sided p of the sum of shares against random signs."""
+    number = len(shares)
+    # Equal sums differ by rounding.
+    least = abs(shares.sum()) - 1e-9
+    if number <= _EXACT:
+        swaps = np.arange(2**number)[:, None] >> np.arange(number) & 1
+        return float((abs((1 - 2 * swaps) @ shares) >= least).mean())
+    random = np.random.default_rng(seed)
+    found = 0
+    for begin in range(0, draws, _BLOCK):
+        size = min(_BLOCK, draws - begin), number
+        signs = random.choice([-1.0, 1.0], size)
+        found += int((abs(signs @ shares) >= least).sum())
+    # What was observed is one more draw, so that p is never 0.
+    return (found + 1) / (draws + 1)
 
 
 def _check_pair(first, second):
@@ -160,21 +211,21 @@ def _check_pair(first, second):
             "were tested in one of the rows only; compare rows with the same "
             "test set, both finished."
         )
-    truths = zip(first.ids, first.truths, second.truths)
-    for id, one, other in truths:
-        if one != other:
+    truths = dict(zip(first.ids, first.truths))
+    for id, other in zip(second.ids, second.truths):
+        if truths[id] != other:
             raise UserError(
-                f"--compare: the reference of '{id}' is '{one}' in one row "
-                f"and '{other}' in the other; compare rows with the same "
+                f"--compare: the reference of '{id}' is '{truths[id]}' in one "
+                f"row and '{other}' in the other; compare rows with the same "
                 "classes."
             )
-
-
-def _by_unit(sums, index):
-    """Sums over the utterances of every unit, [units, ...]."""
-    units = np.zeros((index.max() + 1, *sums.shape[1:]))
-    np.add.at(units, index, sums)
-    return units
+    same = (first.ids, first.tests) == (second.ids, second.tests)
+    if not same or not np.allclose(first.weights, second.weights):
+        raise UserError(
+            "--compare: the test utterances of the two rows are the same, but "
+            "not their folds, or not the number of finished runs of each "
+            "fold; compare rows with the same folds, both finished."
+        )
 
 
 def _resampled(systems, draws, seed):

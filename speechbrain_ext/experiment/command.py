@@ -137,7 +137,8 @@ def parse(arguments=None):
         action="append",
         default=[],
         metavar=("ROW", "ROW"),
-        help="paired bootstrap test of the second row against the first",
+        help="paired bootstrap interval and a sign-flip test, over test "
+        "speakers, of the second row against the first",
     )
     add(
         "--table-only",
@@ -273,8 +274,8 @@ class _Report:
             for row in pair:
                 if row.predictions is None:
                     raise UserError(
-                        f"--compare: '{row.name}' has no finished run with "
-                        "predictions.csv."
+                        f"--compare: '{row.name}' has no finished run, or a "
+                        "finished run without predictions.csv."
                     )
             metric = next(iter(pair[0].spreads))
             if metric not in pair[0].predictions.names():
@@ -284,7 +285,7 @@ class _Report:
 
 
 def describe(names, found):
-    """The result of a paired test in words.
+    """The difference of two rows in words.
 
     Arguments
     ---------
@@ -296,7 +297,17 @@ def describe(names, found):
     Returns
     -------
     str
+
+    Example
+    -------
+    >>> from speechbrain_ext.experiment.bootstrap import Difference
+    >>> print(describe(("a", "b"), Difference(
+    ...     "UA", (60.0, 65.0), 5.0, 1.0, 9.0, 0.03, "speakers", 24)))
+    b against a: UA 65.0 against 60.0, difference +5.0, 95 % [+1.0, +9.0] (paired bootstrap over 24 test speakers), p = 0.0300 (two-sided sign-flip test).
     """
+    from speechbrain_ext.experiment.bootstrap import TOO_FEW
+    from speechbrain_ext.experiment.table import FEW
+
     first, second = names
     text = (
         f"{second} against {first}: {found.metric} {found.values[1]:.1f} "
@@ -304,10 +315,19 @@ def describe(names, found):
     )
     if found.p is None:
         return f"{text}; one utterance is too few for a test."
+    few = (
+        ", too few for the interval to be trusted" if found.number < FEW else ""
+    )
+    least = (
+        f"; {found.number} {found.kind} are too few for any p below "
+        f"{2 ** (1 - found.number):.4g}"
+        if found.number < TOO_FEW
+        else ""
+    )
     return (
-        f"{text}, 95 % [{found.low:+.1f}, {found.high:+.1f}], "
-        f"p = {found.p:.4f} (two-sided, paired bootstrap over {found.number} "
-        f"test {found.kind})."
+        f"{text}, 95 % [{found.low:+.1f}, {found.high:+.1f}] (paired bootstrap "
+        f"over {found.number} test {found.kind}{few}), p = {found.p:.4f} "
+        f"(two-sided sign-flip test{least})."
     )
 
 

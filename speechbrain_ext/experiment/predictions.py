@@ -1,12 +1,16 @@
 """Predictions of several runs, utterance by utterance.
 
-An utterance that several runs have predicted, by seed or by fold, counts once:
-with the average of what they said.
+Runs with the same test set, such as the seeds of a fold, become one: each
+utterance with the average of what they said. As the reference is the same for
+all of them, a figure of the average is the average of the figures. Different
+test sets, such as those of folds, stay apart: a figure is the mean over the
+test sets, which is not that of all utterances thrown together where a fold
+lacks a class.
 """
 
 import csv
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +28,7 @@ class Predictions:
     Arguments
     ---------
     ids : list of str
-        Of the utterances, sorted.
+        Of the utterances, those of one test set after those of another.
     speakers : list of str
         Of each utterance; empty where unknown.
     truths : list of str
@@ -32,6 +36,10 @@ class Predictions:
     said : list of dict
         Of each utterance, from predicted class to its share; for diarization
         ``{"eder": percent}``.
+    tests : list of int, optional
+        The test set of each utterance; one set if absent.
+    weights : list of float
+        Of each test set in the mean over them.
 
     Example
     -------
@@ -45,6 +53,12 @@ class Predictions:
     speakers: list
     truths: list
     said: list
+    tests: list = None
+    weights: list = field(default_factory=lambda: [1.0])
+
+    def __post_init__(self):
+        if self.tests is None:
+            self.tests = [0] * len(self.ids)
 
     def names(self):
         """Names of the metrics."""
@@ -56,33 +70,45 @@ class Predictions:
         return sorted(said.union(self.truths))
 
     def metrics(self):
-        """The metrics over all utterances, in percent."""
-        total = self.sums(self.classes()).sum(axis=0)
-        return {name: float(score(name, total)) for name in self.names()}
+        """The metrics in percent, mean over the test sets."""
+        everything = np.zeros(len(self.ids), dtype=int)
+        (sums,) = self.sums(self.classes(), everything)
+        return {
+            name: float(score(name, sums, self.weights))
+            for name in self.names()
+        }
 
-    def sums(self, classes):
+    def sums(self, classes, index):
         """What adds up to a metric.
 
         Arguments
         ---------
         classes : list of str
             From ``classes``; may have more.
+        index : numpy.ndarray
+            The unit of each utterance, as from ``units``.
 
         Returns
         -------
         numpy.ndarray
-            Confusion matrices [utterances, classes, classes], reference by
-            prediction; for diarization [utterances, 2], EDER and a 1.
+            Confusion matrices [units, tests, classes, classes], reference by
+            prediction; for diarization [units, tests, 2], the sum of EDER
+            and the number of utterances.
         """
+        shape = int(max(index)) + 1, len(self.weights)
         if not any(self.truths):
-            eder = [shares["eder"] for shares in self.said]
-            return np.stack([eder, np.ones(len(eder))], axis=1)
-        index = {name: position for position, name in enumerate(classes)}
-        matrices = np.zeros((len(self.ids), len(classes), len(classes)))
-        for matrix, truth, shares in zip(matrices, self.truths, self.said):
+            sums = np.zeros((*shape, 2))
+            for unit, test, shares in zip(index, self.tests, self.said):
+                sums[unit, test] += shares["eder"], 1
+            return sums
+        place = {name: position for position, name in enumerate(classes)}
+        sums = np.zeros((*shape, len(classes), len(classes)))
+        for unit, test, truth, shares in zip(
+            index, self.tests, self.truths, self.said
+        ):
             for name, share in shares.items():
-                matrix[index[truth], index[name]] = share
-        return matrices
+                sums[unit, test, place[truth], place[name]] += share
+        return sums
 
     def units(self):
         """What a bootstrap draws: speakers, or utterances where it must.
@@ -102,18 +128,21 @@ class Predictions:
         return kind, np.unique(names, return_inverse=True)[1]
 
 
-def score(name, sums):
-    """A metric from the sums over a set of utterances.
+def score(name, sums, weights=(1.0,)):
+    """A metric from sums over utterances: the mean over test sets.
 
-    UA is the mean of the recalls of the classes that the reference has, WA
-    the fraction of correct utterances, EDER the mean over utterances.
+    In a test set, UA is the mean of the recalls of the classes that its
+    reference has, WA the fraction of correct utterances, EDER the mean over
+    utterances. A test set without utterances is left out of the mean.
 
     Arguments
     ---------
     name : str
         ``UA``, ``WA`` or ``EDER``.
     sums : numpy.ndarray
-        ``[..., classes, classes]`` or, for EDER, ``[..., 2]``.
+        ``[..., tests, classes, classes]`` or, for EDER, ``[..., tests, 2]``.
+    weights : sequence of float
+        Of the test sets.
 
     Returns
     -------
@@ -122,35 +151,48 @@ def score(name, sums):
 
     Example
     -------
-    >>> matrix = np.array([[3.0, 1.0], [0.0, 4.0]])
-    >>> float(score("UA", matrix)), float(score("WA", matrix))
+    >>> folds = np.array([[[3.0, 1.0], [0.0, 4.0]], [[0.0, 0.0], [1.0, 1.0]]])
+    >>> float(score("UA", folds, (0.5, 0.5)))
+    68.75
+    >>> float(score("WA", folds[:1])), float(score("UA", folds[:1]))
     (87.5, 87.5)
     """
     if name == "EDER":
-        return sums[..., 0] / sums[..., 1]
-    right = np.diagonal(sums, axis1=-2, axis2=-1)
-    if name == "WA":
-        return 100 * right.sum(axis=-1) / sums.sum(axis=(-2, -1))
-    total = sums.sum(axis=-1)
+        right, total = sums[..., 0], sums[..., 1]
+    else:
+        right = 100 * np.diagonal(sums, axis1=-2, axis2=-1)
+        total = sums.sum(axis=-1)
+        if name == "WA":
+            right, total = right.sum(axis=-1), total.sum(axis=-1)
+    figures = _ratio(right, total)
     present = total > 0
-    recalls = np.divide(
-        right, total, out=np.zeros_like(right), where=present
-    ).sum(axis=-1)
-    return 100 * recalls / present.sum(axis=-1)
+    if name == "UA":
+        figures = _ratio(figures.sum(axis=-1), present.sum(axis=-1))
+        present = present.any(axis=-1)
+    weights = np.where(present, weights, 0.0)
+    return (weights * figures).sum(axis=-1) / weights.sum(axis=-1)
 
 
-def read_predictions(folders):
-    """Pool the predictions of runs.
+def _ratio(part, whole):
+    """0 where there is nothing to divide by."""
+    return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
+
+
+def read_predictions(folders, weights=None):
+    """The predictions of runs.
 
     Arguments
     ---------
     folders : list of str or os.PathLike
         Run folders, each with a ``predictions.csv``.
+    weights : list of float, optional
+        Of each run in the mean over runs; the same for all if absent.
 
     Returns
     -------
     Predictions or None
-        None where no run has the file.
+        None where a run lacks the file: a figure of the others would not be
+        that of all runs.
 
     Raises
     ------
@@ -166,51 +208,66 @@ def read_predictions(folders):
     >>> read_predictions([folder]).said
     [{'happy': 1.0}]
     """
-    speakers, truths, said = {}, {}, {}
-    eder, kinds = {}, set()
-    for path in (Path(folder) / PREDICTIONS for folder in folders):
-        if not path.exists():
-            continue
-        for line, row in _rows(path):
-            id = row["id"]
-            kinds.add("eder" in row)
-            known = speakers.setdefault(id, row.get("speaker") or "")
-            truth = "" if "eder" in row else row["reference"]
-            if (known, truths.setdefault(id, truth)) != (
-                row.get("speaker") or "",
-                truth,
-            ):
-                raise UserError(
-                    f"'{path}', line {line}: '{id}' has another speaker or "
-                    "reference than in another run; these runs do not belong "
-                    "into one table."
-                )
-            if "eder" in row:
-                eder.setdefault(id, []).append(_number(row, path, line))
-            else:
-                said.setdefault(id, Counter())[row["predicted"]] += 1
+    paths = [Path(folder) / PREDICTIONS for folder in folders]
+    if not paths or not all(path.exists() for path in paths):
+        return None
+    known, tests, kinds = {}, {}, set()
+    for path, weight in zip(paths, weights or [1 / len(paths)] * len(paths)):
+        run = _read_run(path, known, kinds)
+        if not run:
+            raise UserError(
+                f"'{path}' has no predictions; delete the run's folder and "
+                "run it again."
+            )
+        tests.setdefault(frozenset(run), []).append((weight, run))
     if len(kinds) > 1:
         raise UserError(
             "Some runs predict one emotion an utterance and some diarize; "
             "these do not belong into one table."
         )
-    if not truths:
-        return None
-    ids = sorted(truths)
-    return Predictions(
-        ids=ids,
-        speakers=[speakers[id] for id in ids],
-        truths=[truths[id] for id in ids],
-        said=[
-            {"eder": sum(eder[id]) / len(eder[id])}
-            if eder
-            else {
-                name: count / said[id].total()
-                for name, count in sorted(said[id].items())
-            }
-            for id in ids
-        ],
-    )
+    found = Predictions([], [], [], [], [], [])
+    for ids in sorted(tests, key=sorted):
+        runs = tests[ids]
+        total = sum(weight for weight, _ in runs)
+        for id in sorted(ids):
+            speaker, truth = known[id]
+            said = Counter()
+            for weight, run in runs:
+                for name, share in run[id].items():
+                    said[name] += share * weight / total
+            found.ids.append(id)
+            found.speakers.append(speaker)
+            found.truths.append(truth)
+            found.said.append(dict(sorted(said.items())))
+            found.tests.append(len(found.weights))
+        found.weights.append(total)
+    return found
+
+
+def _read_run(path, known, kinds):
+    """What a run said, by id; ``known`` speakers and truths are checked."""
+    run = {}
+    for line, row in _rows(path):
+        id, diarized = row["id"], "eder" in row
+        kinds.add(diarized)
+        if id in run:
+            raise UserError(
+                f"'{path}', line {line}: '{id}' has been predicted already; "
+                "give each utterance once."
+            )
+        own = row.get("speaker") or "", "" if diarized else row["reference"]
+        if known.setdefault(id, own) != own:
+            raise UserError(
+                f"'{path}', line {line}: '{id}' has another speaker or "
+                "reference than in another run; these runs do not belong "
+                "into one table."
+            )
+        run[id] = (
+            {"eder": _number(row, path, line)}
+            if diarized
+            else {row["predicted"]: 1.0}
+        )
+    return run
 
 
 def _rows(path):

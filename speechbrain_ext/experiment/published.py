@@ -12,10 +12,18 @@ A list of entries such as::
 ``when`` says which runs the figure belongs to: keys of the recipe's YAML
 (``a.b`` for the entry ``b`` of ``a``) and their values. Of the entries that
 fit a run, the one with the most keys counts.
+
+The ``encoder_source`` of a run may be a local folder: it is the encoder that
+has the same last name, so ``/models/wav2vec2-base`` fits an entry of
+``facebook/wav2vec2-base``.
+
+An entry with ``reference: True`` is also put beside runs with a checkpoint
+that no entry of the file is about, if all other keys fit: nobody has published
+a figure for those, and the cell names the system that it belongs to.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -32,8 +40,13 @@ _FIELDS = {
     "value": (int | float, "a number"),
     "sd": (int | float | None, "a number"),
     "when": (dict, "a mapping of keys of the YAML to plain values"),
+    "reference": (bool, "True or False"),
 }
+_OPTIONAL = ("sd", "reference")
 _PLAIN = str | int | float | bool | None
+
+_ENCODER = "encoder_source"
+_NO_CHECKPOINTS = ("egemaps", "spectrogram")
 
 
 @dataclass(frozen=True)
@@ -54,11 +67,13 @@ class Figure:
         The settings that it belongs to.
     sd : float or None
         Standard deviation, if published.
+    reference : bool
+        Whether it is shown for other checkpoints, too.
 
     Example
     -------
     >>> str(Figure(1, "eGeMAPS", "UA", 57.0, {}, 0.4))
-    '57.0 ± 0.4 (Table 1)'
+    '57.0 ± 0.4 (Table 1, eGeMAPS)'
     """
 
     table: int | str
@@ -67,14 +82,14 @@ class Figure:
     value: float
     when: dict
     sd: float | None = None
+    reference: bool = False
 
     def source(self):
-        """Where the figure stands."""
-        return (
-            self.table
-            if isinstance(self.table, str)
-            else (f"Table {self.table}")
-        )
+        """Where the figure stands, and of which system it is."""
+        table = self.table
+        if not isinstance(table, str):
+            table = f"Table {table}"
+        return f"{table}, {self.row}"
 
     def __str__(self):
         sd = "" if self.sd is None else f" ± {self.sd:.1f}"
@@ -156,13 +171,57 @@ def match(figures, scalars):
     >>> match(figures, {"corpus": "iemocap"})
     {}
     """
+    found = _best([each for each in figures if _fits(each.when, scalars)])
+    encoder = scalars.get(_ENCODER)
+    if (
+        not isinstance(encoder, str)
+        or encoder in _NO_CHECKPOINTS
+        or any(
+            _same_encoder(encoder, each.when.get(_ENCODER)) for each in figures
+        )
+    ):
+        return found
+    others = []
+    for figure in figures:
+        when = {k: v for k, v in figure.when.items() if k != _ENCODER}
+        if figure.reference and _fits(when, scalars):
+            others.append(figure)
+    return {**_best(others), **found}
+
+
+def _fits(when, scalars):
+    """Whether a run has these settings."""
+    return all(
+        key in scalars
+        and (
+            _same_encoder(scalars[key], value)
+            if key == _ENCODER
+            else _equal(scalars[key], value)
+        )
+        for key, value in when.items()
+    )
+
+
+def _same_encoder(source, published):
+    """Whether a run's encoder, by folder maybe, is the published one."""
+    if source == published:
+        return True
+    if not isinstance(source, str) or not isinstance(published, str):
+        return False
+    # A name of the Hub is OWNER/NAME.
+    folder = (
+        source.startswith(("/", ".", "~"))
+        or source.rstrip("/").count("/") != 1
+        or Path(source).is_dir()
+    )
+    name = PurePosixPath(published).name
+    return folder and PurePosixPath(source).name == name
+
+
+def _best(figures):
+    """By metric, the one with the most keys."""
     best = {}
     for figure in figures:
-        if not all(
-            key in scalars and _equal(scalars[key], value)
-            for key, value in figure.when.items()
-        ):
-            continue
         rival = best.get(figure.metric)
         if rival and len(rival[0].when) == len(figure.when):
             best[figure.metric].append(figure)
@@ -171,9 +230,8 @@ def match(figures, scalars):
     for metric, found in best.items():
         if len(found) > 1:
             raise UserError(
-                f"{PUBLISHED}: the entries '{found[0].row}' "
-                f"({found[0].source()}) and '{found[1].row}' "
-                f"({found[1].source()}) fit the same run equally well for "
+                f"{PUBLISHED}: the entries '{found[0].source()}' and "
+                f"'{found[1].source()}' fit the same run equally well for "
                 f"{metric}; add a key to 'when' of one."
             )
     return {metric: found[0] for metric, found in best.items()}
@@ -191,10 +249,14 @@ def _figure(entry, where):
                 f"{', '.join(_FIELDS)}."
             )
     for key, (kind, name) in _FIELDS.items():
-        value = entry.get(key)
-        if key not in entry and key != "sd":
+        if key not in entry and key in _OPTIONAL:
+            continue
+        if key not in entry:
             raise UserError(f"{where}: '{key}' is missing; it must be {name}.")
-        if not isinstance(value, kind) or isinstance(value, bool):
+        value = entry[key]
+        if not isinstance(value, kind) or (
+            isinstance(value, bool) and kind is not bool
+        ):
             raise UserError(
                 f"{where}: '{key}' is {value!r}; it must be {name}."
             )

@@ -56,7 +56,7 @@ class Summary:
     spreads : dict
         From metric to Spread; the first is the headline.
     intervals : dict
-        From metric to (low, high), or to None.
+        From metric to (low, high), or to None; of the mean in ``spreads``.
     drawn : tuple of (str, int) or None
         Kind and number of what the intervals draw.
     shared : tuple of int
@@ -64,7 +64,7 @@ class Summary:
     figures : dict
         From metric to the published Figure.
     predictions : Predictions or None
-        Of all runs.
+        Of the runs that the means are over.
     """
 
     name: str
@@ -122,22 +122,70 @@ def spread(values, over, planned=None):
     ...        "seeds")
     Spread(mean=56.0, sd=1.4142135623730951, n=2, left_out=())
     """
-    unit = 0 if over == "seeds" else 1
-    wanted = {}
-    for point in values if planned is None else planned:
-        wanted.setdefault(point[unit], set()).add(point)
-    groups = {}
-    for point, value in values.items():
-        groups.setdefault(point[unit], {})[point] = value
-    whole = [name for name in groups if set(groups[name]) == wanted[name]]
-    kept = whole or list(groups)
-    means = [statistics.fmean(groups[name].values()) for name in kept]
+    groups = _groups(values, over, planned)
+    means = [
+        statistics.fmean(values[point] for point in points)
+        for points in groups.values()
+    ]
+    unit = _unit(over)
     return Spread(
         mean=statistics.fmean(means),
         sd=statistics.stdev(means) if len(means) > 1 else None,
         n=len(means),
-        left_out=tuple(sorted(set(groups) - set(kept))),
+        left_out=tuple(sorted({point[unit] for point in values} - set(groups))),
     )
+
+
+def weigh(points, over, planned=None):
+    """What every run counts in the mean of ``spread``.
+
+    Arguments
+    ---------
+    points : iterable of (seed, fold)
+        The finished runs.
+    over : str
+        ``seeds`` or ``folds``.
+    planned : iterable of (seed, fold), optional
+        As for ``spread``.
+
+    Returns
+    -------
+    dict
+        From (seed, fold) to a weight; they sum up to 1. Runs that are left out
+        are absent.
+
+    Example
+    -------
+    >>> weigh([(1, 1), (2, 1), (2, 2)], "seeds")
+    {(1, 1): 0.5, (2, 1): 0.25, (2, 2): 0.25}
+    """
+    groups = _groups(points, over, planned)
+    return {
+        point: 1 / len(groups) / len(group)
+        for group in groups.values()
+        for point in group
+    }
+
+
+def _unit(over):
+    return 0 if over == "seeds" else 1
+
+
+def _groups(points, over, planned):
+    """Points that the mean is over, by seed or by fold."""
+    points = list(points)
+    unit = _unit(over)
+    wanted, groups = {}, {}
+    for point in points if planned is None else planned:
+        wanted.setdefault(point[unit], set()).add(point)
+    for point in points:
+        groups.setdefault(point[unit], []).append(point)
+    whole = {
+        name: group
+        for name, group in groups.items()
+        if set(group) == wanted[name]
+    }
+    return whole or groups
 
 
 def summarize(row, over, published=(), draws=1000):
@@ -183,15 +231,20 @@ def summarize(row, over, published=(), draws=1000):
         name: spread(each, over, planned) for name, each in values.items()
     }
     summary.shared = tuple(sorted(shared))
-    predictions = read_predictions([run.folder for run in done])
+    points = {(run.seed, run.fold): run.folder for run in done}
+    weights = weigh(points, over, planned)
+    predictions = read_predictions(
+        [points[point] for point in weights], list(weights.values())
+    )
     if predictions is not None:
         summary.predictions = predictions
         kind, index = predictions.units()
         summary.drawn = kind, int(index.max()) + 1
+        # A metric that a run lacks is a mean over other runs.
         summary.intervals = {
             name: interval(predictions, name, draws)
             for name in predictions.names()
-            if name in values
+            if set(values.get(name, ())) == set(points)
         }
     return summary
 

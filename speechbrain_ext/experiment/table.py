@@ -9,8 +9,8 @@ from pathlib import Path
 
 from speechbrain_ext.files import atomic_open
 
-#: Fewer speakers than this make a warning below the table.
-_FEW = 10
+#: With fewer units than this, the interval of a bootstrap is too narrow.
+FEW = 10
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -161,14 +161,10 @@ def notes(summaries, over):
         )
     drawn = sorted({row.drawn for row in summaries if row.drawn})
     for kind, number in drawn:
-        few = (
-            ", too few for the interval to be trusted"
-            if kind == "speakers" and number < _FEW
-            else ""
-        )
+        few = ", too few for the interval to be trusted" if number < FEW else ""
         lines.append(
-            "Intervals: 95 %, bootstrap of the pooled predictions over "
-            f"{number} test {kind}{few}."
+            f"Intervals: 95 %, of the same mean, bootstrap over {number} test "
+            f"{kind}{few}."
         )
     for row in summaries:
         left_out = {x for s in row.spreads.values() for x in s.left_out}
@@ -250,7 +246,7 @@ def _numbers(summaries):
             line += [found.mean, found.sd, found.n] if found else [""] * 3
             line += row.intervals.get(name) or ["", ""]
             line += (
-                [figure.value, figure.sd, f"{figure.source()}, {figure.row}"]
+                [figure.value, figure.sd, figure.source()]
                 if figure
                 else [""] * 3
             )

@@ -39,11 +39,15 @@ class EmotionRecognizer(EmotionModel):
     ``EncoderClassifier`` has their logarithms; and names are full words, such
     as ``angry`` for its ``ang``.
 
-    A recording of up to one window is classified as a whole, just as in
-    training (where the model has a ``max_length``, by its beginning). A longer
-    one is cut into stretches of equal length, as few as there can be of at
+    A recording of up to one window is classified just as in training: as a
+    whole or, where it is longer than the model's ``max_length``, by its first
+    ``max_length`` seconds alone, with a warning. One that is longer than a
+    window is cut into stretches of equal length, as few as there can be of at
     most one window (and at most ``max_length``) each, and their posteriors are
-    averaged, with a warning; memory does not grow with its length.
+    averaged, with a warning; memory does not grow with its length. So with a
+    ``max_length`` of 5 s and a window of 30 s, the first 5 s of a recording of
+    29 s count, and seven stretches of one of 31 s: cut such recordings to have
+    all of them judged alike.
 
     A model with speaker normalisation needs recordings of the speaker. All
     that are given in one call are taken for one speaker's, unless ``speakers``
@@ -257,6 +261,8 @@ class EmotionRecognizer(EmotionModel):
         if len(self._spans(wavs.shape[1])) > 1:
             rows = list(self._each(recordings, names))
             return self._result(torch.stack(rows))
+        for recording in recordings:
+            self._warn_if_cut(recording)
         encoded = self._encode(wavs, lengths)
         if self.by_speaker:
             self.classifier.forget()
@@ -314,11 +320,28 @@ class EmotionRecognizer(EmotionModel):
                 self.window,
                 count,
             )
+        else:
+            self._warn_if_cut(recording)
         total = 0.0
         for wav in self._stretches(recording, progress):
             encoded = self._encode(wav[None])
             total = total + self._probabilities(encoded, [speaker])[0]
         return total / count
+
+    def _warn_if_cut(self, recording):
+        """Say so, where the end of a recording makes no difference."""
+        if self.classifier.cuts(recording.num_samples):
+            longest = self.classifier.max_length
+            logger.warning(
+                "'%s' lasts %.2f s, longer than the model's max_length: its "
+                "first %g s alone are judged, as in training; cut the "
+                "recording into parts of at most %g s to have all of it "
+                "judged.",
+                recording.path,
+                recording.duration,
+                longest,
+                longest,
+            )
 
     def _stretches(self, recording, progress):
         spans = self._spans(recording.num_samples)

@@ -8,7 +8,8 @@ may be None), ``num_classes``, and
   ``forget()``, and to
 - ``probabilities(encoded, speakers)``, ``[batch, classes]``.
 
-Padding never changes a result.
+``cuts(num_samples)`` says whether ``encode`` passes over the end of a
+waveform. Padding never changes a result.
 """
 
 import torch
@@ -21,7 +22,12 @@ from speechbrain_ext.inference.kinds import (
     published_pool,
 )
 from speechbrain_ext.inference.published import PublishedEncoder
-from speechbrain_ext.models.frames import hidden_states, inputs
+from speechbrain_ext.models.frames import (
+    check_strides,
+    frame_limit,
+    hidden_states,
+    inputs,
+)
 from speechbrain_ext.models.utterance_classifier import utterance_log_probs
 
 
@@ -42,7 +48,8 @@ class UtteranceClassifier:
     Raises
     ------
     UserError
-        When the head does not fit the encoder.
+        When the head does not fit the encoder, or the strides of two
+        encoders differ.
 
     Example
     -------
@@ -59,6 +66,7 @@ class UtteranceClassifier:
     def __init__(
         self, modules, layers="all", max_length=None, source="the model"
     ):
+        check_strides(modules)
         self.modules = modules
         self.layers = layers
         self.max_length = max_length
@@ -98,6 +106,24 @@ class UtteranceClassifier:
         return hidden_states(
             self.modules, wavs, wav_lens, self.layers, self.max_length
         )
+
+    def cuts(self, num_samples):
+        """Whether a waveform is longer than ``max_length``.
+
+        Arguments
+        ---------
+        num_samples : int
+            Its length.
+
+        Returns
+        -------
+        bool
+            Whether ``encode`` leaves out frames at its end.
+        """
+        if self.max_length is None:
+            return False
+        limit = frame_limit(self.grid, self.max_length)
+        return self.grid.num_frames(num_samples) > limit
 
     def forget(self):
         """Forget the statistics of all speakers."""
@@ -164,6 +190,10 @@ class PublishedUtteranceClassifier:
         self.avg_pool = avg_pool
         self.grid = self.published.grid
         self.num_classes = self.output_mlp.w.out_features
+
+    def cuts(self, num_samples):
+        """As ``UtteranceClassifier.cuts``: never."""
+        return False
 
     def encode(self, wavs, lengths):
         """Pool the frames of every waveform: ``[batch, channels]``."""

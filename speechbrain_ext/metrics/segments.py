@@ -7,6 +7,7 @@ that no segment covers is neutral.
 
 import math
 import numbers
+import reprlib
 from collections import Counter
 
 from speechbrain_ext.errors import UserError
@@ -47,8 +48,11 @@ def emotion_name(label, where="a segment"):
     speechbrain_ext.errors.UserError: 'a.json', utterance '1', segment 2: the emotion 'x' is none of the letters n (neutral), h (happy), s (sad), a (angry); write the full word.
     """
     name = label.strip().lower() if isinstance(label, str) else ""
-    if not name:
-        raise UserError(f"{where}: the emotion {label!r} is not a word.")
+    # Half of a surrogate pair cannot be written.
+    if not name or any("\ud800" <= char <= "\udfff" for char in name):
+        raise UserError(
+            f"{where}: the emotion {reprlib.repr(label)} is not a word."
+        )
     if len(name) == 1 and name not in LETTERS:
         letters = ", ".join(f"{key} ({word})" for key, word in LETTERS.items())
         raise UserError(
@@ -89,8 +93,8 @@ def check_segment(segment, where):
     """
     if not isinstance(segment, dict):
         raise UserError(
-            f"{where}: {segment!r} is not an object with the fields 'start', "
-            "'end' and 'emotion'."
+            f"{where}: {reprlib.repr(segment)} is not an object with the "
+            "fields 'start', 'end' and 'emotion'."
         )
     times = {}
     for name in ("start", "end"):
@@ -99,8 +103,8 @@ def check_segment(segment, where):
         value = segment[name]
         if not is_time(value):
             raise UserError(
-                f"{where}: the field '{name}' is {value!r}, not a time in "
-                "seconds."
+                f"{where}: the field '{name}' is {reprlib.repr(value)}, not a "
+                "time in seconds."
             )
         times[name] = float(value)
     if times["end"] < times["start"]:
@@ -142,12 +146,13 @@ def is_time(value):
     >>> [is_time(value) for value in (0, 1.5, -1, float("nan"), "1", True)]
     [True, True, False, False, False, False]
     """
-    return (
-        isinstance(value, numbers.Real)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and value >= 0
-    )
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value) and value >= 0
+    except OverflowError:
+        # An integer beyond every float.
+        return False
 
 
 def stretches(duration, *tracks):

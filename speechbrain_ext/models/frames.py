@@ -92,6 +92,37 @@ def frame_limit(grid, max_length):
     return max(1, round(max_length * 16000 / grid.stride))
 
 
+def check_strides(modules):
+    """See that frames of all inputs of a model come equally often.
+
+    Arguments
+    ---------
+    modules : dict
+        With ``encoder``, perhaps with ``fusion_encoder``.
+
+    Raises
+    ------
+    UserError
+        When they do not, so that frames of different times would be joined.
+
+    Example
+    -------
+    >>> from speechbrain_ext.encoders import load_encoder
+    >>> check_strides({"encoder": load_encoder("spectrogram")})
+    """
+    first, *others = [
+        modules[f"{prefix}encoder"].grid.stride for prefix in inputs(modules)
+    ]
+    for other in others:
+        if other != first:
+            raise UserError(
+                f"fusion_encoder: its frames are {other / 16:g} ms apart, "
+                f"those of the encoder {first / 16:g} ms, so that frames of "
+                "different times would be joined; choose an encoder_source "
+                f"with frames {other / 16:g} ms apart."
+            )
+
+
 def hidden_states(modules, wav, wav_lens, layers="all", max_length=None):
     """Hidden states of every input of a model.
 

@@ -171,7 +171,8 @@ class FusionHead(nn.Module):
         lengths : torch.Tensor
             Number of valid frames ``[batch]``.
         fusion_frames : torch.Tensor
-            The second input, of the same stride,
+            The second input, of the same stride (which is for the caller to
+            see to, ``frames.check_strides``),
             ``[batch, other frames, other channels]``.
         fusion_lengths : torch.Tensor
             Number of its valid frames ``[batch]``; where it has fewer than
@@ -300,7 +301,8 @@ def make_head(kind, **options):
     Raises
     ------
     UserError
-        When there is no such head, or it takes another number of inputs.
+        When there is no such head, it takes another number of inputs, or
+        ``dropout`` is out of bounds.
 
     Example
     -------
@@ -315,6 +317,11 @@ def make_head(kind, **options):
         raise UserError(
             f"head_kind: '{kind}' does not go with this YAML; fusion needs one "
             "with a fusion_encoder, and no other head takes it."
+        )
+    dropout = options.get("dropout", 0.0)
+    if not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
+        raise UserError(
+            f"dropout: {dropout} cannot be; give a number from 0 to below 1."
         )
     return HEADS[kind](**options)
 

@@ -192,7 +192,8 @@ def split_by_list(utterances, speakers):
     Raises
     ------
     UserError
-        When a speaker is in two splits, is not in the data, or is in none.
+        When ``speakers`` is no mapping from splits to lists, or a speaker is
+        in two splits, is not in the data, or is in none.
 
     Example
     -------
@@ -202,8 +203,21 @@ def split_by_list(utterances, speakers):
     >>> [u.id for u in splits["train"]]
     ['a', 'b']
     """
+    if not isinstance(speakers, dict):
+        raise UserError(
+            f"speakers: {speakers!r} is no mapping; give a list of speakers "
+            "for every split."
+        )
     place = {}
     for name, members in speakers.items():
+        # A word would be taken for a list of its letters.
+        if not isinstance(members, (list, tuple)) or not all(
+            isinstance(speaker, str) for speaker in members
+        ):
+            raise UserError(
+                f"speakers: '{name}' has {members!r}, which is no list of "
+                "names; give names such as [ravdess_01, ravdess_02]."
+            )
         for speaker in members:
             if speaker in place:
                 raise UserError(

@@ -131,7 +131,7 @@ PROTOCOLS = {
             "eight classes of speech, five random folds; speakers are in "
             "training and test alike.",
             ours="A random tenth of the training part stops the training; "
-            "the folds themselves are drawn anew for every seed.",
+            "the folds follow from split_seed, and not from the seed.",
             corpora={"ravdess": {}},
             divide=ways.at_random,
             reject=_sung,

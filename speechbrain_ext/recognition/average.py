@@ -16,7 +16,6 @@ from speechbrain_ext.files import read_json
 from speechbrain_ext.metrics.recognition import RecognitionStats
 from speechbrain_ext.metrics.report import align, interval_text
 
-
 FILES = {"valid": "predictions_valid.csv", "test": "predictions.csv"}
 
 
@@ -38,8 +37,8 @@ def average(runs, split="test"):
     Raises
     ------
     UserError
-        When a run is not finished, or runs differ in their utterances or
-        their classes.
+        When a run is not finished or lacks its predictions, or runs differ in
+        their utterances or their classes.
 
     Example
     -------
@@ -76,6 +75,12 @@ def _read(run, file):
         raise UserError(
             f"'{run}' is no finished run: it has no results.json; let the "
             "recipe finish."
+        )
+    if not (run / file).exists():
+        raise UserError(
+            f"'{run / file}' does not exist; delete "
+            f"'{run / 'results.json'}' and start the run again, which writes "
+            "both."
         )
     table = pd.read_csv(
         run / file,

@@ -9,6 +9,7 @@ from speechbrain_ext.brain import EmotionBrain
 from speechbrain_ext.errors import UserError
 from speechbrain_ext.files import read_json
 from speechbrain_ext.metrics.recognition import RecognitionStats
+from speechbrain_ext.models.frames import check_strides
 from speechbrain_ext.recognition.results import write_results
 
 
@@ -24,6 +25,12 @@ class RecognitionBrain(EmotionBrain):
     *args
     **kwargs
         As for ``speechbrain.Brain``.
+
+    Raises
+    ------
+    UserError
+        When ``stop_by``, ``batch_size``, ``batch_seconds`` or ``max_length``
+        cannot be, or the strides of two encoders differ.
     """
 
     def __init__(self, *args, **kwargs):
@@ -31,6 +38,8 @@ class RecognitionBrain(EmotionBrain):
         stop_by = self.hparams.stop_by
         if stop_by not in ("loss", "UA"):
             raise UserError(f"stop_by: '{stop_by}' is none; choose loss or UA.")
+        _check_sizes(self.hparams)
+        check_strides(self.hparams.modules)
 
     def compute_objectives(self, predictions, batch, stage):
         """Cross entropy.
@@ -120,3 +129,19 @@ class RecognitionBrain(EmotionBrain):
                 "valid": {name: of_valid[name] for name in ("UA", "WA")},
             },
         )
+
+
+def _check_sizes(hparams):
+    size = getattr(hparams, "batch_size", 1)
+    if not isinstance(size, int) or size < 1:
+        raise UserError(
+            f"batch_size: {size} cannot be; give a whole number from 1 on."
+        )
+    for name in ("batch_seconds", "max_length"):
+        seconds = getattr(hparams, name, None)
+        if seconds is None:
+            continue
+        if not isinstance(seconds, (int, float)) or seconds <= 0:
+            raise UserError(
+                f"{name}: {seconds} cannot be; give seconds over 0."
+            )

@@ -11,6 +11,9 @@ from speechbrain_ext.plots import (
 )
 from speechbrain_ext.records import machine_record
 
+# Speakers, or utterances, below which percentiles say next to nothing.
+FEW = 10
+
 
 def write_results(run, stats, modules, record):
     """Write everything that a finished run leaves behind.
@@ -81,10 +84,31 @@ def show(run):
             "",
             f"{test['utterances']} utterances of {test['speakers']} speakers, "
             f"{shared if shared is not None else 'unknown how many'} of them "
-            f"in training, too; intervals over {test['intervals_over']}.",
+            f"in training, too; {_intervals(test)}.",
+            *_system(results),
             f"Protocol: {protocol['name']}, fold {protocol['fold']} of "
             f"{protocol['folds']}; seed {results['seed']}",
             f"Run folder: {run}",
             f"Picture:    {Path(run) / 'figures' / 'confusion.png'}",
         ]
     )
+
+
+def _intervals(test):
+    over = test["intervals_over"]
+    if test[over] >= FEW:
+        return f"intervals over {over}"
+    return (
+        f"intervals over {over}, {test[over]} of them, which are too few for "
+        "the intervals to be trusted"
+    )
+
+
+def _system(results):
+    """What was run, as far as it was written down."""
+    named = [
+        f"{key}: {results[key]}"
+        for key in ("encoder_source", "normalization")
+        if key in results
+    ]
+    return [", ".join(named)] if named else []

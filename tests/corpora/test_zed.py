@@ -176,6 +176,21 @@ def test_duplicate_ids(folder):
     ]
 
 
+@pytest.mark.parametrize("id", ["u 1", "u\t1", " u1", ""])
+def test_an_id_that_rttm_cannot_hold(folder, id):
+    names = ["u0", id, "u2"]
+    write(folder, {x: record(f"clips/{n}.wav") for n, x in enumerate(names)})
+    utterances, skipped = zed.read(folder)
+    assert [one.id for one in utterances] == ["u0", "u2"]
+    assert skipped == [
+        (
+            str(folder / "clips" / "1.wav"),
+            f"'{folder / 'ZED.json'}', utterance '{id}': the id is empty or "
+            "has a space, which RTTM cannot hold; rename it.",
+        )
+    ]
+
+
 def test_second_json(folder):
     copy = folder / "deeper" / "ZED.json"
     write_json({}, copy)

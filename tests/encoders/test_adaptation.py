@@ -350,6 +350,13 @@ def test_options_that_cannot_be(whisper, options, words):
     assert all(word in str(caught.value) for word in words)
 
 
+def test_adapters_exclude_convolutions_that_train(folder):
+    with pytest.raises(UserError, match="excludes freeze_feature_extractor"):
+        trained(folder, freeze_feature_extractor=False, lora={"rank": 2})
+    # Switched off in a YAML.
+    trained(folder, freeze_feature_extractor=False, lora={"rank": None})
+
+
 def test_adapters_are_added_once(whisper):
     with pytest.raises(UserError, match="already"):
         add_lora(adapted(whisper))

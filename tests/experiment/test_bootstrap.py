@@ -1,4 +1,6 @@
-"""Metrics against scikit-learn, the bootstrap against a plain loop."""
+"""Metrics against scikit-learn; bootstrap and sign flips against loops."""
+
+import itertools
 
 import numpy as np
 import pytest
@@ -108,11 +110,11 @@ def test_the_paired_test_equals_a_loop_over_draws():
         predictions(truths, first, speakers),
         predictions(truths, second, speakers),
         "UA",
-        draws=1200,
+        draws=600,
         seed=5,
     )
     differences = []
-    for draw in drawn_speakers(speakers, 1200, 5):
+    for draw in drawn_speakers(speakers, 600, 5):
         truth = [truths[i] for i in draw]
         differences.append(
             100 * balanced_accuracy_score(truth, [second[i] for i in draw])
@@ -121,14 +123,76 @@ def test_the_paired_test_equals_a_loop_over_draws():
     differences = np.array(differences)
     low, high = np.percentile(differences, [2.5, 97.5])
     assert (found.low, found.high) == pytest.approx((low, high))
-    below = (differences <= 1e-9).sum()
-    above = (differences >= -1e-9).sum()
-    assert found.p == min(1, 2 * (min(below, above) + 1) / 1201)
     assert (found.kind, found.number) == ("speakers", 6)
     assert found.difference == pytest.approx(
         100 * balanced_accuracy_score(truths, second)
         - 100 * balanced_accuracy_score(truths, first)
     )
+
+
+def swapped(first, second, speakers, names):
+    """Both systems after the predictions of some speakers changed sides."""
+    pairs = [
+        (b, a) if name in names else (a, b)
+        for a, b, name in zip(first, second, speakers)
+    ]
+    return [list(said) for said in zip(*pairs)]
+
+
+@pytest.mark.parametrize(
+    ("metric", "oracle"),
+    [("UA", balanced_accuracy_score), ("WA", accuracy_score)],
+)
+@pytest.mark.filterwarnings("ignore:y_pred contains classes")
+def test_p_equals_a_loop_over_all_swaps_of_speakers(metric, oracle):
+    truths, first, speakers = random_case(2, right=0.5)
+    _, second, _ = random_case(3, right=0.5)
+    second = [a if n % 3 else b for n, (a, b) in enumerate(zip(first, second))]
+    found = compare(
+        predictions(truths, first, speakers),
+        predictions(truths, second, speakers),
+        metric,
+        draws=10,
+    )
+    names = sorted(set(speakers))
+    differences = []
+    for size in range(len(names) + 1):
+        for some in itertools.combinations(names, size):
+            one, two = swapped(first, second, speakers, some)
+            differences.append(
+                100 * (oracle(truths, two) - oracle(truths, one))
+            )
+    assert len(differences) == 64
+    as_large = abs(np.array(differences)) >= abs(found.difference) - 1e-6
+    assert found.difference == pytest.approx(differences[0])
+    assert found.p == as_large.mean()
+    assert 2 / 64 < found.p < 1
+
+
+def test_many_speakers_draw_swaps():
+    """Monte Carlo and all swaps agree; here all 13 speakers are alike."""
+    speakers = [f"s{number}" for number in range(13)]
+    truths = ["sad"] * 13
+    good = predictions(truths, truths, speakers)
+    bad = predictions(truths, ["sad"] * 3 + ["happy"] * 10, speakers)
+    found = compare(bad, good, "WA", draws=20_000)
+    # Ten coins all on one side.
+    assert found.p == pytest.approx(2 / 2**10, abs=0.001)
+    few = compare(bad, good, "WA", draws=100)
+    assert few.p >= 1 / 101
+
+
+def test_diarization_is_compared():
+    """Speakers differ by 10, 20 and -5 points in sum."""
+    ids, speakers = list("abcd"), ["s", "s", "t", "u"]
+    pair = [
+        Predictions(ids, speakers, [""] * 4, [{"eder": float(x)} for x in each])
+        for each in ([10, 10, 10, 10], [15, 15, 30, 5])
+    ]
+    found = compare(*pair, "EDER")
+    assert found.values == pytest.approx((10, 16.25))
+    # 25 of 25 or 35 in points: both signs of all, and of the first two.
+    assert found.p == 4 / 8
 
 
 def test_equal_systems_do_not_differ():
@@ -149,18 +213,193 @@ def test_the_test_is_symmetric_and_sees_a_large_difference():
     assert there.low == pytest.approx(-back.high)
 
 
-def test_false_alarms_are_as_rare_as_they_should_be():
-    """Systems of equal quality: about one p in twenty is below 0.05."""
+@pytest.mark.parametrize(
+    ("number", "low", "high"),
+    [(2, 0, 0), (3, 0, 0), (10, 0.005, 0.08), (40, 0.01, 0.09)],
+)
+def test_false_alarms_are_as_rare_as_they_should_be(number, low, high):
+    """Systems that are equal on average, each better for some speakers."""
     found = []
-    for seed in range(150):
-        truths, first, speakers = random_case(seed, 120, 40)
-        shuffled = np.random.default_rng(1000 + seed)
-        second = np.where(
-            shuffled.random(120) < 0.6, truths, shuffled.choice(NAMES, 120)
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        utterances = 6 * number
+        speakers = [f"s{place % number}" for place in range(utterances)]
+        truths = random.choice(NAMES, utterances)
+        skill = random.uniform(0.2, 0.9, (2, number))
+        pair = [
+            np.where(
+                random.random(utterances) < np.resize(own, utterances),
+                truths,
+                random.choice(NAMES, utterances),
+            )
+            for own in skill
+        ]
+        pair = [
+            predictions(truths.tolist(), said.tolist(), speakers)
+            for said in pair
+        ]
+        found.append(compare(*pair, "UA", draws=400).p)
+    assert min(found) >= 2.0 ** (1 - number)
+    assert low <= np.mean(np.array(found) < 0.05) <= high
+
+
+def fold_rows(random, fold, names, right, utterances=30):
+    rows = []
+    for number in range(utterances):
+        truth = random.choice(names)
+        said = truth if random.random() < right else random.choice(NAMES)
+        speaker = f"s{random.integers(7)}"
+        rows.append((f"{fold}-{number:02d}", speaker, truth, said))
+    return rows
+
+
+@pytest.fixture
+def folds(tmp_path):
+    """Two systems with two seeds of three folds, two of which lack a class.
+
+    Speakers are in all folds. Rows by system, then by (seed, fold).
+    """
+    random = np.random.default_rng(8)
+    classes = {1: NAMES, 2: NAMES[:2], 3: NAMES[1:]}
+    truth = {
+        fold: fold_rows(random, fold, names, 1.0)
+        for fold, names in classes.items()
+    }
+    systems = []
+    for right in (0.4, 0.6):
+        runs = {}
+        for seed, fold in itertools.product((1, 2), classes):
+            runs[seed, fold] = [
+                (
+                    *row[:3],
+                    row[2] if random.random() < right else NAMES[fold % 3],
+                )
+                for row in truth[fold]
+            ]
+        systems.append(runs)
+    return systems
+
+
+def mean_recall(truths, said):
+    """As scikit-learn's balanced accuracy, which takes 30 times as long."""
+    hits = {}
+    for truth, name in zip(truths, said):
+        hits.setdefault(truth, []).append(truth == name)
+    return np.mean([np.mean(each) for each in hits.values()])
+
+
+def table_figure(runs, oracle, keep=None):
+    """Mean over the runs of each run's own figure.
+
+    ``keep`` says how often each speaker counts.
+    """
+    figures = []
+    for rows in runs.values():
+        kept = [
+            row[2:]
+            for row in rows
+            for _ in range(1 if keep is None else keep[row[1]])
+        ]
+        if kept:
+            figures.append(100 * oracle(*zip(*kept)))
+    return np.mean(figures)
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes")
+def test_folds_that_lack_a_class(tmp_path, folds):
+    """Everything is about the mean of the folds' own figures."""
+    oracle, pooled = mean_recall, []
+    for place, runs in enumerate(folds):
+        folders = [
+            write(tmp_path / f"{place}{seed}{fold}", rows)
+            for (seed, fold), rows in runs.items()
+        ]
+        pooled.append(read_predictions(folders))
+    expected = [table_figure(runs, balanced_accuracy_score) for runs in folds]
+    found = [each.metrics()["UA"] for each in pooled]
+    assert found == pytest.approx(expected)
+    # Not that of all utterances thrown together.
+    together = [row[2:] for rows in folds[0].values() for row in rows]
+    assert abs(100 * oracle(*zip(*together)) - expected[0]) > 1
+
+    result = compare(*pooled, "UA", draws=150, seed=2)
+    assert result.values == pytest.approx(tuple(expected))
+    assert (result.kind, result.number) == ("speakers", 7)
+    names = sorted({row[1] for row in folds[0][1, 1]})
+    assert len(names) == 7
+    random = np.random.default_rng(2)
+    draws = random.multinomial(7, np.full(7, 1 / 7), 150)
+    values = np.array(
+        [
+            [
+                table_figure(runs, oracle, dict(zip(names, draw)))
+                for runs in folds
+            ]
+            for draw in draws
+        ]
+    )
+    assert (result.low, result.high) == pytest.approx(
+        np.percentile(values[:, 1] - values[:, 0], [2.5, 97.5])
+    )
+    assert interval(pooled[0], "UA", draws=150, seed=2) == pytest.approx(
+        np.percentile(values[:, 0], [2.5, 97.5])
+    )
+    as_large = 0
+    for signs in itertools.product((False, True), repeat=7):
+        flip = dict(zip(names, signs))
+        pair = [{}, {}]
+        for point in folds[0]:
+            rows = list(zip(folds[0][point], folds[1][point]))
+            for side in (0, 1):
+                pair[side][point] = [
+                    row[side ^ flip[row[0][1]]] for row in rows
+                ]
+        one, two = (table_figure(runs, oracle) for runs in pair)
+        as_large += abs(two - one) >= abs(result.difference) - 1e-6
+    assert result.p == as_large / 2**7
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes")
+def test_a_fold_that_is_not_drawn_is_left_out(tmp_path):
+    """Leave one speaker out: a draw is a mean over some of the folds."""
+    right = [[1, 1, 0, 1], [0, 0, 0, 1], [1, 1, 1, 1]]
+    folders = [
+        write(
+            tmp_path / str(fold),
+            [
+                (f"{fold}{i}", f"s{fold}", "sad", "sad" if hit else "happy")
+                for i, hit in enumerate(hits)
+            ],
         )
-        pair = [predictions(truths, said, speakers) for said in (first, second)]
-        found.append(compare(*pair, "WA", draws=400).p < 0.05)
-    assert 0 < np.mean(found) < 0.12
+        for fold, hits in enumerate(right)
+    ]
+    pooled = read_predictions(folders)
+    assert pooled.metrics() == pytest.approx({"UA": 200 / 3, "WA": 200 / 3})
+    draws = np.random.default_rng(0).multinomial(3, np.full(3, 1 / 3), 200)
+    figures = np.array([75.0, 25.0, 100.0])
+    values = [figures[draw > 0].mean() for draw in draws]
+    assert interval(pooled, "UA", draws=200) == pytest.approx(
+        np.percentile(values, [2.5, 97.5])
+    )
+
+
+def test_runs_count_by_their_weights(tmp_path):
+    rows = [("a", "s", "sad", "sad"), ("b", "t", "happy", "sad")]
+    right = [(*row[:3], row[2]) for row in rows]
+    other = [("c", "s", "sad", "sad"), ("d", "t", "sad", "sad")]
+    folders = [
+        write(tmp_path / str(place), each)
+        for place, each in enumerate((rows, right, other))
+    ]
+    found = read_predictions(folders, [0.1, 0.3, 0.6])
+    assert found.metrics()["UA"] == pytest.approx(5 + 30 + 60)
+    assert found.weights == pytest.approx([0.4, 0.6])
+    even = read_predictions(folders)
+    with pytest.raises(UserError, match="not their folds, or not the number"):
+        compare(found, even, "UA")
+    one = write(tmp_path / "one", rows + other)
+    with pytest.raises(UserError, match="not their folds, or not the number"):
+        compare(even, read_predictions([one]), "UA")
 
 
 def test_unpaired_rows():
@@ -181,7 +420,7 @@ def test_pooled_runs_average(tmp_path):
         write(tmp_path / str(i), [(*t, s) for t, s in zip(truth, each)])
         for i, each in enumerate(said)
     ]
-    pooled = read_predictions([*folders, tmp_path / "none"])
+    pooled = read_predictions(folders)
     assert pooled.said[0] == pytest.approx({"sad": 2 / 3, "happy": 1 / 3})
     # As the mean of the runs' own figures.
     each = [read_predictions([folder]).metrics()["UA"] for folder in folders]
@@ -189,7 +428,9 @@ def test_pooled_runs_average(tmp_path):
     # Folds add utterances.
     more = write(tmp_path / "fold", [("c", "u", "sad", "sad")])
     assert read_predictions([*folders, more]).ids == ["a", "b", "c"]
-    assert read_predictions([tmp_path / "none"]) is None
+    # The figure of all runs cannot be that of some.
+    assert read_predictions([*folders, tmp_path / "none"]) is None
+    assert read_predictions([]) is None
 
 
 def test_diarization(tmp_path):
@@ -222,6 +463,8 @@ def test_utterances_where_speakers_are_unknown(tmp_path):
         ("id,eder", [("a", "low")], "line 2: eder is 'low', not a number"),
         ("id,eder", [("a", "1", "2")], "line 2: the line has not as many"),
         ("id,eder", [("a",)], "line 2: the line has not as many"),
+        ("id,eder", [], "has no predictions"),
+        ("id,eder", [("a", 1), ("a", 2)], "line 3: 'a' has been predicted"),
     ],
 )
 def test_wrong_files(tmp_path, header, rows, sentence):

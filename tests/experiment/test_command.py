@@ -196,9 +196,14 @@ def test_published_figures_and_a_comparison(recipe, tmp_path):
     lines = output.splitlines()
     (high,) = [line for line in lines if line.startswith("| high")]
     (low,) = [line for line in lines if line.startswith("| low")]
-    assert "90.5 ± 1.5 (Table 2)" in high and "(Table" not in low
+    assert "90.5 ± 1.5 (Table 2, best)" in high and "(Table" not in low
     (test,) = [line for line in lines if line.startswith("high against low")]
-    assert "difference +" in test and "p = " in test
+    assert "difference +" in test
+    assert (
+        "(paired bootstrap over 4 test speakers, too few for the interval to "
+        "be trusted), p = 0.1250 (two-sided sign-flip test; 4 speakers are too "
+        "few for any p below 0.125)."
+    ) in test
 
     _, error = run(recipe, root, *rows, "--compare", "low", "x", status=2)
     assert "there is no row 'x'; the rows are: low; high" in error

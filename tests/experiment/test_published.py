@@ -1,5 +1,7 @@
 """published.yaml: its form, and which entry counts."""
 
+from collections import Counter
+
 import pytest
 
 from speechbrain_ext.errors import UserError
@@ -8,6 +10,8 @@ from speechbrain_ext.experiment.published import (
     match,
     read_published,
 )
+from speechbrain_ext.experiment.settings import RecipeYaml
+from tests.recipes.running import ROOT
 
 FIGURES = [
     Figure(1, "any", "UA", 10.0, {"corpus": "ravdess"}),
@@ -38,7 +42,7 @@ def test_values_are_compared_as_yaml_has_them():
 
 def test_two_entries_that_fit_equally_well():
     twice = [*FIGURES, Figure(3, "again", "UA", 9.0, {"corpus": "ravdess"})]
-    with pytest.raises(UserError, match=r"'any' \(Table 1\) and 'again'"):
+    with pytest.raises(UserError, match="'Table 1, any' and 'Table 3, again'"):
         match(twice, {"corpus": "ravdess"})
     # A better one settles it.
     both = {"corpus": "ravdess", "layers": "all"}
@@ -58,7 +62,7 @@ def test_reading(tmp_path):
     assert first == Figure(
         1, "eGeMAPS", "UA", 57, {"layers": "all", "lr": 1e-5}
     )
-    assert str(second) == "1.5 ± 0.4 (figure 2)"
+    assert str(second) == "1.5 ± 0.4 (figure 2, a)"
 
 
 @pytest.mark.parametrize(
@@ -80,6 +84,11 @@ def test_reading(tmp_path):
             "there is no field 'wen'",
         ),
         (
+            "- {table: 1, row: a, metric: UA, value: 1, when: {},\n"
+            "   reference: 1}",
+            "'reference' is 1; it must be True or False",
+        ),
+        (
             "- {table: 1, row: a, metric: UA, value: 1, when: {a: [1]}}",
             "'when' has 'a'",
         ),
@@ -95,3 +104,145 @@ def test_wrong_forms(tmp_path, text, sentence):
     path.write_text(text)
     with pytest.raises(UserError, match=sentence):
         read_published(path)
+
+
+def encoder_figures():
+    def one(row, value, source, **more):
+        when = {"layers": "all", "encoder_source": source}
+        return Figure(1, row, "UA", value, when, **more)
+
+    return [
+        one("classical", 1.0, "egemaps"),
+        one("PT", 2.0, "facebook/wav2vec2-base", reference=True),
+        one("FT", 3.0, "facebook/wav2vec2-base-960h"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "row"),
+    [
+        ("egemaps", "classical"),
+        ("spectrogram", None),
+        ("facebook/wav2vec2-base", "PT"),
+        ("/models/wav2vec2-base", "PT"),
+        ("wav2vec2-base/", "PT"),
+        ("/models/wav2vec2-base-960h/", "FT"),
+        ("../wav2vec2-base-960h", "FT"),
+        ("/models/whisper-tiny.en", "PT"),
+        # Of somebody else: another model, whatever its name.
+        ("mine/wav2vec2-base-960h", "PT"),
+    ],
+)
+def test_encoders(source, row):
+    scalars = {"layers": "all", "encoder_source": source}
+    found = match(encoder_figures(), scalars)
+    assert (found["UA"].row if found else None) == row
+    # Known encoders with other settings have no figure; nor have others.
+    assert match(encoder_figures(), {**scalars, "layers": "local"}) == {}
+
+
+def test_a_relative_folder_like_a_name_of_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine" / "wav2vec2-base-960h").mkdir(parents=True)
+    scalars = {"layers": "all", "encoder_source": "mine/wav2vec2-base-960h"}
+    assert match(encoder_figures(), scalars)["UA"].row == "FT"
+
+
+def test_only_entries_that_say_so_are_a_reference():
+    figures = encoder_figures()[::2]
+    scalars = {"layers": "all", "encoder_source": "openai/whisper-tiny"}
+    assert match(figures, scalars) == {}
+    assert match(figures, {"layers": "all"}) == {}
+
+
+def recipe_figures(recipe):
+    return read_published(ROOT / "recipes" / recipe / "published.yaml")
+
+
+def recipe_scalars(recipe, yaml, **options):
+    path = ROOT / "recipes" / recipe / "hparams" / f"{yaml}.yaml"
+    return RecipeYaml(path).resolve({"data_folder": "/d", **options}).scalars
+
+
+def embeddings_scalars(when):
+    corpus = when["protocol"].split("_")[1]
+    options = dict(when)
+    if options["head_kind"] == "fusion":
+        # A YAML of its own, in which this is no option.
+        corpus += f"_{options.pop('head_kind')}"
+    return recipe_scalars("ssl_embeddings", corpus, **options)
+
+
+def test_figures_of_ssl_embeddings():
+    """Each is found by its own settings, with the YAMLs of the recipe."""
+    figures = recipe_figures("ssl_embeddings")
+    assert len(figures) == 24
+    encoders = Counter(each.when["encoder_source"] for each in figures)
+    assert encoders == {
+        "egemaps": 2,
+        "spectrogram": 2,
+        "facebook/wav2vec2-base": 14,
+        "facebook/wav2vec2-base-960h": 6,
+    }
+    for figure in figures:
+        assert figure.reference == (
+            figure.when["encoder_source"] == "facebook/wav2vec2-base"
+        )
+        scalars = embeddings_scalars(figure.when)
+        assert match(figures, scalars) == {"UA": figure}
+        name = figure.when["encoder_source"].split("/")[-1]
+        local = {**scalars, "encoder_source": f"/models/{name}"}
+        if "/" in figure.when["encoder_source"]:
+            assert match(figures, local) == {"UA": figure}
+
+
+def test_figures_that_ssl_embeddings_must_not_show():
+    figures = recipe_figures("ssl_embeddings")
+    for when in (
+        {"normalization": "global"},
+        {"head_kind": "lstm", "normalization": "global"},
+        {"layers": "local"},
+        {"protocol": "issa_ravdess", "normalization": "global"},
+    ):
+        for source in ("egemaps", "spectrogram"):
+            scalars = recipe_scalars(
+                "ssl_embeddings", "ravdess", encoder_source=source, **when
+            )
+            assert match(figures, scalars) == {}
+        if when != {"layers": "local"}:
+            scalars = recipe_scalars(
+                "ssl_embeddings",
+                "ravdess",
+                encoder_source="/models/wav2vec2-base-960h",
+                **when,
+            )
+            assert match(figures, scalars) == {}
+    fusion = recipe_scalars(
+        "ssl_embeddings", "ravdess_fusion", encoder_source="egemaps"
+    )
+    assert match(figures, fusion) == {}
+
+
+def test_other_checkpoints_stand_beside_the_pretrained_one():
+    scalars = recipe_scalars(
+        "ssl_embeddings", "ravdess", encoder_source="/models/whisper-tiny.en"
+    )
+    found = match(recipe_figures("ssl_embeddings"), scalars)
+    cell = "84.3 ± 1.7 (Table 1, Wav2vec2-PT, all layers)"
+    assert {name: str(figure) for name, figure in found.items()} == {"UA": cell}
+
+
+def test_figures_of_ssl_finetuning():
+    figures = recipe_figures("ssl_finetuning")
+    assert len(figures) == 20
+    for figure in figures:
+        scalars = recipe_scalars("ssl_finetuning", "finetune", **figure.when)
+        found = match(figures, scalars)
+        assert found[figure.metric] == figure
+        assert set(found) == {"UA", "WA"}
+        for wrong in (
+            {"encoder_source": "/models/whisper-tiny.en"},
+            {"encoder_source": "facebook/hubert-base-ls960"},
+            {"protocol": "grouped_kfold"},
+        ):
+            assert match(figures, {**scalars, **wrong}) == {}

@@ -15,6 +15,7 @@ from speechbrain_ext.experiment.summary import (
     default_over,
     spread,
     summarize,
+    weigh,
 )
 from speechbrain_ext.experiment.table import notes, to_latex, write_table
 
@@ -71,6 +72,32 @@ def test_a_seed_that_lacks_a_fold_is_left_out():
     assert spread(values, "seeds", VALUES).mean == 60.0
 
 
+def test_interval_and_predictions_are_about_the_mean_of_the_table(
+    recipe, tmp_path
+):
+    """A seed that is left out of the mean is left out of all else."""
+    values = {k: v for k, v in VALUES.items() if k != (2, 2)}
+    row = row_of(recipe, tmp_path, values, planned=VALUES)
+    for run in row.runs:
+        path = run.folder / "predictions.csv"
+        if run.seed == 2 and path.exists():
+            path.write_text(path.read_text().replace(",happy", ",sad"))
+    assert summarize(row, "seeds").predictions.metrics()["UA"] == 50
+    assert summarize(row, "seeds").intervals["UA"] == (50, 50)
+    # Over folds, the first has two seeds, of which one has all right.
+    assert summarize(row, "folds").predictions.metrics()["UA"] == 75
+
+
+@pytest.mark.parametrize("over", ["seeds", "folds"])
+@pytest.mark.parametrize("missing", [(), ((2, 2),), ((1, 1), (2, 2))])
+def test_weights_give_the_mean(over, missing):
+    values = {k: v for k, v in VALUES.items() if k not in missing}
+    weights = weigh(values, over, VALUES)
+    assert sum(weights.values()) == pytest.approx(1)
+    mean = sum(weight * values[point] for point, weight in weights.items())
+    assert mean == pytest.approx(spread(values, over, VALUES).mean)
+
+
 def test_the_default_of_the_spread(recipe, tmp_path):
     row = row_of(recipe, tmp_path, VALUES)
     assert default_over(row) == "seeds"
@@ -97,7 +124,7 @@ def test_the_table(recipe, tmp_path):
         "row": "a & b_c",
         "UA": "58.5 ± 4.9",
         "UA, 95 %": "[50.0, 50.0]",
-        "UA, paper": "57.0 ± 0.4 (Table 1)",
+        "UA, paper": "57.0 ± 0.4 (Table 1, theirs)",
         "F1": "10.0 ± 0.0",
         "F1, paper": "",
         "runs": "4",

@@ -14,6 +14,7 @@ from speechbrain_ext.metrics.eder import (
     EderParts,
     all_neutral,
     eder,
+    main,
     transition,
     transition_name,
     whole_utterance,
@@ -428,3 +429,76 @@ def test_transition_names(segments, name):
 def test_transition_of_next_to_nothing():
     assert transition([], 0.01) == ("neutral",)
     assert transition(says(("sad", 0, 1)), 0.001) == ("sad",)
+
+
+# ---------------------------------------------------------------------------
+# Files that nobody would write on purpose, through the command
+
+
+DEEP = "[" * 500 + "]" * 500
+
+
+@pytest.mark.parametrize(
+    "which, text, sentence",
+    [
+        ("hypothesis", '{"x": [], "x": [{}]}', "the key 'x' is there twice"),
+        ("reference", '{"x": {}, "x": {}}', "the key 'x' is there twice"),
+        ("hypothesis", '{"x": [SEGMENT]}', "the field 'end' is 1000"),
+        (
+            "reference",
+            '{"x": {"duration": BIG, "emotion": []}}',
+            "the field 'duration' is 1000",
+        ),
+        (
+            "reference",
+            '{"x": {"duration": 1, "emotion": [{"emo": "sad", "start": 0, '
+            '"end": BIG}]}}',
+            "segment 1 runs from 0 to 1000",
+        ),
+        (
+            "hypothesis",
+            '{"x": [{"start": 0, "end": 1, "emotion": "\\ud800"}]}',
+            "half of a character",
+        ),
+        ("hypothesis", '{"\\udfff": []}', "half of a character"),
+        ("hypothesis", "[" * 100_000, "nested too deeply"),
+        ("hypothesis", f'{{"x": [{DEEP}]}}', "is not an object"),
+        (
+            "hypothesis",
+            f'{{"x": [{{"start": {DEEP}, "end": 1, "emotion": "n"}}]}}',
+            "not a time in seconds",
+        ),
+        (
+            "reference",
+            f'{{"x": {{"duration": {DEEP}, "emotion": []}}}}',
+            "not a length in seconds",
+        ),
+    ],
+)
+def test_impossible_files(which, text, sentence, tmp_path, capsys):
+    big = "1" + "0" * 400
+    segment = '{"start": 0, "end": BIG, "emotion": "sad"}'
+    texts = {
+        "reference": '{"x": {"duration": 1, "emotion": "sad"}}',
+        "hypothesis": '{"x": []}',
+        which: text.replace("SEGMENT", segment).replace("BIG", big),
+    }
+    arguments = []
+    for name, content in texts.items():
+        path = tmp_path / f"{name}.json"
+        path.write_text(content)
+        arguments += [f"--{name}", str(path)]
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    captured = capsys.readouterr()
+    assert end.value.code == 2 and captured.out == ""
+    assert captured.err.startswith("error: ") and sentence in captured.err
+    assert captured.err.count("\n") == 1 and len(captured.err) < 500
+    assert not list(tmp_path.glob("*.csv"))
+
+
+@pytest.mark.parametrize("label", ["\ud800", "sad\udc00", "", " ", None])
+def test_labels_that_cannot_be_written(label):
+    segment = {"start": 0, "end": 1, "emotion": label}
+    with pytest.raises(UserError, match="is not a word"):
+        eder(is_so(("sad", 0.0, 1.0)), [segment], 1.0)

@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from speechbrain_ext.encoders import load_encoder
 from speechbrain_ext.encoders.logmel import LogMelEncoder
+from speechbrain_ext.errors import UserError
 from speechbrain_ext.models.frame_classifier import frame_log_probs
 from speechbrain_ext.models.frame_heads import (
     ConvHead,
     LinearHead,
     RecurrentHead,
 )
+from speechbrain_ext.models.frames import check_strides
 from speechbrain_ext.models.mixture import LayerMixture
 from speechbrain_ext.models.normalization import FeatureNormalizer
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
@@ -127,3 +129,18 @@ def test_a_batch_has_the_logits_of_its_utterances_alone(tmp_path):
                     rtol=0,
                     msg=lambda text: f"{type(encoder).__name__}: {text}",
                 )
+
+
+def test_two_inputs_have_the_same_stride(tmp_path):
+    egemaps = load_encoder("egemaps")
+    for path in (
+        make_whisper_checkpoint(tmp_path / "whisper"),
+        make_ssl_checkpoint(tmp_path / "wavlm", kind="wavlm"),
+    ):
+        encoder = load_encoder(path)
+        check_strides({"encoder": encoder, "fusion_encoder": egemaps})
+    spectrogram = load_encoder("spectrogram")
+    modules = {"encoder": spectrogram, "fusion_encoder": egemaps}
+    with pytest.raises(UserError, match="^fusion_encoder: .* 20 ms .* 10 ms"):
+        check_strides(modules)
+    check_strides({"encoder": spectrogram})

@@ -197,6 +197,12 @@ def test_a_head_for_another_number_of_inputs(kind, more):
         make_head(kind, input_size=8, num_classes=4, **more)
 
 
+@pytest.mark.parametrize("dropout", [2, 1.0, -0.1, "much", None])
+def test_dropout_out_of_bounds(dropout):
+    with pytest.raises(UserError, match=f"^dropout: {dropout} cannot be"):
+        make_head("dense", input_size=8, num_classes=4, dropout=dropout)
+
+
 def test_the_sizes_of_the_paper():
     """Pepino et al., 2.3: two layers of 128."""
     head = make_head("dense", input_size=768, num_classes=7)

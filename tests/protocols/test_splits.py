@@ -94,6 +94,11 @@ KNOWN = 1079009456
         ({"train": ["s1"], "test": ["s1"]}, "is in 'train' and in 'test'"),
         ({"train": ["s1", "s2", "s9"]}, "'s9' has no usable recording"),
         ({"train": ["s1"]}, "'s2' is in the data but in no split"),
+        (None, "speakers: None is no mapping"),
+        (["s1", "s2"], "is no mapping"),
+        ({"train": "s1"}, "'train' has 's1', which is no list of names"),
+        ({"train": ["s1", "s2"], "test": None}, "'test' has None, which is"),
+        ({"train": ["s1", 2]}, r"'train' has \['s1', 2\], which is no list"),
     ],
 )
 def test_lists_that_cannot_be(speakers, sentence):

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
+import torch
 from ruamel.yaml import YAML
 
 from speechbrain_ext.inference.command import main as diarize_files
@@ -26,6 +28,7 @@ from tests.recipes.running import (
     ravdess_tree,
     read_results,
     run,
+    run_here,
     zed_tree,
 )
 
@@ -167,8 +170,6 @@ def test_finished_work_is_not_done_twice(undisturbed, synthetic_folder):
 def test_other_options_do_not_meet_an_old_preparation(
     undisturbed, synthetic_folder, tmp_path
 ):
-    import shutil
-
     folder = shutil.copytree(undisturbed[0], tmp_path / "run")
     (folder / "results.json").unlink()
     overrides = quickstart(tmp_path, synthetic_folder)
@@ -181,8 +182,58 @@ def test_other_options_do_not_meet_an_old_preparation(
         text=True,
     )
     assert done.returncode == 2
-    assert "prepared with other options" in done.stderr
+    assert "simulation.test.passes was 1, now 2" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_other_options_do_not_meet_a_finished_run(
+    undisturbed, synthetic_folder
+):
+    folder = undisturbed[0]
+    before = (folder / "hyperparams.yaml").read_text()
+    overrides = quickstart(folder.parent, synthetic_folder, lr=0.5, seed=9)
+    done = subprocess.run(
+        command(DIARIZATION, "quickstart.yaml", overrides),
+        cwd=folder.parent,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and "all neutral" not in done.stdout
+    assert "seed was 1, now 9; lr was 0.005, now 0.5" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (folder / "hyperparams.yaml").read_text() == before
+
+
+def test_without_its_results_a_run_is_finished_again(
+    undisturbed, synthetic_folder, tmp_path
+):
+    folder = shutil.copytree(undisturbed[0], tmp_path / "run")
+    (folder / "results.json").unlink()
+    log = (folder / "train_log.txt").read_text()
+    results = run_here(
+        DIARIZATION, "quickstart.yaml", quickstart(tmp_path, synthetic_folder)
+    )
+    assert results["test"] == undisturbed[2]["test"]
+    assert (folder / "train_log.txt").read_text() == log
+
+
+def test_quickstart_makes_its_own_data(synthetic_folder, tmp_path):
+    """As a user starts it, with fewer voices and sentences."""
+    overrides = quickstart(
+        tmp_path,
+        synthetic_folder,
+        make_data={"speakers": 4, "sentences": 2},
+        seed=3,
+        number_of_epochs=1,
+    )
+    del overrides["data_folder"]
+    results = run_here(DIARIZATION, "quickstart.yaml", overrides)
+    made = Path(overrides["output_folder"]) / "synthetic_speech"
+    index = json.loads((made / "synthetic.json").read_text())
+    assert index["seed"] == 3
+    assert len(list(made.rglob("*.wav"))) == 4 * 2 * 4
+    assert results["test"]["this model"]["utterances"] > 0
 
 
 @pytest.mark.slow
@@ -269,15 +320,14 @@ def test_frozen_encoder_with_stored_features(ravdess, tmp_path):
     }
     assert sum(results["layer_weights"]) == pytest.approx(1)
     assert results["tuning"]
-    features = set((tmp_path / "cache" / "features").rglob("*.npy"))
+    features = stamps(tmp_path / "cache" / "features")
     assert features
     # A second seed finds the features there; without them all is the same.
-    again = {**overrides, "output_folder": str(tmp_path / "again")}
-    _, stored = run(
-        DIARIZATION, "ravdess_frozen.yaml", {**again, "seed": 1}, tmp_path
-    )
-    assert set((tmp_path / "cache" / "features").rglob("*.npy")) == features
-    assert stored["test"] == results["test"]
+    again = {**overrides, "output_folder": str(tmp_path / "again"), "seed": 2}
+    _, second = run(DIARIZATION, "ravdess_frozen.yaml", again, tmp_path)
+    assert stamps(tmp_path / "cache" / "features") == features
+    assert second["seed"] == 2
+    assert second["layer_weights"] != results["layer_weights"]
     direct = {
         **overrides,
         "output_folder": str(tmp_path / "direct"),
@@ -287,6 +337,11 @@ def test_frozen_encoder_with_stored_features(ravdess, tmp_path):
     assert computed["test"]["this model"]["eder"] == pytest.approx(
         results["test"]["this model"]["eder"], abs=3
     )
+
+
+def stamps(folder):
+    """When each stored feature was written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*.npy")}
 
 
 def large_overrides(yaml, ravdess, zed, folder, **more):
@@ -330,9 +385,21 @@ def test_the_papers_yamls_differ_in_the_encoder_alone():
 @pytest.mark.slow
 def test_bfloat16(ravdess, zed, tmp_path):
     yaml = "wavlm_large.yaml"
-    overrides = large_overrides(yaml, ravdess, zed, tmp_path, precision="bf16")
-    _, results = run(DIARIZATION, yaml, overrides, tmp_path)
-    assert 0 <= results["test"]["this model"]["eder"] <= 100
+    heads = {}
+    for precision in ("fp32", "bf16"):
+        folder = tmp_path / precision
+        overrides = large_overrides(
+            yaml, ravdess, zed, folder, precision=precision
+        )
+        run(DIARIZATION, yaml, overrides, tmp_path)
+        (path,) = (folder / "run" / "save").glob("CKPT*/head.ckpt")
+        heads[precision] = torch.load(path)
+    # A run repeats itself bit by bit, so only the precision can differ.
+    differences = [
+        (weights - heads["bf16"][name]).abs().max().item()
+        for name, weights in heads["fp32"].items()
+    ]
+    assert 0 < max(differences) < 0.01
 
 
 TWO_PROCESSES = (

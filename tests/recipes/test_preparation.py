@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from ruamel.yaml import YAML
+from scipy.signal import resample_poly
 
 from speechbrain_ext.errors import UserError
 from speechbrain_ext.manifest import load_manifest
@@ -15,7 +17,7 @@ from tests.recipes.running import CODES, DIARIZATION, ravdess_tree, zed_tree
 
 
 @pytest.fixture(scope="module")
-def prepare():
+def recipe():
     sys.path.insert(0, str(DIARIZATION))
     spec = importlib.util.spec_from_file_location(
         "recipe_prepare", DIARIZATION / "prepare.py"
@@ -23,12 +25,29 @@ def prepare():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     sys.path.remove(str(DIARIZATION))
-    return module.prepare
+    return module
+
+
+@pytest.fixture
+def prepare(recipe):
+    return recipe.prepare
 
 
 @pytest.fixture
 def ravdess(tmp_path, synthetic_folder):
     return ravdess_tree(tmp_path / "ravdess", synthetic_folder)
+
+
+def named(first, last):
+    return [f"ravdess_{actor:02d}" for actor in range(first, last + 1)]
+
+
+SPEAKERS = {
+    "train": named(1, 16),
+    "valid": named(17, 20),
+    "test": named(21, 24),
+}
+ONCE = {"train": {}, "valid": {}, "test": {}}
 
 
 def options(folder, **changes):
@@ -37,9 +56,9 @@ def options(folder, **changes):
         "label_map": {name: name for name in CODES},
         "classes": list(CODES),
         "seed": 1,
-        "split": "speaker",
-        "valid_fraction": 0.25,
-        "simulation": {"train": {}, "valid": {}},
+        "split": "list",
+        "speakers": SPEAKERS,
+        "simulation": ONCE,
         "progress": False,
         **changes,
     }
@@ -79,8 +98,9 @@ def test_bad_recordings_are_listed_and_nothing_else_is_lost(
     soundfile.write(wavs[4], data[:800], 16000)
     bad[wavs[4]] = "no speech"
     # These are unusual, but good.
-    soundfile.write(wavs[5], np.stack([data, data], 1), 44100)
-    soundfile.write(wavs[6], data, 8000)
+    fine = resample_poly(data, 441, 160)
+    soundfile.write(wavs[5], np.stack([fine, fine], 1), 44100)
+    soundfile.write(wavs[6], resample_poly(data, 1, 2), 8000)
     before = snapshot(ravdess)
 
     folder = tmp_path / "manifests"
@@ -94,7 +114,7 @@ def test_bad_recordings_are_listed_and_nothing_else_is_lost(
         assert reason in found[str(path)]
     used = {
         utterance.wav
-        for name in ("train", "valid")
+        for name in ("train", "valid", "test")
         for utterance in load_manifest(folder / f"recordings_{name}.json")
     }
     assert used == {
@@ -103,12 +123,22 @@ def test_bad_recordings_are_listed_and_nothing_else_is_lost(
     assert snapshot(ravdess) == before, "the corpus was written to"
 
 
-def test_sources_never_cross_the_split(prepare, ravdess, tmp_path):
+def test_sources_never_cross_the_split(
+    prepare, ravdess, tmp_path, synthetic_folder
+):
+    zed = zed_tree(tmp_path / "zed", synthetic_folder)
     for split in ("speaker", "utterance"):
         folder = tmp_path / split
         try:
             protocol = prepare(
-                folder, **options(ravdess, split=split, valid_fraction=0.4)
+                folder,
+                **options(
+                    ravdess,
+                    split=split,
+                    valid_fraction=0.4,
+                    zed_folder=str(zed),
+                    simulation={"train": {}, "valid": {}},
+                ),
             )
         except UserError as error:
             pytest.fail(str(error))
@@ -152,12 +182,124 @@ def test_the_same_preparation_is_not_done_twice(prepare, ravdess, tmp_path):
         ({"only": {"language": ["de"]}}, "no recording is left"),
         ({"zed_folder": "/no/such"}, "/no/such"),
         ({"classes": [*CODES, "bored"]}, "no recording of 'bored'"),
+        (
+            {"speakers": {**SPEAKERS, "test": [*named(21, 24), "ravdess_25"]}},
+            "'ravdess_25' has no usable recording",
+        ),
     ],
 )
 def test_options_that_cannot_be(prepare, ravdess, tmp_path, change, sentence):
     with pytest.raises(UserError, match=sentence):
         prepare(tmp_path / "manifests", **options(ravdess, **change))
     assert not (tmp_path / "manifests" / "protocol.json").exists()
+
+
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        (
+            {"label_map": {"happy": "sad", "bored": "glad"}},
+            "label_map: 'bored' becomes 'glad', which is none of the classes "
+            "neutral, happy, sad, angry; give one of them, or null.",
+        ),
+        ({"label_map": None}, "label_map: None is no mapping"),
+        (
+            {"simulation": None},
+            "simulation: None is no mapping; give the options of every split",
+        ),
+        (
+            {"simulation": {"train": {}, "valid": {}}},
+            "simulation: 'test' is missing; give its options",
+        ),
+        ({"simulation": {"test": {}}}, "simulation: 'train' is missing"),
+        (
+            {"simulation": {**ONCE, "dev": {}}},
+            "simulation: there is no split 'dev'; give train, valid, test.",
+        ),
+        (
+            {"simulation": {**ONCE, "train": {"pases": 2}}},
+            "simulation.train: there is no option 'pases'; choose from "
+            "passes, utterances, hours, crossfade, max_duration.",
+        ),
+        ({"simulation": {**ONCE, "test": None}}, "simulation.test: None is"),
+        (
+            {"simulation": {**ONCE, "valid": {"passes": 0}}},
+            "simulation.valid: passes is 0; give a whole number from 1.",
+        ),
+        ({"speakers": None}, "speakers: split is 'list', but the speakers"),
+        (
+            {"speakers": {"train": ["a"], "valid": ["b"]}},
+            "speakers: 'test' is missing; give its list of speakers.",
+        ),
+        (
+            {"speakers": {"test": ["a"], "valid": ["b"]}, "zed_folder": "/no"},
+            "speakers: 'train' is missing; give its list of speakers.",
+        ),
+        (
+            {"speakers": {**SPEAKERS, "dev": ["x"]}},
+            "speakers: there is no split 'dev'; name train, valid and test.",
+        ),
+        ({"split": "speaker"}, "split: 'speaker' leaves nothing to test on"),
+        ({"split": "session"}, "split: there is no 'session'"),
+        # ZED is read before the corpora.
+        ({"zed_folder": "/no/such/zed"}, "/no/such/zed"),
+    ],
+)
+def test_wrong_options_are_noticed_before_the_corpora_are_read(
+    recipe, tmp_path, monkeypatch, change, sentence
+):
+    read = recipe.read_corpus
+
+    def only_zed(name, folder):
+        assert name == "zed", "a corpus was read first"
+        return read(name, folder)
+
+    monkeypatch.setattr(recipe, "read_corpus", only_zed)
+    with pytest.raises(UserError) as error:
+        recipe.prepare(tmp_path / "run", **options("/no/such", **change))
+    assert sentence in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_test_beside_zed_is_left_over(
+    prepare, ravdess, tmp_path, synthetic_folder
+):
+    zed = zed_tree(tmp_path / "zed", synthetic_folder)
+    folder = tmp_path / "manifests"
+    protocol = prepare(
+        folder,
+        **options(ravdess, split="speaker", speakers=None, zed_folder=str(zed)),
+    )
+    assert protocol["test"] == "ZED"
+    assert not (folder / "recordings_test.json").exists()
+    assert {u.corpus for u in load_manifest(folder / "test.json")} == {"zed"}
+
+
+def test_the_yaml_of_ravdess_leaves_songs_out(prepare, ravdess, tmp_path):
+    # The songs lie beside the speech, by the same actors.
+    for path in sorted(ravdess.rglob("03-01-*.wav")):
+        song = path.with_name(path.name.replace("03-01-", "03-02-"))
+        song.write_bytes(path.read_bytes())
+    loaded = YAML(typ="rt").load(DIARIZATION / "hparams/ravdess_frozen.yaml")
+    asked = {"only": loaded["preparation"]["only"], "jobs": 1}
+    folder = tmp_path / "manifests"
+    prepare(folder, **options(ravdess, **asked))
+    used = {
+        utterance.wav
+        for name in ("train", "valid", "test")
+        for utterance in load_manifest(folder / f"recordings_{name}.json")
+    }
+    assert used == {str(path) for path in ravdess.rglob("03-01-*.wav")}
+
+
+def test_no_yaml_counts_the_classes_itself():
+    yamls = sorted((DIARIZATION / "hparams").glob("*.yaml"))
+    assert len(yamls) == 5
+    for path in yamls:
+        lines = path.read_text().splitlines()
+        counts = [one.strip() for one in lines if "num_classes:" in one]
+        wanted = "num_classes: !apply:builtins.len [!ref <classes>]"
+        assert counts and set(counts) == {wanted}, path.name
 
 
 def test_the_wrong_folder(prepare, tmp_path):

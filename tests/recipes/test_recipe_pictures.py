@@ -172,9 +172,25 @@ def test_layer_weights_average_over_folds_first(tmp_path, draw_layers, figures):
 def test_runs_without_a_mixture(tmp_path, draw_layers, refused):
     null = mixture_run(tmp_path / "null", None)
     refused("'.*null': this run has no mixture of layers", draw_layers, null)
+    more = mixture_run(tmp_path / "more", None, 2)
+    refused("null' and all other runs given have no", draw_layers, null, more)
     refused("give folders of finished runs", draw_layers, tmp_path / "no")
     other = mixture_run(tmp_path / "other", [1.0], encoder_source="absent")
     refused("has no 'encoder_source'", draw_layers, other)
+
+
+def test_runs_without_a_mixture_are_skipped(tmp_path, draw_layers, capsys):
+    local = mixture_run(tmp_path / "local", None)
+    good = mixture_run(tmp_path / "good", [0.25, 0.75])
+    classical = mixture_run(
+        tmp_path / "classical", None, encoder_source="egemaps"
+    )
+    alone = draw_layers(good)
+    assert capsys.readouterr().err == ""
+    assert draw_layers(local, good, classical) == alone
+    assert capsys.readouterr().err == (
+        f"Skipped, without a mixture of layers: {local}, {classical}\n"
+    )
 
 
 def test_mixtures_that_do_not_belong_together(tmp_path, draw_layers, refused):

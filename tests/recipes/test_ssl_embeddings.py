@@ -350,6 +350,10 @@ def test_bad_recordings_are_left_out(train, short_ravdess, tmp_path):
         ({"data_folder": "/no/such/place"}, "/no/such/place"),
         ({"encoder_source": "/no/such/encoder"}, "/no/such/encoder"),
         ({"feature_dtype": "int8"}, "feature_dtype: 'int8' is none"),
+        ({"batch_size": 0}, "batch_size: 0 cannot be"),
+        ({"batch_size": 1.5}, "batch_size: 1.5 cannot be"),
+        ({"max_length": -3}, "max_length: -3 cannot be"),
+        ({"dropout": 2}, "dropout: 2 cannot be"),
     ],
 )
 def test_what_cannot_be_is_said(override, sentence, options, tmp_path, capsys):
@@ -357,6 +361,28 @@ def test_what_cannot_be_is_said(override, sentence, options, tmp_path, capsys):
     assert sentence in refuse_here(
         EMBEDDINGS, "ravdess.yaml", overrides, capsys
     )
+
+
+@pytest.mark.parametrize(
+    "yaml, override, words",
+    [
+        ("ravdess.yaml", {"batch_size": 0}, "batch_size"),
+        ("ravdess.yaml", {"max_length": 0}, "max_length"),
+        ("ravdess.yaml", {"stop_by": "WA"}, "stop_by"),
+        (
+            "ravdess_fusion.yaml",
+            {"encoder_source": "spectrogram"},
+            "fusion_encoder: its frames are 20 ms apart, those of the encoder "
+            "10 ms",
+        ),
+    ],
+)
+def test_it_is_said_before_the_corpus_is_read(
+    yaml, override, words, options, tmp_path, capsys
+):
+    overrides = options(tmp_path, **override)
+    assert words in refuse_here(EMBEDDINGS, yaml, overrides, capsys)
+    assert not (tmp_path / "run" / "manifests").exists()
 
 
 def test_the_folder_of_another_corpus(options, short_iemocap, tmp_path, capsys):
@@ -371,7 +397,7 @@ def test_other_options_do_not_meet_an_old_preparation(
     refuse_here(
         EMBEDDINGS,
         "ravdess.yaml",
-        options(tmp_path, protocol="issa_ravdess", stop_by="WA"),
+        options(tmp_path, protocol="issa_ravdess", feature_dtype="int8"),
         capsys,
     )
     assert (tmp_path / "run" / "manifests" / "protocol.json").exists()

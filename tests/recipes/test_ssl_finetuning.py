@@ -10,6 +10,7 @@ import yaml as pyyaml
 
 from speechbrain_ext.corpora import emodb
 from speechbrain_ext.encoders import load_encoder
+from speechbrain_ext.errors import UserError
 from speechbrain_ext.manifest import load_manifest
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 from tests.recipes.results import check_inference, check_results
@@ -21,6 +22,7 @@ from tests.recipes.running import (
     refuse_here,
     run,
     run_here,
+    train_module,
 )
 
 YAML = "finetune.yaml"
@@ -212,23 +214,47 @@ def test_convolutions_in_place_of_the_mean(train, tmp_path):
     assert any("convolutions" in name for name in saved(folder, "head"))
 
 
-@pytest.mark.parametrize("kind", ["made", "recorded"])
-def test_augmentation(train, kind, short_ravdess, tmp_path):
+@pytest.fixture
+def heard(monkeypatch):
+    """By stage, whether the encoder got something else than the recordings;
+    one entry for every batch."""
+    module = train_module(FINETUNING)
+    found, now = {}, {}
+    forward = module.FinetuningBrain.compute_forward
+    classify = module.utterance_log_probs
+
+    def spy_forward(brain, batch, stage):
+        batch = batch.to(brain.device)
+        now.update(stage=stage.name, wav=batch.sig.data.clone())
+        return forward(brain, batch, stage)
+
+    def spy_classify(modules, wav, wav_lens, **more):
+        same = torch.equal(wav, now["wav"])
+        found.setdefault(now["stage"], []).append(not same)
+        return classify(modules, wav, wav_lens, **more)
+
+    monkeypatch.setattr(module.FinetuningBrain, "compute_forward", spy_forward)
+    monkeypatch.setattr(module, "utterance_log_probs", spy_classify)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["none", "made", "recorded"])
+def test_augmentation(train, kind, heard, short_ravdess, tmp_path):
+    options = {}
     if kind == "made":
         options = {"noise_folder": "white", "spec_augment": True}
-    else:
+    elif kind == "recorded":
         wavs = sorted(short_ravdess.rglob("*.wav"))[:4]
-        options = {}
         for number, wav in enumerate(wavs):
             name = ("noise", "rir")[number % 2]
             cut(wav, tmp_path / name / f"{number}.wav", number)
             options[f"{name}_folder"] = str(tmp_path / name)
-    plain, _ = train(tmp_path / "plain")
     folder, results = train(tmp_path, augmentation=options)
     check_results(folder, results)
     check_inference(folder, results)
-    here, there = saved(folder, "head"), saved(plain, "head")
-    assert any(not torch.equal(here[name], there[name]) for name in here)
+    assert set(heard) == {"TRAIN", "VALID", "TEST"}
+    assert set(heard["TRAIN"]) == {kind != "none"}
+    assert not any(heard["VALID"] + heard["TEST"])
 
 
 @pytest.mark.parametrize("freeze", [True, False])
@@ -277,9 +303,27 @@ def test_adapters(train, hubert, tmp_path):
     check_inference(folder, results)
 
 
-def test_bfloat16(train, tmp_path):
-    folder, results = train(tmp_path, precision="bf16")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_precision(train, precision, monkeypatch, tmp_path):
+    """What the head computes in training and evaluation."""
+    module = train_module(FINETUNING)
+    classify, types = module.utterance_log_probs, set()
+
+    def spy(modules, *args, **more):
+        handle = modules["head"].register_forward_hook(
+            lambda head, given, logits: types.add((head.training, logits.dtype))
+        )
+        try:
+            return classify(modules, *args, **more)
+        finally:
+            handle.remove()
+
+    monkeypatch.setattr(module, "utterance_log_probs", spy)
+    folder, results = train(tmp_path, precision=precision)
     check_results(folder, results)
+    expected = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    assert (True, expected) in types
+    assert len([one for one in types if one[0]]) == 1
 
 
 @pytest.mark.parametrize(
@@ -294,6 +338,14 @@ def test_bfloat16(train, tmp_path):
         ({"layer_decay": 1.5}, "layer_decay: 1.5"),
         ({"unfreeze_every": 0}, "unfreeze_every: 0"),
         ({"lora_rank": 0}, "lora: rank 0"),
+        (
+            {"lora_rank": 2, "freeze_feature_extractor": False},
+            "excludes freeze_feature_extractor=False",
+        ),
+        ({"dropout": 2}, "dropout: 2 cannot be"),
+        ({"batch_seconds": 0}, "batch_seconds: 0 cannot be"),
+        ({"augmentation": "white"}, "augmentation: 'white' is no mapping"),
+        ({"augmentation": {"snr": 5}}, "snr: 5 is no range"),
         ({"encoder_source": "egemaps"}, "freeze: the encoder source"),
         (
             {"augmentation": {"noise_folder": "/no/such/place"}},
@@ -304,6 +356,41 @@ def test_bfloat16(train, tmp_path):
 def test_what_cannot_be_is_said(override, sentence, options, tmp_path, capsys):
     overrides = options(tmp_path, **override)
     assert sentence in refuse_here(FINETUNING, YAML, overrides, capsys)
+
+
+@pytest.mark.parametrize(
+    "override, words",
+    [
+        ({"augmentation": {"probability": 2}}, "probability: 2"),
+        ({"unfreeze_every": 0}, "unfreeze_every: 0"),
+        ({"stop_by": "EDER"}, "stop_by"),
+    ],
+)
+def test_it_is_said_before_the_corpus_is_read(
+    override, words, options, tmp_path, capsys
+):
+    overrides = options(tmp_path, **override)
+    assert words in refuse_here(FINETUNING, YAML, overrides, capsys)
+    assert not (tmp_path / "run" / "manifests").exists()
+
+
+def test_unfreezing_in_several_processes():
+    """Without the option that it needs; what a launcher sets is enough."""
+    brain = train_module(FINETUNING).FinetuningBrain
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RANK", "0")
+        patch.setenv("LOCAL_RANK", "0")
+        hparams = {
+            "stop_by": "UA",
+            "unfreeze_every": 1,
+            "modules": {"encoder": load_encoder("spectrogram")},
+        }
+        modules = dict(hparams["modules"])
+        run_opts = {"device": "cpu", "distributed_backend": "gloo"}
+        with pytest.raises(UserError, match="add --find_unused_parameters"):
+            brain(modules, None, hparams, run_opts)
+        run_opts["find_unused_parameters"] = True
+        brain(modules, None, hparams, run_opts)
 
 
 def test_nothing_is_written_into_a_corpus(short_emodb):

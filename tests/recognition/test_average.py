@@ -75,6 +75,15 @@ def test_the_command_shows_both_sets(draws, tmp_path, capsys):
     assert ["test", "WA", f"{test:.1f}"] in [line.split()[:3] for line in lines]
 
 
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_predictions_that_are_not_there(split, draws, tmp_path):
+    run = make_run(tmp_path / "a", draws[0][0], draws[1])
+    name = {"valid": "predictions_valid.csv", "test": "predictions.csv"}[split]
+    (run / name).unlink()
+    with pytest.raises(UserError, match=f"/{name}' does not exist; delete"):
+        average([run], split)
+
+
 def test_an_unfinished_run(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main([str(tmp_path)])

@@ -25,9 +25,9 @@ def stats():
     return found
 
 
-def write(run, modules, protocol=PROTOCOL):
-    record = {"hparams": "a.yaml", "seed": 3, "protocol": protocol}
-    write_results(run, stats(), modules, record)
+def write(run, modules, protocol=PROTOCOL, found=None, **more):
+    record = {"hparams": "a.yaml", "seed": 3, "protocol": protocol, **more}
+    write_results(run, found or stats(), modules, record)
     return json.loads((run / "results.json").read_text())
 
 
@@ -63,3 +63,28 @@ def test_the_end_of_a_run(tmp_path):
     unknown = {"valid": None, "test": None}
     write(tmp_path, {}, {**PROTOCOL, "speakers_shared_with_train": unknown})
     assert "unknown how many of them in training" in show(tmp_path)
+
+
+def test_intervals_over_few_units(tmp_path):
+    write(tmp_path, {})
+    few = "intervals over speakers, 2 of them, which are too few"
+    assert few in show(tmp_path)
+    for speakers, trusted in ((9, False), (10, True)):
+        found = RecognitionStats(["neutral", "sad"])
+        for number in range(30):
+            label = ("neutral", "sad")[number % 2]
+            speaker = f"s{number % speakers}"
+            found.append(str(number), label, np.log([0.6, 0.4]), speaker)
+        write(tmp_path, {}, found=found)
+        assert ("too few" not in show(tmp_path)) is trusted
+    assert "in training, too; intervals over speakers." in show(tmp_path)
+
+
+def test_what_was_run_is_named(tmp_path):
+    write(tmp_path, {}, encoder_source="egemaps", normalization="speaker")
+    text = show(tmp_path)
+    assert "encoder_source: egemaps, normalization: speaker" in text
+    write(tmp_path, {}, encoder_source="egemaps")
+    assert "encoder_source: egemaps\n" in show(tmp_path)
+    write(tmp_path, {})
+    assert "encoder_source" not in show(tmp_path)

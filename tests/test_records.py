@@ -1,0 +1,185 @@
+"""A run begins with the options that it goes on with, or not at all."""
+
+import shlex
+
+import pytest
+from ruamel.yaml import YAML
+
+from speechbrain_ext import records
+from speechbrain_ext.errors import UserError
+
+RECIPE = """
+seed: 1
+output_folder: !ref results/<seed>
+save_folder: !ref <output_folder>/save
+data_folder: !PLACEHOLDER
+feature_folder: !ref <output_folder>/features
+number_of_epochs: 4
+patience: 2
+num_workers: 0
+lr: 0.1
+flag: True
+classes: [a, b]
+simulation:
+    train: {passes: 1}
+preparation:
+    folder: !ref <data_folder>
+    simulation: !ref <simulation>
+    jobs: 2
+    cache: !ref <output_folder>/cache.json
+counter: !name:builtins.dict
+    limit: !ref <number_of_epochs>
+opt_class: !name:builtins.dict
+    lr: !ref <lr>
+    momentum: 0.9
+"""
+
+
+@pytest.fixture
+def begin(tmp_path, monkeypatch):
+    """Begin a run with these overrides; what is in its YAML."""
+    # Logging to a file, and a list of all packages.
+    monkeypatch.setattr(
+        records.sb, "create_experiment_directory", lambda **_: None
+    )
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE)
+
+    def call(options="", **more):
+        needed = {"output_folder": tmp_path / "run", "data_folder": "d"} | more
+        given = [f"--{key}={value}" for key, value in needed.items() if value]
+        return records.begin_run(
+            [str(path), *given, *shlex.split(options)],
+            lambda run: f"table of {run}",
+        )[1]
+
+    return call
+
+
+@pytest.fixture
+def trained(begin, tmp_path):
+    """A run that was killed after its first checkpoint."""
+    begin()
+    (tmp_path / "run" / "save" / "CKPT+1").mkdir(parents=True)
+    return tmp_path / "run"
+
+
+@pytest.fixture(params=["unfinished", "finished"])
+def run(trained, request):
+    if request.param == "finished":
+        (trained / "results.json").write_text("{}")
+    return trained
+
+
+@pytest.mark.parametrize(
+    "options, named",
+    [
+        ("--lr=0.5", "(lr was 0.1, now 0.5)"),
+        ("--lr=0.5 --seed=9", "(seed was 1, now 9; lr was 0.1, now 0.5)"),
+        ("--classes=[a]", "(classes was ['a', 'b'], now ['a'])"),
+        ("--classes=[a,c]", "(classes.1 was b, now c)"),
+        ("--flag=1", "(flag was True, now 1)"),
+        (
+            "--simulation='{train: {passes: 3}}'",
+            "(simulation.train.passes was 1, now 3)",
+        ),
+        (
+            "--opt_class='{momentum: 0.5}'",
+            "(opt_class.momentum was 0.9, now 0.5)",
+        ),
+        (
+            "--opt_class='!name:builtins.list'",
+            "(opt_class was !name:builtins.dict, now !name:builtins.list)",
+        ),
+    ],
+)
+def test_other_options_are_refused(options, named, run, begin):
+    before = (run / "hyperparams.yaml").read_text()
+    with pytest.raises(UserError) as raised:
+        begin(options)
+    assert named in str(raised.value) and str(run) in str(raised.value)
+    assert "choose another output_folder" in str(raised.value)
+    assert (run / "hyperparams.yaml").read_text() == before
+
+
+def test_another_corpus_is_refused(run, begin):
+    with pytest.raises(UserError, match="data_folder was d, now e"):
+        begin(data_folder="e")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "--lr=0.10 --seed=1",
+        "--num_workers=2 --feature_folder=/elsewhere",
+        "--preparation='{jobs: 5, cache: c.json}'",
+    ],
+)
+def test_what_changes_nothing_may_change(options, run, begin, capsys):
+    done = begin(options) is None
+    assert done == (run / "results.json").exists()
+    assert done == ("This run is finished" in capsys.readouterr().out)
+
+
+def test_a_run_may_go_on_for_longer(trained, begin):
+    assert begin("--number_of_epochs=9 --patience=5")["number_of_epochs"] == 9
+    written = YAML().load(trained / "hyperparams.yaml")
+    assert written["counter"]["limit"] == 9
+    # Nine may be done already.
+    with pytest.raises(UserError, match="number_of_epochs was 9, now 5"):
+        begin("--number_of_epochs=5 --patience=5")
+    (trained / "results.json").write_text("{}")
+    with pytest.raises(UserError, match="number_of_epochs was 9, now 20"):
+        begin("--number_of_epochs=20 --patience=5")
+
+
+def test_a_folder_is_the_same_however_it_is_spelled(
+    trained, begin, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert begin(output_folder="run") is not None
+
+
+def test_a_finished_run_begins_again_without_its_results(trained, begin):
+    (trained / "results.json").write_text("{}")
+    assert begin() is None
+    (trained / "results.json").unlink()
+    assert begin() is not None
+
+
+def test_without_a_checkpoint_or_a_record_it_is_a_new_run(trained, begin):
+    (trained / "hyperparams.yaml").unlink()
+    assert begin("--lr=0.5")["lr"] == 0.5
+    (trained / "save" / "CKPT+1").rmdir()
+    assert begin("--lr=0.7")["lr"] == 0.7
+    assert YAML().load(trained / "hyperparams.yaml")["lr"] == 0.7
+
+
+@pytest.mark.parametrize(
+    "options, data, sentence",
+    [
+        ("", "", "needs the option 'data_folder'; add --data_folder=..."),
+        (
+            "--nuber_of_epochs=1",
+            "d",
+            "no option 'nuber_of_epochs'; did you mean 'number_of_epochs'?",
+        ),
+        ("--qqqqq=1", "d", "has no option 'qqqqq'."),
+        ("--lr=1 --lr=2", "d", 'found duplicate key "lr"'),
+        ("--lr='{a: 1}'", "d", "another structure"),
+    ],
+)
+def test_options_that_cannot_be(options, data, sentence, begin, tmp_path):
+    with pytest.raises(UserError) as raised:
+        begin(options, data_folder=data)
+    assert sentence in str(raised.value)
+    assert "recipe.yaml" in str(raised.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_errors_stay_as_they_are(begin):
+    with pytest.raises(ValueError, match="no_such_key"):
+        begin("--lr='!ref <no_such_key>'")
+    with pytest.raises(ImportError):
+        begin("--opt_class='!new:no_such_module.Thing'")
