@@ -141,7 +141,12 @@ def train_module(recipe):
     )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    # As when it is started as a script: its own folder comes first.
+    sys.path.insert(0, str(recipe))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(recipe))
     return module
 
 
