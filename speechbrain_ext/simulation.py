@@ -133,7 +133,7 @@ def _listen(wav, start, stop, max_silence):
         # Rounded down: just under the bound must not read as the bound.
         percent = math.floor(100 * share)
         return {
-            "reason": f"'{wav}': the detector of speech keeps only "
+            "reason": f"'{wav}': the detector of speech keeps "
             f"{percent or 'less than 1'} % of its energy."
         }
     return {"speech": speech, "level": level}

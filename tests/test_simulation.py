@@ -316,9 +316,9 @@ def test_prepare_skips_and_caches(write_audio, synthetic_folder, tmp_path):
 @pytest.mark.parametrize(
     "stop, reason",
     [
-        (100, "keeps only less than 1 % of its energy."),
-        (1600, "keeps only 10 % of its energy."),
-        (7968, "keeps only 49 % of its energy."),
+        (100, "keeps less than 1 % of its energy."),
+        (1600, "keeps 10 % of its energy."),
+        (7968, "keeps 49 % of its energy."),
         (8032, None),
     ],
 )
@@ -361,7 +361,7 @@ def test_a_shout_of_which_a_breath_is_heard(ravdess_folder):
     assert skipped == [
         (
             str(path),
-            f"'{path}': the detector of speech keeps only less than 1 % of "
+            f"'{path}': the detector of speech keeps less than 1 % of "
             "its energy.",
         )
     ]
