@@ -7,10 +7,10 @@ user's own data go through the same code.
 """
 
 import csv
-import math
 import reprlib
 from dataclasses import dataclass, field, fields
 
+from speechbrain_ext.checks import is_number
 from speechbrain_ext.errors import UserError
 from speechbrain_ext.files import atomic_open, read_json, write_json
 
@@ -190,7 +190,7 @@ def check_duration(duration, where):
         ...
     speechbrain_ext.errors.UserError: 'a.json', utterance 'x': the field 'duration' is -1, not a length in seconds.
     """
-    if not _is_number(duration) or duration <= 0:
+    if not is_number(duration, (int, float)) or duration <= 0:
         raise UserError(
             f"{where}: the field 'duration' is {reprlib.repr(duration)}, not "
             "a length in seconds."
@@ -235,8 +235,8 @@ def check_segments(segments, duration, where):
         # Published files round to milliseconds: ZED's ends may pass the
         # duration by a hair.
         if not (
-            _is_number(start)
-            and _is_number(end)
+            is_number(start, (int, float))
+            and is_number(end, (int, float))
             and 0 <= start < end <= duration + 0.01
         ):
             raise UserError(
@@ -244,16 +244,6 @@ def check_segments(segments, duration, where):
                 f"to {reprlib.repr(end)} s, which is not a stretch of an "
                 f"utterance of {duration} s."
             )
-
-
-def _is_number(value):
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        # An integer beyond every float.
-        return False
 
 
 def write_skipped(skipped, path):

@@ -9,13 +9,13 @@ has the class of the highest posterior.
 import heapq
 import itertools
 import math
-import numbers
 from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.ndimage import median_filter
 
 from speechbrain_ext.audio import SAMPLE_RATE
+from speechbrain_ext.checks import is_number
 from speechbrain_ext.encoders.frames import labels_to_segments
 from speechbrain_ext.errors import UserError
 from speechbrain_ext.simulation import NEUTRAL
@@ -66,7 +66,7 @@ class PostProcessing:
 
     def __post_init__(self):
         if self.threshold is not None and not (
-            _is_number(self.threshold) and 0 <= self.threshold <= 1
+            is_number(self.threshold) and 0 <= self.threshold <= 1
         ):
             raise UserError(
                 f"threshold: {self.threshold!r} is no probability; give a "
@@ -74,7 +74,7 @@ class PostProcessing:
             )
         for name in ("median", "min_duration"):
             value = getattr(self, name)
-            if value is not None and not (_is_number(value) and value >= 0):
+            if value is not None and not (is_number(value) and value >= 0):
                 raise UserError(
                     f"{name}: {value!r} is no length; give seconds, 0 or "
                     "more, or null."
@@ -132,42 +132,34 @@ class PostProcessing:
     def diarize(self, log_probs, classes, num_samples, grid):
         """Segments of a recording.
 
-        Arguments
-        ---------
-        log_probs : numpy.ndarray
-            Logarithms of the posteriors ``[frames, classes]``.
-        classes : list of str
-            Name of every class.
-        num_samples : int
-            Length of the recording at 16 kHz.
-        grid : FrameGrid
-            The frames of the encoder.
+                Arguments
+                ---------
+                log_probs : numpy.ndarray
+                    Logarithms of the posteriors ``[frames, classes]``.
+                classes : list of str
+                    Name of every class.
+                num_samples : int
+                    Length of the recording at 16 kHz.
+                grid : FrameGrid
+                    The frames of the encoder.
 
-        Returns
-        -------
-        list of dict
-            ``{"start", "end", "emotion"}`` each, in seconds, contiguous from
-            0 to the end of the recording.
+                Returns
+                -------
+                list of dict
+                    ``{"start", "end", "emotion"}`` each, in seconds, contiguous from
+                    0 to the end of the recording.
 
-        Example
-        -------
-        >>> from speechbrain_ext.encoders.frames import FrameGrid
-        >>> log_probs = np.log([[0.6, 0.4], [0.3, 0.7], [0.2, 0.8]])
-        >>> grid = FrameGrid([(400, 320, 0)])
-        >>> PostProcessing().diarize(log_probs, ["neutral", "sad"], 1120, grid)
-        [{'start': 0.0, 'end': 0.02, 'emotion': 'neutral'}, {'start': 0.02, 'end': 0.07, 'emotion': 'sad'}]
+                Example
+                -------
+                >>> from speechbrain_ext.checks import is_number
+        from speechbrain_ext.encoders.frames import FrameGrid
+                >>> log_probs = np.log([[0.6, 0.4], [0.3, 0.7], [0.2, 0.8]])
+                >>> grid = FrameGrid([(400, 320, 0)])
+                >>> PostProcessing().diarize(log_probs, ["neutral", "sad"], 1120, grid)
+                [{'start': 0.0, 'end': 0.02, 'emotion': 'neutral'}, {'start': 0.02, 'end': 0.07, 'emotion': 'sad'}]
         """
         labels = self.decode(log_probs, classes, grid.stride / SAMPLE_RATE)
         return labels_to_segments(labels, num_samples, SAMPLE_RATE, grid)
-
-
-def _is_number(value):
-    """Whether a value is a finite number; true and false are none."""
-    return (
-        isinstance(value, numbers.Real)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    )
 
 
 def _one_event(log_probs, neutral, shortest=1):

@@ -1,7 +1,6 @@
 """What every run does: begin, know what is prepared, say what it ran on."""
 
 import ast
-import difflib
 import re
 import resource
 import sys
@@ -15,6 +14,7 @@ from hyperpyyaml.core import recursive_update
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from speechbrain_ext.checks import did_you_mean
 from speechbrain_ext.errors import UserError
 from speechbrain_ext.files import atomic_open, read_json
 
@@ -66,18 +66,19 @@ def begin_run(arguments, show):
         raise UserError(f"'{hparams_file}' does not exist; give a YAML.")
     # Before anything is constructed, which may take long and hide the reason.
     options = _resolve(hparams_file, overrides)
-    with open(hparams_file, encoding="utf-8") as file:
-        hparams = load_hyperpyyaml(file, overrides)
-    run = Path(hparams["output_folder"])
+    plain = _load(options, hparams_file)
+    run = Path(plain["output_folder"])
     finished = (run / "results.json").exists()
     # Until there is a checkpoint, whoever mistyped an option may mend it.
-    save = Path(hparams.get("save_folder", run / "save"))
+    save = Path(plain.get("save_folder", run / "save"))
     if finished or any(save.glob("CKPT*")):
         _check_same_options(run, hparams_file, overrides, finished)
     if finished:
         print(f"This run is finished; delete '{run}' to start it again.")
         print(show(run))
         return hparams_file, None, run_opts
+    with open(hparams_file, encoding="utf-8") as file:
+        hparams = load_hyperpyyaml(file, overrides)
     # No process may write what another one still has to read.
     sb.utils.distributed.ddp_barrier()
     # SpeechBrain would write it in place: killed meanwhile, a run could never
@@ -111,10 +112,8 @@ def _resolve(hparams_file, overrides):
         if unknown is None:
             raise
         key, known = unknown[1], ast.literal_eval(unknown[2])
-        near = difflib.get_close_matches(key, map(str, known), 1)
-        hint = f"; did you mean '{near[0]}'?" if near else "."
         raise UserError(
-            f"'{hparams_file}' has no option '{key}'{hint}"
+            f"'{hparams_file}' has no option '{key}'{did_you_mean(key, known)}"
         ) from None
     except ValueError as error:
         text = str(error.args[0])

@@ -22,6 +22,7 @@ from speechbrain_ext.audio import (
     read_audio,
     to_samples,
 )
+from speechbrain_ext.checks import is_number, is_whole
 from speechbrain_ext.errors import UserError
 from speechbrain_ext.files import fingerprint, read_json, write_json
 from speechbrain_ext.manifest import Utterance
@@ -313,20 +314,20 @@ def check_options(options, where="simulation"):
         (
             "hours",
             hours,
-            hours is None or _is_number(hours) and hours > 0,
+            hours is None or _is_amount(hours) and hours > 0,
             "a number above 0, or null",
         ),
         (
             "crossfade",
             crossfade,
-            _is_number(crossfade) and crossfade >= 0,
+            _is_amount(crossfade) and crossfade >= 0,
             "seconds, 0 or more",
         ),
         (
             "max_duration",
             max_duration,
             max_duration is None
-            or _is_number(max_duration)
+            or _is_amount(max_duration)
             and max_duration > 0,
             "seconds above 0, or null",
         ),
@@ -341,17 +342,13 @@ def check_options(options, where="simulation"):
         )
 
 
-def _is_number(value):
-    # A bool is an int to Python, infinity a number that no plan reaches.
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    )
+def _is_amount(value):
+    # No infinity: a number that no plan reaches.
+    return is_number(value, (int, float))
 
 
 def _is_count(value):
-    return _is_number(value) and isinstance(value, int) and value >= 1
+    return is_whole(value) and is_number(value) and value >= 1
 
 
 def _by_speaker(recordings):

@@ -22,6 +22,7 @@ import torch
 import torchaudio
 from tqdm import tqdm
 
+from speechbrain_ext.checks import is_whole
 from speechbrain_ext.corpora.common import check_folder, finish, list_files
 from speechbrain_ext.corpora.espeak import Espeak
 from speechbrain_ext.corpora.synthetic_rules import (
@@ -195,8 +196,11 @@ def _check_arguments(seed, speakers, sentences, repetitions):
         "repetitions": (repetitions, 1, None),
     }
     for name, (value, least, most) in arguments.items():
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if not whole or value < least or (most is not None and value > most):
+        if (
+            not is_whole(value)
+            or value < least
+            or (most is not None and value > most)
+        ):
             bounds = f"{least} to {most}" if most else f"{least} or more"
             raise UserError(
                 f"{name}: {value!r} will not do; give a whole number, {bounds}."

@@ -306,7 +306,7 @@ def describe(names, found):
     b against a: UA 65.0 against 60.0, difference +5.0, 95 % [+1.0, +9.0] (paired bootstrap over 24 test speakers), p = 0.0300 (two-sided sign-flip test).
     """
     from speechbrain_ext.experiment.bootstrap import TOO_FEW
-    from speechbrain_ext.experiment.table import FEW
+    from speechbrain_ext.metrics.report import FEW
 
     first, second = names
     text = (

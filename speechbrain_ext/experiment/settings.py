@@ -1,6 +1,5 @@
 """A recipe's YAML as plain data: references resolved, nothing constructed."""
 
-import difflib
 import io
 import re
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from hyperpyyaml import resolve_references
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from speechbrain_ext.checks import did_you_mean
 from speechbrain_ext.errors import UserError
 
 #: What stands for the folder of a run, which is no setting.
@@ -123,11 +123,9 @@ class RecipeYaml:
 
         for key in unknown:
             if key not in RunOptions.__dataclass_fields__:
-                near = difflib.get_close_matches(key, self.tree, 1)
-                hint = f"; did you mean '{near[0]}'?" if near else "."
                 raise UserError(
                     f"'{self.path}' has no key '{key}', and SpeechBrain has "
-                    f"no such run option{hint}"
+                    f"no such run option{did_you_mean(key, self.tree)}"
                 )
 
     def resolve(self, options):

@@ -8,9 +8,7 @@ import csv
 from pathlib import Path
 
 from speechbrain_ext.files import atomic_open
-
-#: With fewer units than this, the interval of a bootstrap is too narrow.
-FEW = 10
+from speechbrain_ext.metrics.report import FEW
 
 _LATEX = {
     "\\": r"\textbackslash{}",

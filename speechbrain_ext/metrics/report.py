@@ -1,5 +1,9 @@
 """Summaries of EDER as tables of plain text."""
 
+#: With fewer units (speakers, or utterances) than this, the interval of a
+#: bootstrap over them is too narrow.
+FEW = 10
+
 
 def format_table(summaries):
     """One row a system: EDER, its interval and its parts, in percent.

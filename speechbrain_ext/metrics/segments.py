@@ -5,11 +5,10 @@ Segments are dicts ``{"start", "end", "emotion"}`` (what a system says) or
 that no segment covers is neutral.
 """
 
-import math
-import numbers
 import reprlib
 from collections import Counter
 
+from speechbrain_ext.checks import is_number
 from speechbrain_ext.errors import UserError
 
 NEUTRAL = "neutral"
@@ -146,13 +145,7 @@ def is_time(value):
     >>> [is_time(value) for value in (0, 1.5, -1, float("nan"), "1", True)]
     [True, True, False, False, False, False]
     """
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        return False
-    try:
-        return math.isfinite(value) and value >= 0
-    except OverflowError:
-        # An integer beyond every float.
-        return False
+    return is_number(value) and value >= 0
 
 
 def stretches(duration, *tracks):

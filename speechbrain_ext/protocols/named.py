@@ -8,6 +8,7 @@ import importlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from speechbrain_ext.checks import is_whole
 from speechbrain_ext.corpora import CORPORA
 from speechbrain_ext.errors import UserError
 from speechbrain_ext.manifest import Utterance
@@ -206,12 +207,12 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
     classes = classes_of(protocol.name, corpus, label_map)
     kept, left_out = _select(protocol, corpus, utterances, label_map)
     folds = _count(protocol, kept)
-    if not _is_int(fold) or not 1 <= fold <= folds:
+    if not is_whole(fold) or not 1 <= fold <= folds:
         raise UserError(
             f"fold: {fold!r} is not a fold of {protocol.name}, which has "
             f"{folds} on this data; give a number from 1 to {folds}."
         )
-    if not _is_int(seed) or not 0 <= seed < 2**32:
+    if not is_whole(seed) or not 0 <= seed < 2**32:
         raise UserError(
             f"seed: {seed!r} will not do; give a whole number from 0."
         )
@@ -377,7 +378,3 @@ def _shared(train, other):
     if any(not one.speaker for one in train + other):
         return None
     return len(speakers_in_common(train, other))
-
-
-def _is_int(value):
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -3,16 +3,13 @@
 from pathlib import Path
 
 from speechbrain_ext.files import read_json, write_json
-from speechbrain_ext.metrics.report import align, interval_text
+from speechbrain_ext.metrics.report import FEW, align, interval_text
 from speechbrain_ext.plots import (
     confusion_matrices,
     layer_weights,
     write_confusion_csv,
 )
 from speechbrain_ext.records import machine_record
-
-# Speakers, or utterances, below which percentiles say next to nothing.
-FEW = 10
 
 
 def write_results(run, stats, modules, record):
