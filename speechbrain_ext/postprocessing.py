@@ -132,31 +132,30 @@ class PostProcessing:
     def diarize(self, log_probs, classes, num_samples, grid):
         """Segments of a recording.
 
-                Arguments
-                ---------
-                log_probs : numpy.ndarray
-                    Logarithms of the posteriors ``[frames, classes]``.
-                classes : list of str
-                    Name of every class.
-                num_samples : int
-                    Length of the recording at 16 kHz.
-                grid : FrameGrid
-                    The frames of the encoder.
+        Arguments
+        ---------
+        log_probs : numpy.ndarray
+            Logarithms of the posteriors ``[frames, classes]``.
+        classes : list of str
+            Name of every class.
+        num_samples : int
+            Length of the recording at 16 kHz.
+        grid : FrameGrid
+            The frames of the encoder.
 
-                Returns
-                -------
-                list of dict
-                    ``{"start", "end", "emotion"}`` each, in seconds, contiguous from
-                    0 to the end of the recording.
+        Returns
+        -------
+        list of dict
+            ``{"start", "end", "emotion"}`` each, in seconds, contiguous from
+            0 to the end of the recording.
 
-                Example
-                -------
-                >>> from speechbrain_ext.checks import is_number
-        from speechbrain_ext.encoders.frames import FrameGrid
-                >>> log_probs = np.log([[0.6, 0.4], [0.3, 0.7], [0.2, 0.8]])
-                >>> grid = FrameGrid([(400, 320, 0)])
-                >>> PostProcessing().diarize(log_probs, ["neutral", "sad"], 1120, grid)
-                [{'start': 0.0, 'end': 0.02, 'emotion': 'neutral'}, {'start': 0.02, 'end': 0.07, 'emotion': 'sad'}]
+        Example
+        -------
+        >>> from speechbrain_ext.encoders.frames import FrameGrid
+        >>> log_probs = np.log([[0.6, 0.4], [0.3, 0.7], [0.2, 0.8]])
+        >>> grid = FrameGrid([(400, 320, 0)])
+        >>> PostProcessing().diarize(log_probs, ["neutral", "sad"], 1120, grid)
+        [{'start': 0.0, 'end': 0.02, 'emotion': 'neutral'}, {'start': 0.02, 'end': 0.07, 'emotion': 'sad'}]
         """
         labels = self.decode(log_probs, classes, grid.stride / SAMPLE_RATE)
         return labels_to_segments(labels, num_samples, SAMPLE_RATE, grid)
