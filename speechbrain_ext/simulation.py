@@ -22,14 +22,12 @@ from speechbrain_ext.audio import (
     read_audio,
     to_samples,
 )
-from speechbrain_ext.checks import is_number, is_whole
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import fingerprint, read_json, write_json
-from speechbrain_ext.manifest import Utterance
-from speechbrain_ext.protocols import stable_rng
+from speechbrain_ext.base.emotions import NEUTRAL
+from speechbrain_ext.base.errors import UserError, is_number, is_whole
+from speechbrain_ext.base.files import fingerprint, read_json, write_json
+from speechbrain_ext.base.random import stable_rng
+from speechbrain_ext.utterance import Utterance
 from speechbrain_ext.vad import trim
-
-NEUTRAL = "neutral"
 
 #: Figure 5: an emotional event alone, and before, after or between neutral.
 SEQUENCES = (
@@ -49,42 +47,7 @@ OPTIONS = ("passes", "utterances", "hours", "crossfade", "max_duration")
 
 
 def prepare(utterances, max_silence=0.2, cache=None, jobs=1, progress=True):
-    """Find the speech in recordings, and their levels.
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        Recordings with one emotion each.
-    max_silence : float
-        Longest silence that may remain, in seconds.
-    cache : str or os.PathLike, optional
-        A JSON file that keeps what was found, so that the next run with the
-        same recordings need not listen again. A file that has changed since
-        (size or time) is listened to again.
-    jobs : int
-        Number of processes that listen.
-    progress : bool
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    list of Utterance
-        The usable ones, with ``extra["speech"]`` (stretches of the file to
-        keep, in samples at 16 kHz) and ``extra["level"]`` (dB).
-    list of (str, str)
-        File and reason of the others: not readable, without speech, or with
-        less than ``KEPT_ENERGY`` of their energy in what the detector keeps.
-
-    Raises
-    ------
-    UserError
-        When the cache cannot be written.
-
-    Example
-    -------
-    >>> prepare([Utterance("x", 1.0, "s", "sad", "demo", wav="/no/such.wav")], progress=False)
-    ([], [('/no/such.wav', "'/no/such.wav' does not exist; check the path.")])
-    """
+    """Find the speech in recordings, and their levels."""
     known = _read_cache(cache)
     keys = [_cache_key(utterance, max_silence) for utterance in utterances]
     todo = [u for u, key in zip(utterances, keys) if key not in known]
@@ -271,23 +234,7 @@ def simulate(
 
 
 def check_options(options, where="simulation"):
-    """Raise a ``UserError`` unless ``simulate`` can follow these options.
-
-    Arguments
-    ---------
-    options : dict
-        Any of ``OPTIONS``, as ``simulate`` takes them.
-    where : str
-        What to name in the sentence.
-
-    Example
-    -------
-    >>> check_options({"passes": 4, "crossfade": 0.005})
-    >>> check_options({"passes": 0}, "simulation.train")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: simulation.train: passes is 0; give a whole number from 1.
-    """
+    """Raise a ``UserError`` unless ``simulate`` can follow these options."""
     if not isinstance(options, dict):
         raise UserError(
             f"{where}: {options!r} is no mapping of options; give "

@@ -24,25 +24,7 @@ def _model():
 
 
 def speech_regions(waveform, threshold=0.5):
-    """Where there is speech, by Silero VAD.
-
-    Arguments
-    ---------
-    waveform : torch.Tensor
-        Waveform [samples] at 16 kHz.
-    threshold : float
-        Speech probability from which a window of 32 ms counts as speech.
-
-    Returns
-    -------
-    list of (int, int)
-        First sample of each region and the sample after its last.
-
-    Example
-    -------
-    >>> speech_regions(torch.zeros(16000))
-    []
-    """
+    """Where there is speech, by Silero VAD."""
     peak = waveform.abs().max()
     if peak == 0:
         return []
@@ -60,28 +42,7 @@ def speech_regions(waveform, threshold=0.5):
 
 
 def keep_speech(regions, num_samples, max_silence):
-    """Stretches to keep so that no silence is longer than a bound.
-
-    Arguments
-    ---------
-    regions : list of (int, int)
-        Speech, in samples, in order, not overlapping.
-    num_samples : int
-        Length of the recording.
-    max_silence : int
-        Longest silence that may remain, in samples. A longer one keeps half
-        of it at either side; the two ends of the recording keep half at most.
-
-    Returns
-    -------
-    list of (int, int)
-        In order, not overlapping, none empty.
-
-    Example
-    -------
-    >>> keep_speech([(100, 200), (220, 300), (600, 700)], 1000, 40)
-    [(80, 320), (580, 720)]
-    """
+    """Stretches to keep so that no silence is longer than a bound."""
     before, after = max_silence // 2, max_silence - max_silence // 2
     kept = []
     for start, stop in regions:
@@ -94,58 +55,13 @@ def keep_speech(regions, num_samples, max_silence):
 
 
 def level_db(waveform):
-    """Root-mean-square level in dB relative to full scale.
-
-    Rounded to 0.001 dB, so that machines that sum in another order agree.
-
-    Example
-    -------
-    >>> level_db(torch.ones(100) / 10)
-    -20.0
-    """
+    """Root-mean-square level in dB relative to full scale."""
     power = waveform.double().square().mean().item()
     return round(10 * math.log10(power), 3) if power > 0 else -math.inf
 
 
 def trim(path, start=0, stop=None, max_silence=0.2):
-    """What to keep of a recording, and how loud that is.
-
-    Arguments
-    ---------
-    path : str
-        The audio file.
-    start : int
-        Where the utterance begins in the file, in samples at 16 kHz.
-    stop : int, optional
-        Where it ends; the end of the file if absent.
-    max_silence : float
-        Longest silence that may remain, in seconds.
-
-    Returns
-    -------
-    list of [int, int]
-        The stretches of the *file* to keep, in samples at 16 kHz; empty where
-        the detector hears no speech.
-    float
-        Level of what is kept, in dB.
-    float
-        Share of the energy that is kept, from 0 to 1: the sum of squares over
-        what is kept, by that over the whole utterance. The mean is subtracted
-        before, because an offset is no sound.
-
-    Raises
-    ------
-    speechbrain_ext.audio.AudioError
-        When the recording cannot be used.
-
-    Example
-    -------
-    >>> from speechbrain.dataio import audio_io
-    >>> path = getfixture("tmp_path") / "silence.wav"
-    >>> audio_io.save(path, torch.zeros(1, 16000), 16000)
-    >>> trim(path)
-    ([], -inf, 0.0)
-    """
+    """What to keep of a recording, and how loud that is."""
     waveform = read_audio(path, start, stop)
     kept = keep_speech(
         speech_regions(waveform),

@@ -10,7 +10,7 @@ import speechbrain as sb
 import torch
 from hyperpyyaml import load_hyperpyyaml
 
-from speechbrain_ext.checkpoints import SafeCheckpointer
+from speechbrain_ext.training.checkpoints import SafeCheckpointer
 
 CLASSES = ["neutral", "happy", "sad", "angry"]
 
@@ -27,24 +27,24 @@ preparation:
     folder: !ref <data_folder>
     classes: !ref <classes>
 {encoder}
-head: !new:speechbrain_ext.models.frame_heads.{head}
+head: !new:speechbrain_ext.models.heads.{head}
     input_size: !apply:builtins.getattr [!ref <encoder>, output_size]
     num_classes: 4
 modules:
     encoder: !ref <encoder>
     head: !ref <head>
 {mixture}
-postprocessing: !new:speechbrain_ext.postprocessing.PostProcessing
+postprocessing: !new:speechbrain_ext.decoding.PostProcessing
     median: 0.1
 opt_class: !name:no.such.Optimizer
 train_logger: !apply:tests.run_folders.never []
-checkpointer: !new:speechbrain_ext.checkpoints.SafeCheckpointer
+checkpointer: !new:speechbrain_ext.training.checkpoints.SafeCheckpointer
     checkpoints_dir: !ref <save_folder>
     recoverables:
         saved_head: !ref <head>
 {recoverables}
 """
-LOGMEL = "encoder: !new:speechbrain_ext.encoders.logmel.LogMelEncoder"
+LOGMEL = "encoder: !new:speechbrain_ext.encoders.prosody.ProsodyEncoder"
 LOADED = """
 encoder: !apply:speechbrain_ext.encoders.load_encoder
     source: {source}
@@ -170,12 +170,12 @@ classes: [{classes}]
 layers: {layers}
 {max_length}
 {encoder}
-num_layers: !apply:speechbrain_ext.models.frames.count_layers
+num_layers: !apply:speechbrain_ext.models.inputs.count_layers
     - !ref <encoder>
     - !ref <layers>
 channels: !apply:builtins.getattr [!ref <encoder>, output_size]
 {extras}
-head: !new:speechbrain_ext.models.utterance_heads.{head}
+head: !new:speechbrain_ext.models.heads.{head}
     input_size: !ref <channels>
     num_classes: {num_classes}
 {fusion_size}
@@ -184,7 +184,7 @@ modules:
     head: !ref <head>
 {modules}
 opt_class: !name:no.such.Optimizer
-checkpointer: !new:speechbrain_ext.checkpoints.SafeCheckpointer
+checkpointer: !new:speechbrain_ext.training.checkpoints.SafeCheckpointer
     checkpoints_dir: !ref <save_folder>
     recoverables:
         head: !ref <head>

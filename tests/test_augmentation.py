@@ -8,9 +8,9 @@ import pytest
 import soundfile
 import torch
 
-from speechbrain_ext.augmentation import check_options, make_augmenter
-from speechbrain_ext.checkpoints import RandomState
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.training.augmentation import check_options, make_augmenter
+from speechbrain_ext.training.checkpoints import RandomState
 
 LENGTHS = [16000, 4000, 12001]
 

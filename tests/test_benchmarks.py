@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from speechbrain_ext.manifest import Utterance
+from speechbrain_ext.utterance import Utterance
 from tests.benchmarks import baseline_linear, bench_features, bench_whisper
 from tests.checkpoints import make_whisper_checkpoint
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from speechbrain_ext.brain import EmotionBrain
+from speechbrain_ext.training.brain import EmotionBrain
 
 
 class SmallBrain(EmotionBrain):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 
-from speechbrain_ext.checkpoints import RandomState, SafeCheckpointer
+from speechbrain_ext.training.checkpoints import RandomState, SafeCheckpointer
 
 
 def checkpointer(folder):
@@ -53,7 +53,7 @@ def test_all_processes_wait_for_the_mark(tmp_path, monkeypatch):
     _, safe = checkpointer(tmp_path)
     marked = []
     monkeypatch.setattr(
-        "speechbrain_ext.checkpoints.ddp_barrier",
+        "speechbrain_ext.training.checkpoints.ddp_barrier",
         lambda: marked.append(bool(list(tmp_path.glob("CKPT+*/CKPT.yaml")))),
     )
     safe.save_checkpoint()

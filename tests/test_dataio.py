@@ -6,19 +6,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechbrain_ext.batches import BucketBatches, make_batches, make_loader
-from speechbrain_ext.dataio import (
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.data import (
+    BucketBatches,
     FrameDataset,
     SpeechDataset,
     UtteranceDataset,
     count_samples,
     load_waveform,
+    make_batches,
+    make_loader,
 )
-from speechbrain_ext.encoders.frames import FrameGrid
-from speechbrain_ext.encoders.logmel import LogMelEncoder
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.features import FeatureStore
-from speechbrain_ext.manifest import Utterance
+from speechbrain_ext.encoders.grid import FrameGrid
+from speechbrain_ext.encoders.prosody import ProsodyEncoder
+from speechbrain_ext.store import FeatureStore
+from speechbrain_ext.utterance import Utterance
 
 GRID = FrameGrid([(400, 320, 0)])
 CLASSES = ["neutral", "sad"]
@@ -120,7 +122,7 @@ def test_lengths_agree_with_the_audio(write_audio):
 @pytest.fixture
 def store(tmp_path):
     torch.manual_seed(0)
-    encoder = LogMelEncoder()
+    encoder = ProsodyEncoder()
     encoder.freeze()
     return FeatureStore(tmp_path / "features", encoder, "float32")
 
@@ -165,7 +167,7 @@ def test_nothing_old_is_met(store, write_audio, tmp_path):
     assert store.path({**record, "start": 0.1}) != before
     assert store.path({"pieces": [{**record, "gain": 1.0}]}) != before
     torch.manual_seed(1)
-    other = LogMelEncoder()
+    other = ProsodyEncoder()
     other.freeze()
     assert FeatureStore(tmp_path, other).folder.name != store.folder.name
     write_audio(seconds=0.3)
@@ -173,7 +175,7 @@ def test_nothing_old_is_met(store, write_audio, tmp_path):
 
 
 def test_what_cannot_be_stored(tmp_path, write_audio):
-    encoder = LogMelEncoder()
+    encoder = ProsodyEncoder()
     with pytest.raises(UserError, match="trained"):
         FeatureStore(tmp_path, encoder)
     encoder.freeze()
@@ -273,7 +275,7 @@ def test_batches_of_all_splits(monkeypatch):
     ]
 
 
-class Layered(LogMelEncoder):
+class Layered(ProsodyEncoder):
     """Three layers, the last one that of log-mel features."""
 
     num_layers = 3
@@ -294,7 +296,7 @@ def test_stored_layers_of_two_encoders(layers, taken, write_audio, tmp_path):
     path = write_audio(seconds=0.7)
     data = [Utterance("a", 0.7, "s", "sad", "demo", wav=path)]
     stores = {}
-    for prefix, encoder in (("", Layered()), ("fusion_", LogMelEncoder())):
+    for prefix, encoder in (("", Layered()), ("fusion_", ProsodyEncoder())):
         encoder.freeze()
         folder = tmp_path / f"{prefix}features"
         stores[prefix] = FeatureStore(folder, encoder, "float32")
@@ -321,7 +323,7 @@ def test_stored_layers_of_two_encoders(layers, taken, write_audio, tmp_path):
     assert torch.equal(items[None]["feats"], whole[:, taken])
     assert items[None]["fusion_feats"].shape[1] == 1
     assert torch.equal(items[9.0]["feats"], items[None]["feats"])
-    frames = round(0.3 * 16000 / LogMelEncoder().grid.stride)
+    frames = round(0.3 * 16000 / ProsodyEncoder().grid.stride)
     for name in ("feats", "fusion_feats"):
         assert items[0.3][name].shape[0] == frames < whole.shape[0]
         assert torch.equal(items[0.3][name], items[None][name][:frames])

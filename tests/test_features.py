@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from speechbrain_ext.audio import AudioError
-from speechbrain_ext.dataio import load_waveform
+from speechbrain_ext.data import load_waveform
 from speechbrain_ext.encoders import load_encoder
-from speechbrain_ext.features import FeatureStore
-from speechbrain_ext.manifest import Utterance
+from speechbrain_ext.store import FeatureStore
+from speechbrain_ext.utterance import Utterance
 from tests.checkpoints import make_ssl_checkpoint
 from tests.corpora.trees import snapshot
 

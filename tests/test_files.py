@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import atomic_open, read_json, write_json
-from speechbrain_ext.manifest import Utterance, load_manifest, save_manifest
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import atomic_open, read_json, write_json
+from speechbrain_ext.utterance import Utterance, load_manifest, save_manifest
 
 UTTERANCE = Utterance("a", 1.0, "s", "sad", "demo", wav="a.wav")
 
@@ -22,8 +22,8 @@ def test_a_full_disk_leaves_the_old_manifest(tmp_path):
     before = path.read_bytes()
     code = f"""
 import resource, signal
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.manifest import Utterance, save_manifest
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.utterance import Utterance, save_manifest
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 many = [
@@ -58,7 +58,7 @@ def test_killed_while_writing(tmp_path):
     path.write_text("old")
     code = f"""
 import os, signal
-from speechbrain_ext.files import atomic_open
+from speechbrain_ext.base.files import atomic_open
 with atomic_open({str(path)!r}) as file:
     file.write("new")
     file.flush()

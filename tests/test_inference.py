@@ -11,13 +11,13 @@ import torch
 from speechbrain.utils.fetching import FetchConfig
 
 from speechbrain_ext.audio import read_audio
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.decoding import PostProcessing
 from speechbrain_ext.encoders import load_encoder
-from speechbrain_ext.encoders.logmel import LogMelEncoder
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.encoders.prosody import ProsodyEncoder
 from speechbrain_ext.inference import EmotionDiarizer
-from speechbrain_ext.models.frame_classifier import frame_log_probs
-from speechbrain_ext.models.frame_heads import LinearHead
-from speechbrain_ext.postprocessing import PostProcessing
+from speechbrain_ext.models.heads import LinearHead
+from speechbrain_ext.models.inputs import frame_log_probs
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 from tests.run_folders import (
     CLASSES,
@@ -326,7 +326,7 @@ def test_arguments_that_make_no_sense(logmel_run, any_run):
 
 
 def test_models_that_make_no_sense():
-    encoder = LogMelEncoder()
+    encoder = ProsodyEncoder()
     modules = {"encoder": encoder, "head": LinearHead(encoder.output_size, 4)}
     for hparams, reason in [
         ({}, "names neither"),
@@ -342,14 +342,14 @@ def test_models_that_make_no_sense():
 EXPORT = """
 pretrained_path: someone/somewhere
 classes: [neutral, happy, sad, angry]
-encoder: !new:speechbrain_ext.encoders.logmel.LogMelEncoder
-head: !new:speechbrain_ext.models.frame_heads.LinearHead
+encoder: !new:speechbrain_ext.encoders.prosody.ProsodyEncoder
+head: !new:speechbrain_ext.models.heads.LinearHead
     input_size: 128
     num_classes: 4
 modules:
     encoder: !ref <encoder>
     head: !ref <head>
-postprocessing: !new:speechbrain_ext.postprocessing.PostProcessing
+postprocessing: !new:speechbrain_ext.decoding.PostProcessing
     threshold: 0.3
 pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
     loadables:

@@ -11,14 +11,15 @@ import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechbrain_ext.audio import AudioError, read_audio
-from speechbrain_ext.encoders.frames import FrameGrid
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.inference.streaming import (
+from speechbrain_ext.audio import (
     BLOCK,
+    AudioError,
     AudioStream,
     Resampler,
+    read_audio,
 )
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.encoders.grid import FrameGrid
 from speechbrain_ext.inference.windows import (
     merge_windows,
     plan_windows,
@@ -230,15 +231,15 @@ def test_windows_that_make_no_sense(window, overlap, word):
 HOUR = """
 import resource, sys
 import numpy as np, soundfile, torch
-from speechbrain_ext.encoders.logmel import LogMelEncoder
+from speechbrain_ext.encoders.prosody import ProsodyEncoder
 from speechbrain_ext.inference import EmotionDiarizer
-from speechbrain_ext.models.frame_heads import LinearHead
+from speechbrain_ext.models.heads import LinearHead
 path = sys.argv[1]
 minute = np.random.default_rng(0).standard_normal(44100 * 60) * 3000
 with soundfile.SoundFile(path, "w", 44100, 2) as file:
     for _ in range(int(sys.argv[2])):
         file.write(np.stack([minute, minute], 1).astype(np.int16))
-encoder = LogMelEncoder(channels=32, hidden=32)
+encoder = ProsodyEncoder(channels=32, hidden=32)
 modules = {"encoder": encoder, "head": LinearHead(64, 4)}
 hparams = {"classes": ["neutral", "happy", "sad", "angry"]}
 diarizer = EmotionDiarizer(modules, hparams, {"device": "cpu"})

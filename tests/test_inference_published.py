@@ -15,8 +15,8 @@ from speechbrain.processing.features import InputNormalization
 from transformers import AutoModel
 
 from speechbrain_ext.audio import read_audio
-from speechbrain_ext.encoders.frames import FrameGrid
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.encoders.grid import FrameGrid
 from speechbrain_ext.inference import EmotionDiarizer
 from speechbrain_ext.inference.classifiers import pooling_convolution
 from speechbrain_ext.inference.published import modernise

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from speechbrain import parse_arguments
 
-from speechbrain_ext.encoders.frames import FrameGrid
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.postprocessing import (
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.decoding import (
     PostProcessing,
     _drop_short,
     candidates,
     tune,
 )
+from speechbrain_ext.encoders.grid import FrameGrid
 
 CLASSES = ["neutral", "happy", "sad"]
 GRID = FrameGrid([(400, 320, 0)])

@@ -10,13 +10,16 @@ import soundfile
 import torch
 
 from speechbrain_ext.audio import read_audio
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders import load_encoder
-from speechbrain_ext.encoders.logmel import LogMelEncoder
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.encoders.prosody import ProsodyEncoder
 from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
-from speechbrain_ext.models.frames import frame_limit, hidden_states
-from speechbrain_ext.models.utterance_classifier import utterance_log_probs
-from speechbrain_ext.models.utterance_heads import DenseHead, FusionHead
+from speechbrain_ext.models.heads import DenseHead, FusionHead
+from speechbrain_ext.models.inputs import (
+    frame_limit,
+    hidden_states,
+    utterance_log_probs,
+)
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 from tests.run_folders import (
     CLASSES,
@@ -513,7 +516,7 @@ def test_recordings_that_cannot_be_used(logmel_run, tmp_path):
 
 
 def test_models_that_make_no_sense():
-    encoder = LogMelEncoder()
+    encoder = ProsodyEncoder()
     head = DenseHead(encoder.output_size, 4)
     good = {"encoder": encoder, "head": head}
     wrong = {"encoder": encoder, "head": DenseHead(7, 4)}
@@ -531,8 +534,8 @@ EXPORT = """
 pretrained_path: someone/somewhere
 classes: [neutral, happy, sad, angry]
 layers: contextual
-encoder: !new:speechbrain_ext.encoders.logmel.LogMelEncoder
-head: !new:speechbrain_ext.models.utterance_heads.DenseHead
+encoder: !new:speechbrain_ext.encoders.prosody.ProsodyEncoder
+head: !new:speechbrain_ext.models.heads.DenseHead
     input_size: 128
     num_classes: 4
 modules:

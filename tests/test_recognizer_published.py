@@ -15,7 +15,7 @@ from speechbrain.nnet.pooling import StatisticsPooling
 from transformers import AutoModel
 
 from speechbrain_ext.audio import read_audio
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
 from tests.checkpoints import make_ssl_checkpoint
 from tests.run_folders import sound, write_sound

@@ -5,8 +5,8 @@ import shlex
 import pytest
 from ruamel.yaml import YAML
 
-from speechbrain_ext import records
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.training import run as records
 
 RECIPE = """
 seed: 1

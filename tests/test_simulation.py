@@ -18,17 +18,12 @@ from scipy.stats import chisquare
 
 from speechbrain_ext import vad
 from speechbrain_ext.audio import read_audio
-from speechbrain_ext.dataio import count_samples
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import fingerprint, write_json
-from speechbrain_ext.manifest import Utterance
-from speechbrain_ext.metrics.eder import transition, transition_name
-from speechbrain_ext.simulation import (
-    check_options,
-    compose,
-    prepare,
-    simulate,
-)
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import fingerprint, write_json
+from speechbrain_ext.data import count_samples
+from speechbrain_ext.metrics.diarization import transition, transition_name
+from speechbrain_ext.simulation import check_options, compose, prepare, simulate
+from speechbrain_ext.utterance import Utterance
 
 
 def recording(id, emotion, speaker="s1", speech=((0, 16000),), level=-20.0):

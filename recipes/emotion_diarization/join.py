@@ -16,10 +16,10 @@ import soundfile
 import torch
 
 from speechbrain_ext.audio import SAMPLE_RATE
-from speechbrain_ext.dataio import load_waveform
-from speechbrain_ext.errors import UserError, exits_cleanly
-from speechbrain_ext.files import atomic_path, write_json
-from speechbrain_ext.manifest import load_manifest
+from speechbrain_ext.base.errors import UserError, exits_cleanly
+from speechbrain_ext.base.files import atomic_path, write_json
+from speechbrain_ext.data import load_waveform
+from speechbrain_ext.utterance import load_manifest
 
 
 def join(utterances, seconds):

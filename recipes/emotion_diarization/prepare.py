@@ -10,10 +10,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from speechbrain_ext.audio import AudioError, read_audio
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import fingerprint, write_json
 from speechbrain_ext.corpora import read_corpus
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import fingerprint, write_json
-from speechbrain_ext.manifest import load_manifest, save_manifest, write_skipped
 from speechbrain_ext.protocols import (
     check_classes,
     map_labels,
@@ -22,9 +21,14 @@ from speechbrain_ext.protocols import (
     split_by_speaker,
     split_by_utterance,
 )
-from speechbrain_ext.records import earlier_preparation
 from speechbrain_ext.simulation import check_options, simulate
 from speechbrain_ext.simulation import prepare as find_speech
+from speechbrain_ext.training.run import earlier_preparation
+from speechbrain_ext.utterance import (
+    load_manifest,
+    save_manifest,
+    write_skipped,
+)
 
 logger = logging.getLogger("speechbrain_ext.recipe")
 

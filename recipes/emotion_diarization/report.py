@@ -7,16 +7,13 @@ import numpy as np
 from score import baselines, diarize, score
 
 from speechbrain_ext.audio import SAMPLE_RATE
-from speechbrain_ext.dataio import load_waveform
-from speechbrain_ext.files import read_json, write_json
-from speechbrain_ext.metrics.eder import (
-    format_table,
-    format_transitions,
-    write_rttm,
-)
+from speechbrain_ext.base.files import read_json, write_json
+from speechbrain_ext.data import load_waveform
+from speechbrain_ext.decoding import PostProcessing
+from speechbrain_ext.metrics.report import format_table, format_transitions
+from speechbrain_ext.metrics.rttm import write_rttm
 from speechbrain_ext.plots import layer_weights, timeline
-from speechbrain_ext.postprocessing import PostProcessing
-from speechbrain_ext.records import machine_record
+from speechbrain_ext.training.run import machine_record
 
 
 def write_results(run, train, test, posteriors, model, record):

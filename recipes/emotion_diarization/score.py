@@ -2,8 +2,9 @@
 
 from collections import Counter
 
-from speechbrain_ext.dataio import count_samples
-from speechbrain_ext.metrics.eder import EderStats, all_neutral, whole_utterance
+from speechbrain_ext.data import count_samples
+from speechbrain_ext.metrics.diarization import EderStats
+from speechbrain_ext.metrics.segments import all_neutral, whole_utterance
 
 
 def diarize(posteriors, utterances, classes, grid, postprocessing):

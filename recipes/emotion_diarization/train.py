@@ -16,17 +16,16 @@ from prepare import prepare, resimulation
 from report import show, write_results
 from score import diarize, score
 
-from speechbrain_ext.batches import make_batches
-from speechbrain_ext.brain import EmotionBrain, frame_loss
-from speechbrain_ext.dataio import FrameDataset
-from speechbrain_ext.encoders.frames import absolute_lengths
-from speechbrain_ext.errors import UserError, exits_cleanly
-from speechbrain_ext.features import FeatureStore
-from speechbrain_ext.files import read_json
-from speechbrain_ext.manifest import load_manifest
-from speechbrain_ext.models.frame_classifier import frame_log_probs
-from speechbrain_ext.postprocessing import candidates, tune
-from speechbrain_ext.records import begin_run
+from speechbrain_ext.base.errors import UserError, exits_cleanly
+from speechbrain_ext.base.files import read_json
+from speechbrain_ext.data import FrameDataset, make_batches
+from speechbrain_ext.decoding import candidates, tune
+from speechbrain_ext.encoders.grid import absolute_lengths
+from speechbrain_ext.models.inputs import frame_log_probs
+from speechbrain_ext.store import FeatureStore
+from speechbrain_ext.training.brain import EmotionBrain, frame_loss
+from speechbrain_ext.training.run import begin_run
+from speechbrain_ext.utterance import load_manifest
 
 logger = logging.getLogger("speechbrain_ext.recipe")
 

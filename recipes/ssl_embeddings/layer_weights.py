@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from speechbrain_ext.errors import UserError, exits_cleanly
-from speechbrain_ext.files import atomic_open, read_json
+from speechbrain_ext.base.errors import UserError, exits_cleanly
+from speechbrain_ext.base.files import atomic_open, read_json
 from speechbrain_ext.plots import layer_weights
 
 #: What the runs of one line have in common; the first three make its name.

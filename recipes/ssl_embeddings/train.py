@@ -12,18 +12,14 @@ from pathlib import Path
 
 import speechbrain as sb
 
-from speechbrain_ext.batches import make_batches
-from speechbrain_ext.dataio import UtteranceDataset
-from speechbrain_ext.errors import exits_cleanly
-from speechbrain_ext.features import FeatureStore
-from speechbrain_ext.models.frames import inputs
-from speechbrain_ext.models.utterance_classifier import utterance_log_probs
-from speechbrain_ext.recognition import (
-    RecognitionBrain,
-    prepared_splits,
-    show,
-)
-from speechbrain_ext.records import begin_run
+from speechbrain_ext.base.errors import exits_cleanly
+from speechbrain_ext.data import UtteranceDataset, make_batches
+from speechbrain_ext.models.inputs import inputs, utterance_log_probs
+from speechbrain_ext.store import FeatureStore
+from speechbrain_ext.training.brain import RecognitionBrain
+from speechbrain_ext.training.preparation import prepared_splits
+from speechbrain_ext.training.results import show
+from speechbrain_ext.training.run import begin_run
 
 
 class EmbeddingBrain(RecognitionBrain):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from speechbrain_ext.errors import UserError, exits_cleanly
-from speechbrain_ext.files import read_json
+from speechbrain_ext.base.errors import UserError, exits_cleanly
+from speechbrain_ext.base.files import read_json
 from speechbrain_ext.plots import confusion_matrices, write_confusion_csv
 
 COLUMNS = ("id", "reference", "predicted")

@@ -11,18 +11,15 @@ from pathlib import Path
 
 import speechbrain as sb
 
-from speechbrain_ext.augmentation import check_options, make_augmenter
-from speechbrain_ext.batches import make_batches
-from speechbrain_ext.dataio import UtteranceDataset
+from speechbrain_ext.base.errors import UserError, exits_cleanly
+from speechbrain_ext.data import UtteranceDataset, make_batches
 from speechbrain_ext.encoders.adaptation import unfreeze_top, unfrozen_layers
-from speechbrain_ext.errors import UserError, exits_cleanly
-from speechbrain_ext.models.utterance_classifier import utterance_log_probs
-from speechbrain_ext.recognition import (
-    RecognitionBrain,
-    prepared_splits,
-    show,
-)
-from speechbrain_ext.records import begin_run
+from speechbrain_ext.models.inputs import utterance_log_probs
+from speechbrain_ext.training.augmentation import check_options, make_augmenter
+from speechbrain_ext.training.brain import RecognitionBrain
+from speechbrain_ext.training.preparation import prepared_splits
+from speechbrain_ext.training.results import show
+from speechbrain_ext.training.run import begin_run
 
 
 class FinetuningBrain(RecognitionBrain):

@@ -15,7 +15,7 @@ line in ``CORPORA``. What all of them keep to:
 
 import importlib
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 
 CORPORA = {
     "ravdess": "speechbrain_ext.corpora.ravdess",
@@ -59,7 +59,7 @@ def read_corpus(name, folder):
     >>> read_corpus("enterface", "/data")
     Traceback (most recent call last):
         ...
-    speechbrain_ext.errors.UserError: There is no corpus 'enterface'; choose one of: ravdess, iemocap, emovdb, esd, jlcorpus, savee, emodb, aesdd, shemo, zed, synthetic.
+    speechbrain_ext.base.errors.UserError: There is no corpus 'enterface'; choose one of: ravdess, iemocap, emovdb, esd, jlcorpus, savee, emodb, aesdd, shemo, zed, synthetic.
     """
     if name not in CORPORA:
         raise UserError(

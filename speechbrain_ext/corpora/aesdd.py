@@ -26,7 +26,7 @@ that come with the recordings. Which speakers are women is not told, so the
 records have no gender; nor do they have texts.
 """
 
-from speechbrain_ext.corpora.common import Unusable, read_by_name
+from speechbrain_ext.corpora.base import Unusable, read_by_name
 
 EMOTIONS = {
     "a": "angry",
@@ -45,26 +45,7 @@ FOLDERS = {
 
 
 def read(folder):
-    """Read AESDD.
-
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        The folder that was unpacked.
-
-    Returns
-    -------
-    utterances : list of Utterance
-        ``extra``: ``sentence`` (its number), ``take`` (``""``, ``"a"`` or
-        ``"b"``), ``original_label``.
-    skipped : list of (str, str)
-        File and reason.
-
-    Raises
-    ------
-    UserError
-        When the folder is missing or holds no recording that can be used.
-    """
+    """Read AESDD."""
     return read_by_name(
         folder,
         corpus="aesdd",

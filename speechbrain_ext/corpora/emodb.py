@@ -20,7 +20,7 @@ description that comes with the recordings. The version is a letter that tells
 takes apart and nothing more.
 """
 
-from speechbrain_ext.corpora.common import Unusable, read_by_name
+from speechbrain_ext.corpora.base import Unusable, read_by_name
 
 EMOTIONS = {
     "W": "angry",
@@ -61,26 +61,7 @@ SENTENCES = {
 
 
 def read(folder):
-    """Read EmoDB.
-
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        The folder that was unpacked.
-
-    Returns
-    -------
-    utterances : list of Utterance
-        ``extra``: ``sentence`` (``"a01"``), ``version`` (``"a"``),
-        ``original_label``.
-    skipped : list of (str, str)
-        File and reason.
-
-    Raises
-    ------
-    UserError
-        When the folder is missing or holds no recording that can be used.
-    """
+    """Read EmoDB."""
     return read_by_name(
         folder,
         corpus="emodb",

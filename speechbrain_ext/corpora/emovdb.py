@@ -27,7 +27,7 @@ release holds no texts, so the records have none.
 
 import re
 
-from speechbrain_ext.corpora.common import Unusable, read_by_name
+from speechbrain_ext.corpora.base import Unusable, read_by_name
 
 EMOTIONS = {
     "amused": "amused",
@@ -43,25 +43,7 @@ GENDERS = {"bea": "female", "jenie": "female", "josh": "male", "sam": "male"}
 
 
 def read(folder):
-    """Read EmoV-DB.
-
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        The folder that was unpacked.
-
-    Returns
-    -------
-    utterances : list of Utterance
-        ``extra``: ``sentence`` (its number), ``original_label``.
-    skipped : list of (str, str)
-        File and reason.
-
-    Raises
-    ------
-    UserError
-        When the folder is missing or holds no recording that can be used.
-    """
+    """Read EmoV-DB."""
     return read_by_name(
         folder,
         corpus="emovdb",

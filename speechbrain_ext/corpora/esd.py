@@ -21,7 +21,7 @@ ReadMe of the release.
 
 import re
 
-from speechbrain_ext.corpora.common import Unusable, read_by_name
+from speechbrain_ext.corpora.base import Unusable, read_by_name
 from speechbrain_ext.corpora.texts import text_lines
 
 EMOTIONS = {
@@ -45,27 +45,7 @@ SENTENCES = 350
 
 
 def read(folder):
-    """Read ESD.
-
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        The folder that was unpacked.
-
-    Returns
-    -------
-    utterances : list of Utterance
-        ``extra``: ``sentence`` (1 to 350, the same text in every emotion),
-        ``part`` (train, evaluation or test, where the release has them),
-        ``original_label``.
-    skipped : list of (str, str)
-        File and reason.
-
-    Raises
-    ------
-    UserError
-        When the folder is missing or holds no recording that can be used.
-    """
+    """Read ESD."""
     return read_by_name(
         folder,
         corpus="esd",

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 
 OUTPUT_SYNCHRONOUS = 2
 # Report phonemes, as IPA, and do not end the process on a failure.
@@ -94,22 +94,7 @@ _SIGNATURES = {
 
 
 class Espeak:
-    """A context in which espeak-ng speaks.
-
-    Raises
-    ------
-    UserError
-        When the package espeakng-loader is not installed.
-
-    Example
-    -------
-    >>> with Espeak() as espeak:
-    ...     samples, rate, phones = espeak.say("A red door.", "en-us+f2")
-    >>> samples.dtype, rate
-    (dtype('int16'), 22050)
-    >>> [phone["phone"] for phone in phones]
-    ['ɐ', 'ɹ', 'ɛ', 'd', 'd', 'ɔːɹ', 'sil']
-    """
+    """A context in which espeak-ng speaks."""
 
     def __init__(self):
         try:
@@ -134,12 +119,7 @@ class Espeak:
         self._folder = None
 
     def version(self):
-        """Version of the library.
-
-        Returns
-        -------
-        str
-        """
+        """Version of the library."""
         library = self._load()
         try:
             return library.espeak_Info(None).decode().split()[0]
@@ -147,38 +127,7 @@ class Espeak:
             self._unload(library)
 
     def say(self, text, voice, rate=175, pitch=50, range=50, volume=50):
-        """Speak a sentence.
-
-        Arguments
-        ---------
-        text : str
-            What to say.
-        voice : str
-            Name of a voice, with a variant if wanted: ``"en-us+m3"``.
-        rate : int
-            Words per minute, 80 to 450.
-        pitch : int
-            0 to 99; 50 is the voice's own.
-        range : int
-            Pitch range, 0 to 100; proportional in Hz, 50 is the voice's own.
-        volume : int
-            0 to 200; proportional. Loud voices clip above 100.
-
-        Returns
-        -------
-        samples : numpy.ndarray
-            Waveform [samples], int16.
-        sample_rate : int
-            In Hz.
-        phones : list of dict
-            ``{"phone", "start", "end"}`` each, from the beginning to the end
-            without a gap: IPA without stress marks or ``"sil"``, and samples.
-
-        Raises
-        ------
-        UserError
-            When there is no such voice, or nothing to say.
-        """
+        """Speak a sentence."""
         # espeak-ng would take the voice without the variant and say nothing.
         variant = voice.partition("+")[2]
         if variant and not Path(self._data, "voices", "!v", variant).is_file():
@@ -281,19 +230,7 @@ def _check(status, what):
 
 
 def _tile(marks, length):
-    """Beginnings of phones -> phones that cover [0, length) without a gap.
-
-    espeak-ng marks pauses with an empty name. Marks at the same sample belong
-    to phones that were not sounded.
-
-    Example
-    -------
-    >>> _tile([(2, b"a"), (5, b""), (5, b"b"), (7, b""), (8, b"")], 9)
-    [{'phone': 'sil', 'start': 0, 'end': 2},
-     {'phone': 'a', 'start': 2, 'end': 5},
-     {'phone': 'b', 'start': 5, 'end': 7},
-     {'phone': 'sil', 'start': 7, 'end': 9}]
-    """
+    """Beginnings of phones -> phones that cover [0, length) without a gap."""
     phones = []
     starts = [start for start, _ in marks[1:]] + [length]
     if marks and marks[0][0] > 0:

@@ -25,7 +25,8 @@ Every field stands in the official files; ``agreement`` is counted from them.
 
 import re
 
-from speechbrain_ext.corpora.common import (
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.corpora.base import (
     AUDIO_SUFFIXES,
     check_folder,
     finish,
@@ -34,8 +35,7 @@ from speechbrain_ext.corpora.common import (
     probe_all,
 )
 from speechbrain_ext.corpora.texts import text_lines
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.manifest import Utterance
+from speechbrain_ext.utterance import Utterance
 
 EMOTIONS = {
     "ang": "angry",
@@ -81,40 +81,7 @@ WORDS_LINE = re.compile(r"(Ses\w+)\s*(?:\[[^\]]*\])?\s*:\s*(.*?)\s*$")
 
 
 def read(folder):
-    """Read IEMOCAP.
-
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        The folder that was unpacked.
-
-    Returns
-    -------
-    utterances : list of Utterance
-        All turns with audio and a label. ``extra``:
-
-        ``majority_label``
-            The corpus's code: ``"ang"``, ``"xxx"``, ...
-        ``annotations``
-            ``{"annotator", "labels", "comment"}`` each; the annotator is
-            ``"E1"`` (an evaluator) or ``"F1"``/``"M1"`` (the actor about
-            herself or himself), the labels are emotions as in ``emotion``.
-        ``agreement``
-            How many of the evaluators, of 1, have the majority label among
-            their labels; None for ``no_agreement`` or without evaluators.
-        ``dimensions``
-            ``{"valence", "activation", "dominance"}``, from 1 to 5.
-        ``style``, ``dialog``, ``dialog_start``, ``dialog_end``
-            Improvised or scripted; the dialog and the turn's place in it (s).
-    skipped : list of (str, str)
-        File and reason; also labels whose audio is missing.
-
-    Raises
-    ------
-    UserError
-        When the folder is missing, lacks a part of the corpus, or holds no
-        turn that can be used.
-    """
+    """Read IEMOCAP."""
     folder = check_folder(folder, "IEMOCAP")
     files, skipped = list_files(folder)
     turns, audio = _find_turns(files, skipped)

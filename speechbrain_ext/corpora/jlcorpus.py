@@ -19,7 +19,7 @@ they are kept as they are.
 
 import re
 
-from speechbrain_ext.corpora.common import Unusable, read_by_name
+from speechbrain_ext.corpora.base import Unusable, read_by_name
 from speechbrain_ext.corpora.texts import text_lines
 
 EMOTIONS = {
@@ -38,26 +38,7 @@ PATTERN = r"((female|male)\d)_([a-z]+)_(\d+[a-z])_(\d)"
 
 
 def read(folder):
-    """Read JL-Corpus.
-
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        The folder that was unpacked.
-
-    Returns
-    -------
-    utterances : list of Utterance
-        ``extra``: ``sentence`` (``"10a"``), ``take`` (1 or 2),
-        ``original_label``.
-    skipped : list of (str, str)
-        File and reason.
-
-    Raises
-    ------
-    UserError
-        When the folder is missing or holds no recording that can be used.
-    """
+    """Read JL-Corpus."""
     return read_by_name(
         folder,
         corpus="jlcorpus",

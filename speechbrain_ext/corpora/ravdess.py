@@ -18,7 +18,7 @@ emotion. The sung part has no disgust and no surprise.
 Every field follows from the published meaning of the codes.
 """
 
-from speechbrain_ext.corpora.common import Unusable, read_by_name
+from speechbrain_ext.corpora.base import Unusable, read_by_name
 
 EMOTIONS = {
     "01": "neutral",
@@ -39,26 +39,7 @@ STATEMENTS = {
 
 
 def read(folder):
-    """Read RAVDESS.
-
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        The folder that was unpacked.
-
-    Returns
-    -------
-    utterances : list of Utterance
-        ``extra``: ``vocal_channel`` (speech or song), ``intensity`` (normal or
-        strong), ``statement`` and ``repetition`` (1 or 2), ``original_label``.
-    skipped : list of (str, str)
-        File and reason.
-
-    Raises
-    ------
-    UserError
-        When the folder is missing or holds no recording that can be used.
-    """
+    """Read RAVDESS."""
     return read_by_name(
         folder,
         corpus="ravdess",

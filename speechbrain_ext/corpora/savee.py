@@ -18,7 +18,7 @@ Speaker, gender and emotion follow from the published description. Sentences
 with the same number differ between emotions, so they have no common id.
 """
 
-from speechbrain_ext.corpora.common import Unusable, read_by_name
+from speechbrain_ext.corpora.base import Unusable, read_by_name
 
 EMOTIONS = {
     "a": "angry",
@@ -33,26 +33,7 @@ SPEAKERS = ("DC", "JE", "JK", "KL")
 
 
 def read(folder):
-    """Read SAVEE.
-
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        The folder that was unpacked.
-
-    Returns
-    -------
-    utterances : list of Utterance
-        ``extra``: ``sentence`` (number within the emotion),
-        ``original_label``.
-    skipped : list of (str, str)
-        File and reason.
-
-    Raises
-    ------
-    UserError
-        When the folder is missing or holds no recording that can be used.
-    """
+    """Read SAVEE."""
     return read_by_name(
         folder,
         corpus="savee",

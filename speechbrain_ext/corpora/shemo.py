@@ -31,7 +31,7 @@ the authors could tell from the plays. The emotion is what most of twelve
 annotators heard; how many agreed is not told. The archives hold no texts.
 """
 
-from speechbrain_ext.corpora.common import Unusable, read_by_name
+from speechbrain_ext.corpora.base import Unusable, read_by_name
 
 EMOTIONS = {
     "A": "angry",
@@ -45,26 +45,7 @@ GENDERS = {"F": "female", "M": "male"}
 
 
 def read(folder):
-    """Read ShEMO.
-
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        The folder that was unpacked.
-
-    Returns
-    -------
-    utterances : list of Utterance
-        ``extra``: ``number`` (within speaker and emotion),
-        ``original_label``.
-    skipped : list of (str, str)
-        File and reason.
-
-    Raises
-    ------
-    UserError
-        When the folder is missing or holds no recording that can be used.
-    """
+    """Read ShEMO."""
     return read_by_name(
         folder,
         corpus="shemo",

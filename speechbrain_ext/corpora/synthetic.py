@@ -22,8 +22,10 @@ import torch
 import torchaudio
 from tqdm import tqdm
 
-from speechbrain_ext.checks import is_whole
-from speechbrain_ext.corpora.common import check_folder, finish, list_files
+from speechbrain_ext.audio import Unusable, audio_seconds
+from speechbrain_ext.base.errors import UserError, is_whole
+from speechbrain_ext.base.files import atomic_path, read_json, write_json
+from speechbrain_ext.corpora.base import check_folder, finish, list_files
 from speechbrain_ext.corpora.espeak import Espeak
 from speechbrain_ext.corpora.synthetic_rules import (
     EMOTIONS,
@@ -34,10 +36,7 @@ from speechbrain_ext.corpora.synthetic_rules import (
     rules_digest,
     to_espeak,
 )
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import atomic_path, read_json, write_json
-from speechbrain_ext.headers import Unusable, audio_seconds
-from speechbrain_ext.manifest import Utterance
+from speechbrain_ext.utterance import Utterance
 
 CORPUS = "synthetic"
 TITLE = "the synthetic corpus"
@@ -130,33 +129,7 @@ def generate(
 
 
 def read(folder):
-    """Read the corpus.
-
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        The folder given to ``generate``, or one above it.
-
-    Returns
-    -------
-    utterances : list of Utterance
-        By id. ``extra["phones"]`` is a list of ``{"phone", "start", "end"}``
-        (IPA or ``"sil"``; s) that covers the utterance without a gap.
-    skipped : list of (str, str)
-        Files that are not there or cannot be read, and why.
-
-    Raises
-    ------
-    UserError
-        When there is no corpus, or more than one, or no file can be used.
-
-    Example
-    -------
-    >>> read(getfixture("tmp_path"))
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: '...' holds no synthetic.json; give ...
-    """
+    """Read the corpus."""
     folder = _find(check_folder(folder, TITLE))
     index = _read_index(folder / INDEX)
     utterances, skipped = [], []

@@ -41,24 +41,12 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from speechbrain_ext.files import fingerprint
+from speechbrain_ext.base.files import fingerprint
 
 
 @dataclass(frozen=True)
 class Prosody:
-    """How something is said, relative to the voice's neutral way.
-
-    Arguments
-    ---------
-    rate : float
-        Factor on the speaking rate.
-    pitch : float
-        Factor on the mean pitch.
-    range : float
-        Factor on the pitch range in Hz.
-    loudness : float
-        Decibels to add.
-    """
+    """How something is said, relative to the voice's neutral way."""
 
     rate: float
     pitch: float
@@ -131,33 +119,7 @@ SENTENCES = [
 
 
 def prosody(seed, speaker, sentence, emotion, repetition):
-    """How an utterance is said.
-
-    Arguments
-    ---------
-    seed : int
-        Seed of the corpus.
-    speaker : int
-        Index in ``SPEAKERS``.
-    sentence : int
-        Index in ``SENTENCES``.
-    emotion : str
-        Key of ``EMOTIONS``.
-    repetition : int
-        From 0.
-
-    Returns
-    -------
-    Prosody
-        The speaker's habits, the emotion's rule and chance together.
-
-    Example
-    -------
-    >>> happy = [prosody(0, 0, i, "happy", 0).pitch for i in range(30)]
-    >>> sad = [prosody(0, 0, i, "sad", 0).pitch for i in range(30)]
-    >>> sum(happy) > sum(sad)
-    True
-    """
+    """How an utterance is said."""
     name, _, _, habits = SPEAKERS[speaker]
     draw = generator(seed, name, sentence, emotion, repetition).normal
     rule = EMOTIONS[emotion]
@@ -180,24 +142,7 @@ def prosody(seed, speaker, sentence, emotion, repetition):
 
 
 def to_espeak(prosody):
-    """Prosody in the numbers of espeak-ng.
-
-    Arguments
-    ---------
-    prosody : Prosody
-        Relative to the voice.
-
-    Returns
-    -------
-    dict
-        ``rate`` (words a minute), ``pitch`` and ``range``, whole numbers
-        within espeak-ng's limits.
-
-    Example
-    -------
-    >>> to_espeak(EMOTIONS["neutral"])
-    {'rate': 175, 'pitch': 50, 'range': 50}
-    """
+    """Prosody in the numbers of espeak-ng."""
     # Measured on espeak-ng 1.52: a step of its pitch is about one percent, and
     # doubling the range lifts the mean by about 15 %, which is taken back.
     pitch = 50 + 100 * math.log(prosody.pitch) - 14 * (prosody.range - 1)

@@ -19,15 +19,15 @@ import json
 import os
 from pathlib import Path
 
-from speechbrain_ext.corpora.common import (
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import read_json
+from speechbrain_ext.corpora.base import (
     check_folder,
     finish,
     list_files,
     probe_all,
 )
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import read_json
-from speechbrain_ext.manifest import Utterance, check_segments
+from speechbrain_ext.utterance import Utterance, check_segments
 
 EMOTIONS = {"happy", "sad", "angry", "neutral"}
 
@@ -37,27 +37,7 @@ TOLERANCE = 0.1
 
 
 def read(folder):
-    """Read ZED.
-
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        The folder that was unpacked.
-
-    Returns
-    -------
-    utterances : list of Utterance
-        ``emotion`` is a list of segments; ``speaker`` is ``""``. The ids are
-        those of ZED.json.
-    skipped : list of (str, str)
-        File and reason.
-
-    Raises
-    ------
-    UserError
-        When the folder is missing, holds no ZED.json or one that is not of
-        this layout, or no recording that can be used.
-    """
+    """Read ZED."""
     folder = check_folder(folder, "ZED")
     files, skipped = list_files(folder)
     found = [path for path in files if path.name.lower() == "zed.json"]

@@ -4,8 +4,8 @@ Every encoder gives the frames of a batch as it would give those of each
 utterance alone, and its ``grid`` says which samples a frame stands for.
 """
 
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.loading import load_config
-from speechbrain_ext.errors import UserError
 
 SSL_TYPES = ("wav2vec2", "hubert", "wavlm")
 # Sources that are no checkpoints.
@@ -128,6 +128,6 @@ def _load_features(
         from speechbrain_ext.encoders.egemaps import EgemapsEncoder
 
         return EgemapsEncoder(output_norm)
-    from speechbrain_ext.encoders.magnitude import SpectrogramEncoder
+    from speechbrain_ext.encoders.spectra import SpectrogramEncoder
 
     return SpectrogramEncoder(output_norm)

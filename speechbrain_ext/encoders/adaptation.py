@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 
 LORA_OPTIONS = ("rank", "alpha", "dropout", "targets")
 # What freeze_feature_extractor freezes.
@@ -19,33 +19,7 @@ _CONVOLUTIONS = ("model.feature_extractor.", "model.conv1.", "model.conv2.")
 
 
 def trainable_ever(encoder):
-    """The parameters that may ever train, whether they do at the moment.
-
-    They are those that require gradients when this module first deals with
-    the encoder; unfreezing never goes beyond them, so that what was frozen on
-    loading (``freeze_feature_extractor``) stays so.
-
-    Arguments
-    ---------
-    encoder : Encoder
-        Any.
-
-    Returns
-    -------
-    dict
-        From name to parameter.
-
-    Example
-    -------
-    >>> from tests.checkpoints import make_whisper_checkpoint
-    >>> from speechbrain_ext.encoders import load_encoder
-    >>> folder = make_whisper_checkpoint(getfixture("tmp_path"))
-    >>> encoder = load_encoder(folder, freeze=False)
-    >>> before = len(trainable_ever(encoder))
-    >>> unfreeze_top(encoder, 0)
-    >>> len(trainable_ever(encoder)) == before
-    True
-    """
+    """The parameters that may ever train, whether they do at the moment."""
     if encoder.may_train is None:
         encoder.may_train = {
             name
@@ -160,33 +134,7 @@ def unfreeze_top(encoder, num_layers):
 
 
 def unfrozen_layers(epoch, every):
-    """How many of the top layers train in an epoch.
-
-    In the first ``every`` epochs none does, so that what stands on the encoder
-    is no longer random when the encoder begins to train; then one more layer
-    does every ``every`` epochs.
-
-    Arguments
-    ---------
-    epoch : int
-        From 1 on.
-    every : int
-        Epochs to a layer, from 1 on.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    UserError
-        When ``every`` is less than 1.
-
-    Example
-    -------
-    >>> [unfrozen_layers(epoch, 2) for epoch in (1, 2, 3, 4, 5)]
-    [0, 0, 1, 1, 2]
-    """
+    """How many of the top layers train in an epoch."""
     if every < 1:
         raise UserError(
             f"unfreeze_every: {every} is less than 1; give the epochs after "
@@ -281,11 +229,7 @@ def add_lora(
 
 
 class AdaptedWavLMAttention(WavLMAttention):
-    """WavLM's attention through its projections in place of their weights.
-
-    transformers reads the projections' weights and never calls them, so that
-    adapters in them would do nothing at all.
-    """
+    """WavLM's attention through its projections in place of their weights."""
 
     def torch_multi_head_self_attention(
         self, hidden_states, attention_mask, gated_position_bias

@@ -5,9 +5,9 @@ import hashlib
 import torch
 from torch import nn
 
-from speechbrain_ext.encoders.frames import absolute_lengths
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import fingerprint
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import fingerprint
+from speechbrain_ext.encoders.grid import absolute_lengths
 
 
 class Encoder(nn.Module):
@@ -150,53 +150,17 @@ class Encoder(nn.Module):
 
 
 def length_mask(lengths, size):
-    """True within the lengths: ``[batch, size]``.
-
-    Example
-    -------
-    >>> length_mask(torch.tensor([1, 2]), 2)
-    tensor([[ True, False],
-            [ True,  True]])
-    """
+    """True within the lengths: ``[batch, size]``."""
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
 def full_precision(x):
-    """Float32 in place of anything less precise.
-
-    Example
-    -------
-    >>> full_precision(torch.zeros(1, dtype=torch.bfloat16)).dtype
-    torch.float32
-    >>> full_precision(torch.zeros(1, dtype=torch.float64)).dtype
-    torch.float64
-    """
+    """Float32 in place of anything less precise."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def masked_moments(x, valid, dims):
-    """Mean and variance of what is valid, over some dimensions.
-
-    Arguments
-    ---------
-    x : torch.Tensor
-        Any shape.
-    valid : torch.Tensor
-        Boolean, broadcastable to the shape of ``x``.
-    dims : tuple of int
-        The dimensions to take the moments over; they stay, with size 1.
-
-    Returns
-    -------
-    (torch.Tensor, torch.Tensor)
-        Mean and (biased) variance.
-
-    Example
-    -------
-    >>> x = torch.tensor([[1.0, 3.0, 99.0]])
-    >>> masked_moments(x, torch.tensor([[True, True, False]]), (1,))
-    (tensor([[2.]]), tensor([[1.]]))
-    """
+    """Mean and variance of what is valid, over some dimensions."""
     valid = valid.expand_as(x)
     count = valid.sum(dims, keepdim=True)
     mean = x.masked_fill(~valid, 0.0).sum(dims, keepdim=True) / count

@@ -13,9 +13,9 @@ installed version to it.
 import numpy as np
 import torch
 
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.base import Encoder
-from speechbrain_ext.encoders.frames import FrameGrid
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.encoders.grid import FrameGrid
 
 FEATURE_SET = "eGeMAPSv02"
 HOP = 160

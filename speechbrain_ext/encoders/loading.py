@@ -14,37 +14,13 @@ from pathlib import Path
 from transformers import AutoConfig, AutoFeatureExtractor
 from transformers.utils import logging as transformers_logging
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 def load_config(source, save_path=None):
-    """Configuration of a checkpoint.
-
-    Arguments
-    ---------
-    source : str or os.PathLike
-        Folder, or name on the Hugging Face Hub.
-    save_path : str or os.PathLike, optional
-        Where downloads are kept; transformers' own cache if absent.
-
-    Returns
-    -------
-    transformers.PretrainedConfig
-
-    Raises
-    ------
-    UserError
-        When there is no such folder or model, or a file of it is missing.
-
-    Example
-    -------
-    >>> load_config("/no/such/folder")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: encoder source: '/no/such/folder' is neither a folder nor the name of a model on the Hugging Face Hub; check the path.
-    """
+    """Configuration of a checkpoint."""
     _check_source(source)
     try:
         return AutoConfig.from_pretrained(_place(source), cache_dir=save_path)
@@ -59,24 +35,7 @@ def load_config(source, save_path=None):
 
 
 def load_feature_extractor(source, save_path=None):
-    """Feature extractor of a checkpoint, for the settings that it holds.
-
-    Arguments
-    ---------
-    source : str or os.PathLike
-        Folder, or name on the Hugging Face Hub.
-    save_path : str or os.PathLike, optional
-        Where downloads are kept.
-
-    Returns
-    -------
-    transformers.SequenceFeatureExtractor
-
-    Raises
-    ------
-    UserError
-        When the checkpoint has none, or one for another sampling rate.
-    """
+    """Feature extractor of a checkpoint, for the settings that it holds."""
     try:
         extractor = AutoFeatureExtractor.from_pretrained(
             _place(source), cache_dir=save_path
@@ -97,30 +56,7 @@ def load_feature_extractor(source, save_path=None):
 
 
 def load_weights(model_class, source, config, save_path=None, **kwargs):
-    """A model with all of its weights from the checkpoint, in float32.
-
-    Arguments
-    ---------
-    model_class : type
-        A class of transformers with ``from_pretrained``.
-    source : str or os.PathLike
-        Folder, or name on the Hugging Face Hub.
-    config : transformers.PretrainedConfig
-        Configuration of the model.
-    save_path : str or os.PathLike, optional
-        Where downloads are kept.
-    **kwargs
-        For ``from_pretrained``.
-
-    Returns
-    -------
-    transformers.PreTrainedModel
-
-    Raises
-    ------
-    UserError
-        When weights are missing or do not fit the configuration.
-    """
+    """A model with all of its weights from the checkpoint, in float32."""
     verbosity = transformers_logging.get_verbosity()
     # Heads and decoders that are left out would be reported as unexpected.
     transformers_logging.set_verbosity_error()
@@ -155,17 +91,7 @@ def load_weights(model_class, source, config, save_path=None, **kwargs):
 
 
 def config_dict(config):
-    """The settings of a configuration that shape an encoder's output.
-
-    Where, by which version and with which head a checkpoint was saved does
-    not.
-
-    Example
-    -------
-    >>> from transformers import WavLMConfig
-    >>> config_dict(WavLMConfig())["model_type"]
-    'wavlm'
-    """
+    """The settings of a configuration that shape an encoder's output."""
     settings = config.to_dict()
     for name in (
         "_name_or_path",

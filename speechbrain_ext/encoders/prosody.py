@@ -10,14 +10,17 @@ model", 2000) do, which keeps a strong formant from being taken for the pitch.
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torchaudio.functional import melscale_fbanks
 
 from speechbrain_ext.encoders.base import (
+    Encoder,
     full_precision,
     length_mask,
     masked_moments,
 )
-from speechbrain_ext.encoders.spectrum import log_mel, power_spectrum
+from speechbrain_ext.encoders.grid import FrameGrid
+from speechbrain_ext.encoders.spectra import log_mel, power_spectrum
 
 SAMPLE_RATE = 16000
 HOP = 320
@@ -45,24 +48,7 @@ CHANNELS = 2 * PER_SPAN * len(SPANS)
 
 
 class Prosody(nn.Module):
-    """Local statistics of pitch, spectrum and loudness.
-
-    In spans of 0.26 s, 0.74 s and 1.5 s around every frame of 20 ms: mean and
-    spread of the pitch in octaves, and how fast it moves; how fast the log-mel
-    spectrum, the energy and the periodicity change, which tells the rate of
-    speech; mean and spread of the energy; how much is voiced; and the balance
-    of low and high frequencies. All of them are given as they are, and
-    relative to their mean over the utterance. The pitch is counted from the
-    utterance's mean pitch and the energy from its maximum, so that the height
-    of the voice and the gain of the recording fall out.
-
-    Example
-    -------
-    >>> prosody = Prosody()
-    >>> wav, frames = torch.randn(2, 16000), torch.tensor([50, 25])
-    >>> prosody(wav, frames).shape
-    torch.Size([2, 60, 50])
-    """
+    """Local statistics of pitch, spectrum and loudness."""
 
     def __init__(self):
         super().__init__()
@@ -77,20 +63,7 @@ class Prosody(nn.Module):
         self.register_buffer("octaves", octaves, persistent=False)
 
     def forward(self, wav, frames):
-        """Measure.
-
-        Arguments
-        ---------
-        wav : torch.Tensor
-            ``[batch, samples]``, zero beyond the end of each utterance.
-        frames : torch.Tensor
-            Number of frames of each utterance, ``ceil(samples / 320)``.
-
-        Returns
-        -------
-        torch.Tensor
-            ``[batch, channels, frames]``, zero in the padding.
-        """
+        """Measure."""
         with torch.autocast(wav.device.type, enabled=False):
             count = (wav.shape[1] + HOP - 1) // HOP
             valid = length_mask(frames, count)[:, None]
@@ -198,3 +171,94 @@ def _local_mean(x, weight, span):
 
     # Beyond the end weights are zero, and so is everything that counts.
     return total(x * weight) / total(weight).clamp(min=1e-9)
+
+
+# Frames of 20 ms that make one of the output, 80 ms: emotions last longer.
+GROUP = 4
+
+
+class ProsodyEncoder(Encoder):
+    """Local statistics of pitch and log-mel spectra, a convolution, a GRU.
+
+    What ``Prosody`` measures in steps of 20 ms is averaged to frames of 80 ms:
+    ``ceil(samples / 1280)``.
+
+    Arguments
+    ---------
+    channels : int
+        Channels of the convolution.
+    hidden : int
+        Units of the GRU in either direction; the output has twice as many.
+    dropout : float
+        Between the parts, in training.
+    offset : float
+        Standard deviation of a random offset that every channel of an
+        utterance gets in training, as if another voice had spoken. The
+        channels' own spread is about 1.
+    output_norm : bool
+        Whether the output is normalised over each utterance's frames and
+        channels.
+
+    Example
+    -------
+    >>> encoder = ProsodyEncoder()
+    >>> encoder(torch.randn(2, 16000), torch.tensor([1.0, 0.5])).shape
+    torch.Size([2, 13, 128])
+    """
+
+    num_layers = 1
+
+    def __init__(
+        self,
+        channels=64,
+        hidden=64,
+        dropout=0.3,
+        offset=0.25,
+        output_norm=False,
+    ):
+        super().__init__(output_norm)
+        self.output_size = 2 * hidden
+        self.offset = offset
+        self.prosody = Prosody()
+        self.convolution = nn.Conv1d(CHANNELS, channels, 5, padding=2)
+        self.norm = nn.LayerNorm(channels)
+        self.dropout = nn.Dropout(dropout)
+        self.gru = nn.GRU(
+            channels, hidden, batch_first=True, bidirectional=True
+        )
+        self.output_layer_norm = nn.LayerNorm(2 * hidden)
+        # A group begins half a hop before the centre of its first frame.
+        self.grid = FrameGrid([(1, HOP, 0), (1, GROUP, 0)], first=-HOP // 2)
+
+    def encode(self, wav, lengths, all_layers):
+        frames = (lengths + HOP - 1) // HOP
+        x = _group(self.prosody(wav, frames), frames)
+        frames = (frames + GROUP - 1) // GROUP
+        valid = length_mask(frames, x.shape[2])[:, None]
+        if self.training and self.offset:
+            x = x + self.offset * torch.randn_like(x[:, :, :1])
+        # The convolution sees zeros beyond the end, as if alone.
+        x = self.convolution(x.masked_fill(~valid, 0.0)).transpose(1, 2)
+        packed = pack_padded_sequence(
+            self.dropout(F.gelu(self.norm(x))),
+            frames.cpu(),
+            batch_first=True,
+            enforce_sorted=False,
+        )
+        output, _ = pad_packed_sequence(
+            self.gru(packed)[0], batch_first=True, total_length=x.shape[1]
+        )
+        output = self.dropout(self.output_layer_norm(output))
+        return output[:, None] if all_layers else output
+
+    def describe(self):
+        return {**self.prosody.describe(), "group": GROUP}
+
+
+def _group(x, frames):
+    """Means of groups of frames, the last one's of those that are there."""
+    valid = length_mask(frames, x.shape[2])[:, None].to(x.dtype)
+    # What is left over makes a group, too; frames of padding are zero.
+    total = F.avg_pool1d(F.pad(x, (0, -x.shape[2] % GROUP)), GROUP)
+    share = F.avg_pool1d(F.pad(valid, (0, -x.shape[2] % GROUP)), GROUP)
+    return total / share.clamp(min=1 / GROUP)

@@ -20,7 +20,7 @@ from speechbrain_ext.encoders.base import (
     length_mask,
     masked_moments,
 )
-from speechbrain_ext.encoders.frames import FrameGrid
+from speechbrain_ext.encoders.grid import FrameGrid
 from speechbrain_ext.encoders.loading import (
     config_dict,
     load_config,
@@ -197,25 +197,7 @@ class SSLEncoder(Encoder):
 
 
 class MaskedGroupNorm(nn.GroupNorm):
-    """Normalisation of each channel over the valid frames of each utterance.
-
-    It takes the place of a group normalisation with one group a channel, whose
-    statistics would run over the padding as well.
-
-    Attributes
-    ----------
-    frames : torch.Tensor or None
-        Valid frames ``[batch]`` of the next input; all are if None.
-
-    Example
-    -------
-    >>> norm = MaskedGroupNorm.like(nn.GroupNorm(4, 4))
-    >>> x = torch.randn(1, 4, 10)
-    >>> alone = norm(x[:, :, :7])
-    >>> norm.frames = torch.tensor([7])
-    >>> torch.allclose(norm(x)[:, :, :7], alone, atol=1e-5)
-    True
-    """
+    """Normalisation of each channel over the valid frames of each utterance."""
 
     frames = None
 
@@ -241,24 +223,7 @@ class MaskedGroupNorm(nn.GroupNorm):
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
-    """Normalisation by the stored statistics, with zeros for the padding.
-
-    A convolution follows, which sees zeros beyond the end of an utterance that
-    is alone. The statistics of a batch are never used, not in training either:
-    they would make an utterance's result depend on the others.
-
-    Attributes
-    ----------
-    frames : torch.Tensor or None
-        Valid frames ``[batch]`` of the next input; all are if None.
-
-    Example
-    -------
-    >>> norm = MaskedBatchNorm.like(nn.BatchNorm1d(4)).train()
-    >>> norm.frames = torch.tensor([7])
-    >>> norm(torch.randn(1, 4, 10))[:, :, 7:].abs().max().item()
-    0.0
-    """
+    """Normalisation by the stored statistics, with zeros for the padding."""
 
     frames = None
 

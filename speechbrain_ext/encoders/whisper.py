@@ -14,20 +14,16 @@ from transformers.models.whisper.modeling_whisper import (
     WhisperEncoder as TransformersEncoder,
 )
 
-from speechbrain_ext.encoders.base import (
-    Encoder,
-    full_precision,
-    length_mask,
-)
-from speechbrain_ext.encoders.frames import FrameGrid
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.encoders.base import Encoder, full_precision, length_mask
+from speechbrain_ext.encoders.grid import FrameGrid
 from speechbrain_ext.encoders.loading import (
     config_dict,
     load_config,
     load_feature_extractor,
     load_weights,
 )
-from speechbrain_ext.encoders.spectrum import log_mel, power_spectrum
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.encoders.spectra import log_mel, power_spectrum
 
 
 class WhisperEncoder(Encoder):

@@ -4,7 +4,7 @@ import contextlib
 import time
 from pathlib import Path
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.experiment.runs import Processes, execute, follow
 
 #: Parameters that submitit has for every kind of cluster.
@@ -25,13 +25,7 @@ _PAUSE = 0.5
 
 
 class Job:
-    """What a job does: one run.
-
-    Arguments
-    ---------
-    run : Run
-        From the plan.
-    """
+    """What a job does: one run."""
 
     def __init__(self, run):
         self.run = run
@@ -52,28 +46,7 @@ class Job:
 
 
 def parse_parameters(text):
-    """Understand the value of ``--slurm``.
-
-    Arguments
-    ---------
-    text : str
-        ``key=value,...`` with submitit's names; a name that belongs to SLURM
-        alone, such as ``partition``, may go without its ``slurm_``.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    UserError
-        When it has another form.
-
-    Example
-    -------
-    >>> parse_parameters("partition=gpu,gpus_per_node=1")
-    {'timeout_min': 1440, 'slurm_partition': 'gpu', 'gpus_per_node': 1}
-    """
+    """Understand the value of ``--slurm``."""
     parameters = {"timeout_min": _TIMEOUT}
     for part in filter(None, text.split(",")):
         key, equals, value = (each.strip() for each in part.partition("="))
@@ -88,33 +61,7 @@ def parse_parameters(text):
 
 
 def run_on_cluster(runs, parameters, root, jobs, cluster, show_progress=True):
-    """Submit all runs that are left, and wait for them.
-
-    Arguments
-    ---------
-    runs : list of Run
-        From the plan; finished ones are passed over.
-    parameters : dict
-        From ``parse_parameters``.
-    root : str or os.PathLike
-        Of the experiment; submitit's own files go to ``cluster`` in it.
-    jobs : int or None
-        How many at once; None for as many as SLURM allows.
-    cluster : str
-        ``slurm``, or ``local`` for processes of this machine.
-    show_progress : bool
-        Whether to draw a bar.
-
-    Returns
-    -------
-    list of Failure
-
-    Raises
-    ------
-    UserError
-        When submitit is missing, there is no such cluster, or a parameter
-        cannot be.
-    """
+    """Submit all runs that are left, and wait for them."""
     todo = [run for run in runs if not run.finished()]
     if not todo:
         return follow([], len(runs), 0, show_progress)

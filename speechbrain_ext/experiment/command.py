@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from speechbrain_ext.errors import UserError, exits_cleanly
+from speechbrain_ext.base.errors import UserError, exits_cleanly
 from speechbrain_ext.experiment import options, runs
 from speechbrain_ext.experiment.plan import make_plan
 from speechbrain_ext.experiment.settings import RecipeYaml
@@ -37,29 +37,7 @@ class _Stopped(BaseException):
 
 
 def parse(arguments=None):
-    """Understand the command line.
-
-    Arguments
-    ---------
-    arguments : list of str, optional
-        The process's own if absent.
-
-    Returns
-    -------
-    argparse.Namespace
-        With ``passed``, the overrides.
-
-    Raises
-    ------
-    UserError
-        When an override has another form than ``--key=value``.
-
-    Example
-    -------
-    >>> found = parse(["train.py", "a.yaml", "--seeds", "2", "--lr=0.1"])
-    >>> found.seeds, found.passed
-    ([1, 2], {'lr': '0.1'})
-    """
+    """Understand the command line."""
     # Without abbreviations: --seed is an override, not --seeds.
     parser = argparse.ArgumentParser(
         prog="python -m speechbrain_ext.experiment",
@@ -152,19 +130,7 @@ def parse(arguments=None):
 
 @exits_cleanly
 def main(arguments=None):
-    """Run the command line.
-
-    Arguments
-    ---------
-    arguments : list of str, optional
-        The process's own if absent.
-
-    Raises
-    ------
-    SystemExit
-        With status 1 when a run failed, 128 and the signal's number when
-        stopped by one.
-    """
+    """Run the command line."""
     given = parse(arguments)
     try:
         with _signals():
@@ -259,9 +225,9 @@ class _Report:
 
     def show(self):
         """Write the table, print it, and test the pairs."""
-        from speechbrain_ext.experiment.bootstrap import compare
         from speechbrain_ext.experiment.summary import summarize
         from speechbrain_ext.experiment.table import write_table
+        from speechbrain_ext.metrics.intervals import compare
 
         summaries = {
             row.name: summarize(row, self.over, self.figures)
@@ -285,27 +251,8 @@ class _Report:
 
 
 def describe(names, found):
-    """The difference of two rows in words.
-
-    Arguments
-    ---------
-    names : sequence of str
-        Of the two rows.
-    found : Difference
-        From ``bootstrap.compare``.
-
-    Returns
-    -------
-    str
-
-    Example
-    -------
-    >>> from speechbrain_ext.experiment.bootstrap import Difference
-    >>> print(describe(("a", "b"), Difference(
-    ...     "UA", (60.0, 65.0), 5.0, 1.0, 9.0, 0.03, "speakers", 24)))
-    b against a: UA 65.0 against 60.0, difference +5.0, 95 % [+1.0, +9.0] (paired bootstrap over 24 test speakers), p = 0.0300 (two-sided sign-flip test).
-    """
-    from speechbrain_ext.experiment.bootstrap import TOO_FEW
+    """The difference of two rows in words."""
+    from speechbrain_ext.metrics.intervals import TOO_FEW
     from speechbrain_ext.metrics.report import FEW
 
     first, second = names

@@ -8,35 +8,14 @@ import itertools
 import re
 import shlex
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 
 _KEY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _REFERENCE = re.compile(r"!(?:ref|copy)\s+<(.+)>")
 
 
 def parse_overrides(tokens):
-    """Understand the overrides that are passed on to the recipe.
-
-    Arguments
-    ---------
-    tokens : list of str
-        ``--key=value``, or ``--flag`` for a run option that takes no value.
-
-    Returns
-    -------
-    dict
-        From key to text; None for a flag.
-
-    Raises
-    ------
-    UserError
-        When a word is neither, or a key is there twice.
-
-    Example
-    -------
-    >>> parse_overrides(["--lr=0.01", "--debug"])
-    {'lr': '0.01', 'debug': None}
-    """
+    """Understand the overrides that are passed on to the recipe."""
     options = {}
     for token in tokens:
         if not token.startswith("--") or token == "--":
@@ -54,28 +33,7 @@ def parse_overrides(tokens):
 
 
 def parse_grid(text):
-    """Understand one ``--grid``.
-
-    Arguments
-    ---------
-    text : str
-        ``key=a,b,c``; commas inside of brackets or quotes do not separate.
-
-    Returns
-    -------
-    key : str
-    values : list of str
-
-    Raises
-    ------
-    UserError
-        When it has another form.
-
-    Example
-    -------
-    >>> parse_grid("layers=all,[0, 4]")
-    ('layers', ['all', '[0, 4]'])
-    """
+    """Understand one ``--grid``."""
     key, value = _assignment(text, f"--grid '{text}'")
     values = _split(value)
     if "" in values:
@@ -88,29 +46,7 @@ def parse_grid(text):
 
 
 def parse_row(text):
-    """Understand one ``--row``.
-
-    Arguments
-    ---------
-    text : str
-        ``name: key=a key2=b``; values with spaces are quoted.
-
-    Returns
-    -------
-    name : str
-    options : dict
-        From key to text.
-
-    Raises
-    ------
-    UserError
-        When it has another form.
-
-    Example
-    -------
-    >>> parse_row("wav2vec 2.0: layers=all head='!ref <lstm_head>'")
-    ('wav2vec 2.0', {'layers': 'all', 'head': '!ref <lstm_head>'})
-    """
+    """Understand one ``--row``."""
     name, colon, rest = text.partition(":")
     name = name.strip()
     try:
@@ -129,34 +65,7 @@ def parse_row(text):
 
 
 def combine(named, grids):
-    """Rows of the table: every named row with every point of the grid.
-
-    Arguments
-    ---------
-    named : list of (str, dict)
-        From ``parse_row``; none stands for one row without options.
-    grids : list of (str, list of str)
-        From ``parse_grid``.
-
-    Returns
-    -------
-    list of (str, str, dict)
-        Name, slug (the name of a folder) and options of each row. The name is
-        empty where there is neither a grid nor a named row.
-
-    Raises
-    ------
-    UserError
-        When two rows would share a folder, or a key is set twice.
-
-    Example
-    -------
-    >>> for row in combine([("Fusion", {"head": "fusion"})],
-    ...                    [("layers", ["all", "local"])]):
-    ...     print(row)
-    ('Fusion, layers=all', 'Fusion__layers-all', {'head': 'fusion', 'layers': 'all'})
-    ('Fusion, layers=local', 'Fusion__layers-local', {'head': 'fusion', 'layers': 'local'})
-    """
+    """Rows of the table: every named row with every point of the grid."""
     keys = [key for key, _ in grids]
     for key in keys:
         if keys.count(key) > 1 or any(key in row for _, row in named):
@@ -185,28 +94,7 @@ def combine(named, grids):
 
 
 def nest(options):
-    """Put dotted keys together as SpeechBrain's overrides take them.
-
-    Arguments
-    ---------
-    options : dict
-        From key to text; a key ``a.b`` is the entry ``b`` of ``a``.
-
-    Returns
-    -------
-    dict
-        From key without dots to text.
-
-    Raises
-    ------
-    UserError
-        When a mapping and one of its entries are both given.
-
-    Example
-    -------
-    >>> nest({"a.b": "1", "c": "2", "a.d.e": "3"})
-    {'a': '{b: 1, d: {e: 3}}', 'c': '2'}
-    """
+    """Put dotted keys together as SpeechBrain's overrides take them."""
     tree = {}
     for key, value in options.items():
         *path, last = key.split(".")
@@ -222,22 +110,7 @@ def nest(options):
 
 
 def as_arguments(options):
-    """Options as words of a command line.
-
-    Arguments
-    ---------
-    options : dict
-        From key to text; None for a flag.
-
-    Returns
-    -------
-    list of str
-
-    Example
-    -------
-    >>> as_arguments({"lr": "0.1", "debug": None})
-    ['--lr=0.1', '--debug']
-    """
+    """Options as words of a command line."""
     return [
         f"--{key}" if value is None else f"--{key}={value}"
         for key, value in options.items()

@@ -7,10 +7,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import fingerprint, read_json, write_json
 from speechbrain_ext.experiment.options import as_arguments, nest
 from speechbrain_ext.experiment.settings import Settings
-from speechbrain_ext.files import fingerprint, read_json, write_json
 
 #: A run with this file is finished.
 RESULTS = "results.json"
@@ -20,23 +20,7 @@ RECORD = "options.json"
 
 @dataclass(frozen=True)
 class Run:
-    """One training with its test.
-
-    Arguments
-    ---------
-    name : str
-        For messages.
-    folder : pathlib.Path
-        Where everything of it goes.
-    command : tuple of str
-        The process that does it.
-    record : dict
-        What it is made with; kept in its folder.
-    seed : int or None
-        None where the recipe has none.
-    fold : int or None
-        None where the recipe has none.
-    """
+    """One training with its test."""
 
     name: str
     folder: Path
@@ -46,17 +30,7 @@ class Run:
     fold: int | None
 
     def finished(self):
-        """Whether there is nothing left to do.
-
-        Returns
-        -------
-        bool
-
-        Raises
-        ------
-        UserError
-            When the folder holds a run that was made with other options.
-        """
+        """Whether there is nothing left to do."""
         done = (self.folder / RESULTS).exists()
         if (self.folder / RECORD).exists():
             self._compare(read_json(self.folder / RECORD))
@@ -89,17 +63,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table.
-
-    Arguments
-    ---------
-    name : str
-        As the table has it.
-    settings : Settings
-        What all of its runs share.
-    runs : tuple of Run
-        By seed, then by fold.
-    """
+    """One row of the table."""
 
     name: str
     settings: Settings
@@ -107,37 +71,7 @@ class Row:
 
 
 def make_plan(recipe, yaml, root, rows, passed, seeds, folds, launcher=None):
-    """All runs of an experiment.
-
-    Arguments
-    ---------
-    recipe : str or os.PathLike
-        The ``train.py``.
-    yaml : RecipeYaml
-        Its hyperparameters.
-    root : str or os.PathLike
-        The folder of the experiment.
-    rows : list of (str, str, dict)
-        From ``options.combine``.
-    passed : dict
-        Options of all runs; a row's own win.
-    seeds : list of int or None
-        None for the YAML's own.
-    folds : list of int or "all" or None
-        None for the YAML's own.
-    launcher : str, optional
-        What starts the recipe in place of Python, such as
-        ``torchrun --nproc_per_node=2``.
-
-    Returns
-    -------
-    list of Row
-
-    Raises
-    ------
-    UserError
-        When a file is missing or an option cannot be.
-    """
+    """All runs of an experiment."""
     if not Path(recipe).is_file():
         raise UserError(f"'{recipe}' does not exist; give a train.py.")
     root = Path(root)

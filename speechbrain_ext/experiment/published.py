@@ -28,7 +28,7 @@ from pathlib import Path, PurePosixPath
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 
 #: Beside the recipe's train.py.
 PUBLISHED = "published.yaml"
@@ -51,30 +51,7 @@ _NO_CHECKPOINTS = ("egemaps", "spectrogram")
 
 @dataclass(frozen=True)
 class Figure:
-    """A published figure.
-
-    Arguments
-    ---------
-    table : int or str
-        Where it stands.
-    row : str
-        The paper's name of the system.
-    metric : str
-        The name in results.json.
-    value : float
-        In the unit of results.json.
-    when : dict
-        The settings that it belongs to.
-    sd : float or None
-        Standard deviation, if published.
-    reference : bool
-        Whether it is shown for other checkpoints, too.
-
-    Example
-    -------
-    >>> str(Figure(1, "eGeMAPS", "UA", 57.0, {}, 0.4))
-    '57.0 ± 0.4 (Table 1, eGeMAPS)'
-    """
+    """A published figure."""
 
     table: int | str
     row: str
@@ -97,31 +74,7 @@ class Figure:
 
 
 def read_published(path):
-    """Read a ``published.yaml``.
-
-    Arguments
-    ---------
-    path : str or os.PathLike
-        The file; it need not exist.
-
-    Returns
-    -------
-    list of Figure
-
-    Raises
-    ------
-    UserError
-        When the file has another form; the sentence names the entry.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "published.yaml"
-    >>> _ = path.write_text("- {table: 1, row: a, metric: UA, value: 57}\\n")
-    >>> read_published(path)
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: '...published.yaml', entry 1: 'when' is missing; it must be a mapping of keys of the YAML to plain values.
-    """
+    """Read a ``published.yaml``."""
     path = Path(path)
     if not path.exists():
         return []
@@ -142,35 +95,7 @@ def read_published(path):
 
 
 def match(figures, scalars):
-    """The published figures that belong to a row.
-
-    Arguments
-    ---------
-    figures : list of Figure
-        From ``read_published``.
-    scalars : dict
-        Of the row's settings.
-
-    Returns
-    -------
-    dict
-        From metric to Figure.
-
-    Raises
-    ------
-    UserError
-        When two entries fit equally well.
-
-    Example
-    -------
-    >>> figures = [Figure(1, "any", "UA", 50.0, {"corpus": "ravdess"}),
-    ...            Figure(1, "all layers", "UA", 60.0,
-    ...                   {"corpus": "ravdess", "layers": "all"})]
-    >>> match(figures, {"corpus": "ravdess", "layers": "all"})["UA"].value
-    60.0
-    >>> match(figures, {"corpus": "iemocap"})
-    {}
-    """
+    """The published figures that belong to a row."""
     found = _best([each for each in figures if _fits(each.when, scalars)])
     encoder = scalars.get(_ENCODER)
     if (

@@ -35,17 +35,7 @@ _ERROR = re.compile(
 
 @dataclass(frozen=True)
 class Failure:
-    """A run that did not end well.
-
-    Arguments
-    ---------
-    name : str
-        Of the run.
-    reason : str
-        One line.
-    log : pathlib.Path
-        Where the rest is.
-    """
+    """A run that did not end well."""
 
     name: str
     reason: str
@@ -56,20 +46,7 @@ class Failure:
 
 
 class Processes:
-    """Processes under way, each with its own process group.
-
-    Arguments
-    ---------
-    grace : float
-        Seconds that a process has to stop when asked to.
-
-    Example
-    -------
-    >>> log = open(getfixture("tmp_path") / "log", "wb")
-    >>> with contextlib.closing(log):
-    ...     Processes().run(["false"], log)
-    1
-    """
+    """Processes under way, each with its own process group."""
 
     def __init__(self, grace=GRACE):
         self.grace = grace
@@ -78,24 +55,7 @@ class Processes:
         self._stopped = False
 
     def run(self, command, log, env=None, keep=()):
-        """Run a command to its end.
-
-        Arguments
-        ---------
-        command : sequence of str
-            What to run.
-        log : file object
-            Takes its output.
-        env : dict, optional
-            Its environment, in place of this process's.
-        keep : tuple of int
-            File descriptors that stay open in it.
-
-        Returns
-        -------
-        int or None
-            Its status; None when ``stop`` came first.
-        """
+        """Run a command to its end."""
         with self._lock:
             if self._stopped:
                 return None
@@ -129,22 +89,7 @@ class Processes:
 
 
 def execute(run, processes, env=None):
-    """Do one run, unless it is finished or another process does it.
-
-    Arguments
-    ---------
-    run : Run
-        From the plan.
-    processes : Processes
-        Takes the process.
-    env : dict, optional
-        Environment, in place of this process's.
-
-    Returns
-    -------
-    str or None
-        Why it failed; None where it did not.
-    """
+    """Do one run, unless it is finished or another process does it."""
     run.folder.mkdir(parents=True, exist_ok=True)
     # A process that outlives a killed runner goes on holding the lock.
     with open(run.folder / LOCK, "ab") as lock:
@@ -170,26 +115,7 @@ def execute(run, processes, env=None):
 
 
 def run_here(runs, jobs, show_progress=True, share_cores=True, grace=GRACE):
-    """Do all runs that are left, several at once.
-
-    Arguments
-    ---------
-    runs : list of Run
-        From the plan; finished ones are passed over.
-    jobs : int
-        How many at once.
-    show_progress : bool
-        Whether to draw a bar.
-    share_cores : bool
-        Whether every run gets its part of the cores, by OMP_NUM_THREADS,
-        where that is not set.
-    grace : float
-        See ``Processes``.
-
-    Returns
-    -------
-    list of Failure
-    """
+    """Do all runs that are left, several at once."""
     todo = [run for run in runs if not run.finished()]
     env = dict(os.environ)
     if share_cores:
@@ -213,23 +139,7 @@ def run_here(runs, jobs, show_progress=True, share_cores=True, grace=GRACE):
 
 
 def follow(ended, total, left, show_progress=True):
-    """Watch runs end.
-
-    Arguments
-    ---------
-    ended : iterable of (Run, str or None)
-        Each run as it ends, with the reason if it failed.
-    total : int
-        Of all runs, the finished ones included.
-    left : int
-        Of the runs that were not finished.
-    show_progress : bool
-        Whether to draw a bar.
-
-    Returns
-    -------
-    list of Failure
-    """
+    """Watch runs end."""
     failures = []
     with tqdm(
         total=total,
@@ -249,27 +159,7 @@ def follow(ended, total, left, show_progress=True):
 
 
 def last_error(log, begin=0):
-    """The line of a log that says what went wrong.
-
-    Arguments
-    ---------
-    log : str or os.PathLike
-        The file.
-    begin : int
-        Where to start to read, in bytes.
-
-    Returns
-    -------
-    str
-        The last line that looks like an error, or else the last one.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "run.log"
-    >>> _ = path.write_text("epoch 1\\nValueError: no\\nbye\\n")
-    >>> last_error(path)
-    'ValueError: no'
-    """
+    """The line of a log that says what went wrong."""
     with open(log, "rb") as file:
         file.seek(begin)
         text = file.read().decode(errors="replace")

@@ -9,8 +9,7 @@ from hyperpyyaml import resolve_references
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from speechbrain_ext.checks import did_you_mean
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError, did_you_mean
 
 #: What stands for the folder of a run, which is no setting.
 RUN_FOLDER = "RUN_FOLDER"
@@ -21,20 +20,7 @@ _WITHOUT_EFFECT = ("device", "distributed_backend", "noprogressbar")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is made with.
-
-    Arguments
-    ---------
-    options : dict
-        The YAML with overrides, as what JSON can hold; a tag such as
-        ``!new:`` is a key of its own. The folder of the run is
-        ``RUN_FOLDER`` in it; seed and fold are left out.
-    scalars : dict
-        From key (``a.b`` for the entry ``b`` of ``a``) to plain value. Where
-        a key refers to an object, the value is the name of that object.
-    run_options : dict
-        Run options of SpeechBrain that may change the result.
-    """
+    """What a run is made with."""
 
     options: dict
     scalars: dict
@@ -42,29 +28,7 @@ class Settings:
 
 
 class RecipeYaml:
-    """The YAML of a recipe.
-
-    Arguments
-    ---------
-    path : str or os.PathLike
-        The file.
-
-    Raises
-    ------
-    UserError
-        When it cannot be read or is no mapping.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "small.yaml"
-    >>> _ = path.write_text("seed: 1\\noutput_folder: !ref results/a/<seed>\\n"
-    ...                     "lr: !PLACEHOLDER\\nsize: !ref <lr> * 2\\n")
-    >>> yaml = RecipeYaml(path)
-    >>> yaml.folder(), yaml.own("seed"), "fold" in yaml
-    ('results/a', 1, False)
-    >>> yaml.resolve({"lr": "0.5"}).scalars
-    {'lr': 0.5, 'size': 1.0}
-    """
+    """The YAML of a recipe."""
 
     def __init__(self, path):
         self.path = Path(path)
@@ -88,12 +52,7 @@ class RecipeYaml:
         return _plain(self.tree.get(key))
 
     def folder(self):
-        """Where the runs go: ``output_folder`` up to the seed or the fold.
-
-        Returns
-        -------
-        str
-        """
+        """Where the runs go: ``output_folder`` up to the seed or the fold."""
         value = self.tree.get("output_folder")
         value = getattr(value, "value", value)
         parts = []
@@ -104,17 +63,7 @@ class RecipeYaml:
         return str(Path(*parts or ("results", self.path.stem)))
 
     def check_keys(self, keys):
-        """Raise if a key is neither in the YAML nor a run option.
-
-        Arguments
-        ---------
-        keys : iterable of str
-            Without dots.
-
-        Raises
-        ------
-        UserError
-        """
+        """Raise if a key is neither in the YAML nor a run option."""
         unknown = [key for key in keys if key not in self.tree]
         if not unknown:
             return
@@ -129,23 +78,7 @@ class RecipeYaml:
                 )
 
     def resolve(self, options):
-        """Settings of a row of the table.
-
-        Arguments
-        ---------
-        options : dict
-            From key without dots to text: overrides and run options.
-
-        Returns
-        -------
-        Settings
-
-        Raises
-        ------
-        UserError
-            When the YAML asks for a value that no option gives, or an
-            override does not fit.
-        """
+        """Settings of a row of the table."""
         overrides = {k: v for k, v in options.items() if k in self.tree}
         # One resolution serves all runs of a row.
         fixed = {"output_folder": RUN_FOLDER, "seed": "1", "fold": "1"}

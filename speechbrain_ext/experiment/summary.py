@@ -7,29 +7,17 @@ import math
 import statistics
 from dataclasses import dataclass, field
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.experiment.bootstrap import interval
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import read_json
 from speechbrain_ext.experiment.plan import RESULTS
-from speechbrain_ext.experiment.predictions import read_predictions
 from speechbrain_ext.experiment.published import match
-from speechbrain_ext.files import read_json
+from speechbrain_ext.metrics.intervals import interval
+from speechbrain_ext.metrics.predictions import read_predictions
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and spread of a metric.
-
-    Arguments
-    ---------
-    mean : float
-        Over units that are means themselves.
-    sd : float or None
-        Over the units; None where there is one.
-    n : int
-        Number of units.
-    left_out : tuple
-        Units that lack a run.
-    """
+    """Mean and spread of a metric."""
 
     mean: float
     sd: float | None
@@ -43,29 +31,7 @@ class Spread:
 
 @dataclass
 class Summary:
-    """One row, measured.
-
-    Arguments
-    ---------
-    name : str
-        Of the row.
-    runs : int
-        Finished.
-    planned : int
-        All of them.
-    spreads : dict
-        From metric to Spread; the first is the headline.
-    intervals : dict
-        From metric to (low, high), or to None; of the mean in ``spreads``.
-    drawn : tuple of (str, int) or None
-        Kind and number of what the intervals draw.
-    shared : tuple of int
-        Test speakers that are in training, as the runs have it.
-    figures : dict
-        From metric to the published Figure.
-    predictions : Predictions or None
-        Of the runs that the means are over.
-    """
+    """One row, measured."""
 
     name: str
     runs: int
@@ -79,49 +45,14 @@ class Summary:
 
 
 def default_over(row):
-    """What the spread is over where nobody says: ``seeds`` or ``folds``.
-
-    Arguments
-    ---------
-    row : Row
-        From the plan.
-
-    Returns
-    -------
-    str
-        Folds where there are several of them and one seed.
-    """
+    """What the spread is over where nobody says: ``seeds`` or ``folds``."""
     seeds = {run.seed for run in row.runs}
     folds = {run.fold for run in row.runs}
     return "folds" if len(folds) > 1 and len(seeds) == 1 else "seeds"
 
 
 def spread(values, over, planned=None):
-    """Mean and standard deviation over seeds or over folds.
-
-    With several of both, the mean over the folds of each seed comes first (or
-    the mean over the seeds of each fold).
-
-    Arguments
-    ---------
-    values : dict
-        From (seed, fold) to a figure.
-    over : str
-        ``seeds`` or ``folds``.
-    planned : iterable of (seed, fold), optional
-        All there should be: a unit that lacks one of them is left out, unless
-        all do.
-
-    Returns
-    -------
-    Spread
-
-    Example
-    -------
-    >>> spread({(1, 1): 50.0, (1, 2): 60.0, (2, 1): 52.0, (2, 2): 62.0},
-    ...        "seeds")
-    Spread(mean=56.0, sd=1.4142135623730951, n=2, left_out=())
-    """
+    """Mean and standard deviation over seeds or over folds."""
     groups = _groups(values, over, planned)
     means = [
         statistics.fmean(values[point] for point in points)
@@ -137,28 +68,7 @@ def spread(values, over, planned=None):
 
 
 def weigh(points, over, planned=None):
-    """What every run counts in the mean of ``spread``.
-
-    Arguments
-    ---------
-    points : iterable of (seed, fold)
-        The finished runs.
-    over : str
-        ``seeds`` or ``folds``.
-    planned : iterable of (seed, fold), optional
-        As for ``spread``.
-
-    Returns
-    -------
-    dict
-        From (seed, fold) to a weight; they sum up to 1. Runs that are left out
-        are absent.
-
-    Example
-    -------
-    >>> weigh([(1, 1), (2, 1), (2, 2)], "seeds")
-    {(1, 1): 0.5, (2, 1): 0.25, (2, 2): 0.25}
-    """
+    """What every run counts in the mean of ``spread``."""
     groups = _groups(points, over, planned)
     return {
         point: 1 / len(groups) / len(group)
@@ -189,28 +99,7 @@ def _groups(points, over, planned):
 
 
 def summarize(row, over, published=(), draws=1000):
-    """Read what the runs of a row have left.
-
-    Arguments
-    ---------
-    row : Row
-        From the plan.
-    over : str
-        ``seeds`` or ``folds``.
-    published : list of Figure
-        Of the recipe.
-    draws : int
-        Of the bootstrap.
-
-    Returns
-    -------
-    Summary
-
-    Raises
-    ------
-    UserError
-        When a file of a run is not as it should be.
-    """
+    """Read what the runs of a row have left."""
     done = [run for run in row.runs if run.finished()]
     summary = Summary(
         row.name,

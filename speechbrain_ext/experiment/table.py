@@ -7,7 +7,7 @@ cell of its own.
 import csv
 from pathlib import Path
 
-from speechbrain_ext.files import atomic_open
+from speechbrain_ext.base.files import atomic_open
 from speechbrain_ext.metrics.report import FEW
 
 _LATEX = {
@@ -28,22 +28,7 @@ _LATEX = {
 
 
 def write_table(root, summaries, over):
-    """Write ``table.md``, ``table.csv`` and ``table.tex``.
-
-    Arguments
-    ---------
-    root : str or os.PathLike
-        The folder.
-    summaries : list of Summary
-        The rows.
-    over : str
-        ``seeds`` or ``folds``.
-
-    Returns
-    -------
-    str
-        What ``table.md`` holds.
-    """
+    """Write ``table.md``, ``table.csv`` and ``table.tex``."""
     cells, text = _cells(summaries), notes(summaries, over)
     markdown = "\n\n".join([to_markdown(cells), text]) + "\n"
     latex = to_latex(cells, text)
@@ -57,24 +42,7 @@ def write_table(root, summaries, over):
 
 
 def to_markdown(cells):
-    """A table as Markdown.
-
-    Arguments
-    ---------
-    cells : list of list of str
-        The first is the header.
-
-    Returns
-    -------
-    str
-
-    Example
-    -------
-    >>> print(to_markdown([["row", "UA"], ["a|b", "50.0"]]))
-    | row  | UA   |
-    | ---- | ---- |
-    | a\\|b | 50.0 |
-    """
+    """A table as Markdown."""
     cells = [[cell.replace("|", r"\|") for cell in row] for row in cells]
     widths = [max(3, *map(len, column)) for column in zip(*cells)]
     cells.insert(1, ["-" * width for width in widths])
@@ -87,30 +55,7 @@ def to_markdown(cells):
 
 
 def to_latex(cells, text=""):
-    """A table as LaTeX, for any document class.
-
-    Arguments
-    ---------
-    cells : list of list of str
-        The first is the header.
-    text : str
-        Goes before it, as comments.
-
-    Returns
-    -------
-    str
-
-    Example
-    -------
-    >>> print(to_latex([["row", "UA"], ["a_b & c", "50.0 ± 1.0"]]))
-    \\begin{tabular}{ll}
-    \\hline
-    row & UA \\\\
-    \\hline
-    a\\_b \\& c & 50.0 $\\pm$ 1.0 \\\\
-    \\hline
-    \\end{tabular}
-    """
+    """A table as LaTeX, for any document class."""
     lines = [
         " & ".join("".join(_LATEX.get(c, c) for c in cell) for cell in row)
         + r" \\"
@@ -132,19 +77,7 @@ def to_latex(cells, text=""):
 
 
 def notes(summaries, over):
-    """What the figures of the table are, in words.
-
-    Arguments
-    ---------
-    summaries : list of Summary
-        The rows.
-    over : str
-        ``seeds`` or ``folds``.
-
-    Returns
-    -------
-    str
-    """
+    """What the figures of the table are, in words."""
     sizes = sorted({s.n for row in summaries for s in row.spreads.values()})
     lines = []
     if sizes:

@@ -6,7 +6,7 @@ Each has ``grid`` (``FrameGrid``), ``max_samples`` (or None) and
 
 import torch
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.inference.kinds import (
     FRAMES,
     OURS,
@@ -14,28 +14,11 @@ from speechbrain_ext.inference.kinds import (
     published_pool,
 )
 from speechbrain_ext.inference.published import PublishedEncoder
-from speechbrain_ext.models.frame_classifier import frame_log_probs
+from speechbrain_ext.models.inputs import frame_log_probs
 
 
 class EncoderClassifier:
-    """Encoder, perhaps a mixture of its layers, and head: this project's.
-
-    Arguments
-    ---------
-    modules : torch.nn.ModuleDict
-        ``encoder`` and ``head``, perhaps ``mixture``.
-
-    Example
-    -------
-    >>> from speechbrain_ext.encoders.logmel import LogMelEncoder
-    >>> from speechbrain_ext.models.frame_heads import LinearHead
-    >>> encoder = LogMelEncoder().eval()
-    >>> modules = {"encoder": encoder, "head": LinearHead(encoder.output_size, 4)}
-    >>> classifier = EncoderClassifier(torch.nn.ModuleDict(modules))
-    >>> wavs, lengths = torch.randn(2, 16000), torch.tensor([16000, 8000])
-    >>> [list(frames.shape) for frames in classifier.log_probs(wavs, lengths)]
-    [[13, 4], [7, 4]]
-    """
+    """Encoder, perhaps a mixture of its layers, and head: this project's."""
 
     def __init__(self, modules):
         self.modules = modules
@@ -43,20 +26,7 @@ class EncoderClassifier:
         self.max_samples = modules["encoder"].max_samples
 
     def log_probs(self, wavs, lengths):
-        """Classify frames.
-
-        Arguments
-        ---------
-        wavs : torch.Tensor
-            Waveforms ``[batch, samples]`` at 16 kHz.
-        lengths : torch.Tensor
-            In samples ``[batch]``.
-
-        Returns
-        -------
-        list of torch.Tensor
-            Log posteriors ``[frames, classes]`` of every waveform.
-        """
+        """Classify frames."""
         frames = self.grid.num_frames(lengths)
         found = frame_log_probs(
             self.modules, frames, wavs, lengths.double() / wavs.shape[1]
@@ -65,22 +35,7 @@ class EncoderClassifier:
 
 
 class PublishedClassifier:
-    """What ``speechbrain/emotion-diarization-wavlm-large`` consists of.
-
-    The computation is that of SpeechBrain's ``Speech_Emotion_Diarization`` on
-    a single file. Waveforms are classified one by one, because its modules see
-    the padding of a batch.
-
-    Arguments
-    ---------
-    modules : torch.nn.ModuleDict
-        ``wav2vec2`` or ``wav2vec``, and ``output_mlp``; perhaps
-        ``input_norm``.
-    avg_pool : callable, optional
-        SpeechBrain's ``Pooling1d`` over frames.
-    log_softmax : callable, optional
-        Logits -> log posteriors; torch's if absent.
-    """
+    """What ``speechbrain/emotion-diarization-wavlm-large`` consists of."""
 
     max_samples = None
 
@@ -110,29 +65,7 @@ class PublishedClassifier:
 
 
 def pooling_convolution(avg_pool):
-    """Kernel, stride and padding that make as many frames as a pooling does.
-
-    Arguments
-    ---------
-    avg_pool : speechbrain.nnet.pooling.Pooling1d
-        Pooling over the frames of ``[batch, frames, channels]``.
-
-    Returns
-    -------
-    (int, int, int)
-        For ``FrameGrid``.
-
-    Raises
-    ------
-    UserError
-        When it is another kind of pooling.
-
-    Example
-    -------
-    >>> from speechbrain.nnet.pooling import Pooling1d
-    >>> pooling_convolution(Pooling1d("avg", 5, stride=2, ceil_mode=True))
-    (4, 2, 0)
-    """
+    """Kernel, stride and padding that make as many frames as a pooling does."""
     layer = getattr(avg_pool, "pool_layer", None)
     if not isinstance(layer, torch.nn.AvgPool1d):
         raise UserError(
@@ -150,33 +83,7 @@ def pooling_convolution(avg_pool):
 
 
 def make_classifier(modules, hparams, source):
-    """The classifier of frames that a model's modules make.
-
-    Arguments
-    ---------
-    modules : torch.nn.ModuleDict
-        See ``EncoderClassifier`` and ``PublishedClassifier``.
-    hparams : dict
-        Perhaps with ``avg_pool`` and ``log_softmax``.
-    source : str
-        What to name in the sentence of an error.
-
-    Returns
-    -------
-    EncoderClassifier or PublishedClassifier
-
-    Raises
-    ------
-    UserError
-        When modules are missing, or the model classifies utterances.
-
-    Example
-    -------
-    >>> make_classifier({"head": None}, {}, "demo")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: model: 'demo' has the modules head, but encoder and head are needed, or wav2vec2 and output_mlp; give another model.
-    """
+    """The classifier of frames that a model's modules make."""
     if layout_of(modules, hparams, source, FRAMES) == OURS:
         return EncoderClassifier(modules)
     pool = published_pool(modules, hparams)

@@ -3,23 +3,13 @@
 import argparse
 import logging
 
-from speechbrain_ext.errors import exits_cleanly
+from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.inference.commands.diarize import add_diarize
 from speechbrain_ext.inference.commands.recognize import add_recognize
 
 
 def parse(arguments=None):
-    """Understand the command line.
-
-    Arguments
-    ---------
-    arguments : list of str, optional
-        The process's own if absent.
-
-    Returns
-    -------
-    argparse.Namespace
-    """
+    """Understand the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m speechbrain_ext.inference", description=__doc__
     )
@@ -31,13 +21,7 @@ def parse(arguments=None):
 
 @exits_cleanly
 def main(arguments=None):
-    """Run the command line.
-
-    Arguments
-    ---------
-    arguments : list of str, optional
-        The process's own if absent.
-    """
+    """Run the command line."""
     options = parse(arguments)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("speechbrain_ext.inference").setLevel(logging.INFO)

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from speechbrain_ext.audio import SAMPLE_RATE
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.audio import SAMPLE_RATE, AudioStream
+from speechbrain_ext.base.emotions import NEUTRAL
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.decoding import PostProcessing
 from speechbrain_ext.inference.classifiers import make_classifier
 from speechbrain_ext.inference.interfaces import (
     WINDOW,
@@ -18,15 +20,12 @@ from speechbrain_ext.inference.interfaces import (
     check_longest,
 )
 from speechbrain_ext.inference.kinds import classes_of
-from speechbrain_ext.inference.streaming import AudioStream
 from speechbrain_ext.inference.windows import (
     check_window,
     merge_windows,
     plan_windows,
     ramp_frames,
 )
-from speechbrain_ext.metrics.segments import NEUTRAL
-from speechbrain_ext.postprocessing import PostProcessing
 
 logger = logging.getLogger("speechbrain_ext.inference")
 
@@ -93,9 +92,9 @@ class EmotionDiarizer(EmotionModel):
     Example
     -------
     >>> import soundfile
-    >>> from speechbrain_ext.encoders.logmel import LogMelEncoder
-    >>> from speechbrain_ext.models.frame_heads import LinearHead
-    >>> encoder = LogMelEncoder()
+    >>> from speechbrain_ext.encoders.prosody import ProsodyEncoder
+    >>> from speechbrain_ext.models.heads import LinearHead
+    >>> encoder = ProsodyEncoder()
     >>> diarizer = EmotionDiarizer(
     ...     {"encoder": encoder, "head": LinearHead(encoder.output_size, 1)},
     ...     {"classes": ["neutral"]},
@@ -322,17 +321,7 @@ class EmotionDiarizer(EmotionModel):
 
 
 def check_options(options):
-    """Refuse options of post-processing that do not exist.
-
-    Example
-    -------
-    >>> check_options({"median": 0.1})
-    {'median': 0.1}
-    >>> check_options({"mean": 0.1})
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: postprocessing: there is no option 'mean'; choose from threshold, median, min_duration, one_event.
-    """
+    """Refuse options of post-processing that do not exist."""
     known = [field.name for field in fields(PostProcessing)]
     for name in options:
         if name not in known:

@@ -5,8 +5,8 @@ from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import FetchConfig, LocalStrategy
 
 from speechbrain_ext.audio import SAMPLE_RATE
-from speechbrain_ext.encoders.frames import absolute_lengths
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.encoders.grid import absolute_lengths
 from speechbrain_ext.inference.sources import Origin, load_source
 
 #: Seconds, where neither the call nor the model says otherwise.
@@ -14,25 +14,7 @@ WINDOW = 30.0
 
 
 class EmotionModel(Pretrained):
-    """A trained model, ready to use.
-
-    A subclass takes ``modules``, ``hparams``, ``run_opts``, ``source`` and
-    options of its own.
-
-    Arguments
-    ---------
-    modules : dict
-        The model's modules.
-    hparams : dict
-        Other keys of its YAML.
-    run_opts : dict, optional
-        Such as ``{"device": "cuda"}``.
-
-    Raises
-    ------
-    UserError
-        When the device is not there.
-    """
+    """A trained model, ready to use."""
 
     def __init__(self, modules, hparams, run_opts=None):
         device = str((run_opts or {}).get("device") or "cpu")
@@ -55,47 +37,7 @@ class EmotionModel(Pretrained):
         fetch_config=FetchConfig(),
         **kwargs,
     ):
-        """Load a model.
-
-        Nothing is written to the source, and it may be given from any working
-        directory. No Python file of it is imported; but its YAML may construct
-        any class that is installed, so it must be trusted, as SpeechBrain's
-        own ``from_hparams`` demands.
-
-        Arguments
-        ---------
-        source : str or os.PathLike
-            The run folder of a recipe, the folder of a model, or a repository
-            on the Hugging Face Hub; those that SpeechBrain has published are
-            among them (``speechbrain/emotion-diarization-wavlm-large``,
-            ``speechbrain/emotion-recognition-wav2vec2-IEMOCAP``).
-        hparams_file : str
-            Name of the YAML in it.
-        savedir : str, optional
-            Where downloads from the Hub are put; its cache if absent. A folder
-            is read where it is.
-        overrides : dict, optional
-            Changes to the YAML, such as ``{"wav2vec2_hub": "folder"}``.
-        run_opts : dict, optional
-            Such as ``{"device": "cuda"}``.
-        local_strategy : LocalStrategy
-            How downloads come into ``savedir``.
-        fetch_config : FetchConfig
-            Token, revision and the like for the Hub.
-        **kwargs
-            Further options of the class.
-
-        Returns
-        -------
-        EmotionModel
-            Of the class that was asked.
-
-        Raises
-        ------
-        UserError
-            When there is no such model, or a file of it is missing, damaged,
-            or does not fit.
-        """
+        """Load a model."""
         source = str(source)
         hparams = load_source(
             Origin(
@@ -112,27 +54,7 @@ class EmotionModel(Pretrained):
 
 
 def check_longest(window, max_samples):
-    """Refuse a window that is longer than what the encoder takes.
-
-    Arguments
-    ---------
-    window : float
-        In seconds.
-    max_samples : int, optional
-        What the encoder takes at most; anything if None.
-
-    Raises
-    ------
-    UserError
-        When it is longer.
-
-    Example
-    -------
-    >>> check_longest(31, 480000)
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: window: 31 s is more than the 30 s that the model's encoder can take; give less.
-    """
+    """Refuse a window that is longer than what the encoder takes."""
     if max_samples is not None and window * SAMPLE_RATE > max_samples:
         raise UserError(
             f"window: {window} s is more than the "
@@ -142,30 +64,7 @@ def check_longest(window, max_samples):
 
 
 def check_batch(wavs, wav_lens=None):
-    """Lengths of the waveforms of a batch, if it can be used.
-
-    Arguments
-    ---------
-    wavs : torch.Tensor
-        ``[batch, samples]``.
-    wav_lens : torch.Tensor, optional
-        Relative lengths ``[batch]``; all full if absent.
-
-    Returns
-    -------
-    torch.Tensor
-        In samples ``[batch]``.
-
-    Raises
-    ------
-    UserError
-        When a waveform holds values that are not finite.
-
-    Example
-    -------
-    >>> check_batch(torch.zeros(2, 8), torch.tensor([1.0, 0.5]))
-    tensor([8, 4])
-    """
+    """Lengths of the waveforms of a batch, if it can be used."""
     if wavs.dim() != 2 or not wavs.shape[1]:
         raise ValueError(f"wavs is [batch, samples], not {wavs.shape}")
     if wav_lens is None:

@@ -3,9 +3,9 @@
 import torch
 from speechbrain.nnet.pooling import StatisticsPooling
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.inference.published import class_names
-from speechbrain_ext.models.frames import inputs
+from speechbrain_ext.models.inputs import inputs
 
 #: A model of this project, or one that SpeechBrain has published; and whether
 #: it says one emotion a frame or one an utterance.
@@ -20,37 +20,7 @@ _GIVE_TO = {
 
 
 def layout_of(modules, hparams, source, wanted):
-    """Whose layout a model has; it must be of the wanted kind.
-
-    Arguments
-    ---------
-    modules : torch.nn.ModuleDict
-        ``encoder`` and ``head``, or ``wav2vec2`` (or ``wav2vec``) and
-        ``output_mlp``.
-    hparams : dict
-        Perhaps with ``avg_pool``.
-    source : str
-        What to name in the sentence of an error.
-    wanted : str
-        ``FRAMES`` or ``UTTERANCES``.
-
-    Returns
-    -------
-    str
-        ``OURS`` or ``PUBLISHED``.
-
-    Raises
-    ------
-    UserError
-        When modules are missing, or the model is of the other kind.
-
-    Example
-    -------
-    >>> layout_of({"head": None}, {}, "demo", FRAMES)
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: model: 'demo' has the modules head, but encoder and head are needed, or wav2vec2 and output_mlp; give another model.
-    """
+    """Whose layout a model has; it must be of the wanted kind."""
     if "encoder" in modules and "head" in modules:
         layout = OURS
         by_frame = head_output(modules, source).dim() == 3
@@ -71,48 +41,14 @@ def layout_of(modules, hparams, source, wanted):
 
 
 def published_pool(modules, hparams):
-    """Pooling of a published model: a module of it, or a key of its YAML.
-
-    Example
-    -------
-    >>> published_pool({"avg_pool": "mean"}, {})
-    'mean'
-    """
+    """Pooling of a published model: a module of it, or a key of its YAML."""
     if "avg_pool" in modules:
         return modules["avg_pool"]
     return hparams.get("avg_pool")
 
 
 def head_output(modules, source):
-    """What a head makes of an utterance of two frames.
-
-    Arguments
-    ---------
-    modules : torch.nn.ModuleDict
-        ``encoder`` and ``head``, perhaps ``fusion_encoder``.
-    source : str
-        What to name in the sentence of an error.
-
-    Returns
-    -------
-    torch.Tensor
-        ``[1, 2, classes]`` of a head for frames, ``[1, classes]`` of one for
-        utterances.
-
-    Raises
-    ------
-    UserError
-        When the head does not fit the encoder.
-
-    Example
-    -------
-    >>> from speechbrain_ext.encoders.logmel import LogMelEncoder
-    >>> from speechbrain_ext.models.utterance_heads import DenseHead
-    >>> encoder = LogMelEncoder()
-    >>> modules = {"encoder": encoder, "head": DenseHead(encoder.output_size, 4)}
-    >>> head_output(modules, "demo").shape
-    torch.Size([1, 4])
-    """
+    """What a head makes of an utterance of two frames."""
     parameter = next(modules["head"].parameters(), torch.empty(0))
     given = []
     for prefix in inputs(modules):

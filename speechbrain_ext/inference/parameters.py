@@ -10,29 +10,14 @@ from speechbrain.utils.checkpoints import (
     torch_parameter_transfer,
 )
 
-from speechbrain_ext.checkpoints import SafeCheckpointer
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.base import Encoder
-from speechbrain_ext.errors import UserError
 from speechbrain_ext.models.normalization import SpeakerNormalizer
+from speechbrain_ext.training.checkpoints import SafeCheckpointer
 
 
 def load_checkpoint(folder, modules, names):
-    """Fill modules from the checkpoint with the lowest validation error.
-
-    Arguments
-    ---------
-    folder : pathlib.Path
-        The folder ``save`` of a run.
-    modules : dict
-        What to fill.
-    names : dict
-        From a module's key to its name in checkpoints, where it has another.
-
-    Raises
-    ------
-    UserError
-        When there is no checkpoint, or a file of it is missing or damaged.
-    """
+    """Fill modules from the checkpoint with the lowest validation error."""
     checkpoint = _best_checkpoint(folder)
     for key, module in modules.items():
         path = checkpoint.paramfiles.get(names.get(key, key))
@@ -46,11 +31,7 @@ def load_checkpoint(folder, modules, names):
 
 
 def _needs_parameters(module):
-    """Whether a checkpoint must hold something of a module.
-
-    A frozen encoder has its parameters from where it came from; and a
-    normalisation by speaker has its statistics from the recordings.
-    """
+    """Whether a checkpoint must hold something of a module."""
     if isinstance(module, Encoder):
         return not module.frozen
     return not isinstance(module, SpeakerNormalizer)
@@ -80,32 +61,7 @@ def _best_checkpoint(folder):
 
 
 def load_parameters(module, path):
-    """Fill a module with the parameters in a file, with all of them.
-
-    ``masked_spec_embed`` stands in for masked frames in pretraining; it may be
-    there or not.
-
-    Arguments
-    ---------
-    module : torch.nn.Module
-        What to fill.
-    path : str or os.PathLike
-        A state dict, as ``torch.save`` wrote it.
-
-    Raises
-    ------
-    UserError
-        When the file is damaged or does not fit.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "head.ckpt"
-    >>> torch.save({"weight": torch.ones(1, 1)}, path)
-    >>> load_parameters(torch.nn.Linear(1, 1), path)
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: model: '...head.ckpt' does not fit hyperparams.yaml: it lacks 'bias'; use the files of one and the same model.
-    """
+    """Fill a module with the parameters in a file, with all of them."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -133,20 +89,7 @@ def load_parameters(module, path):
 
 
 def load_files(origin, hparams):
-    """Fill modules as a SpeechBrain ``pretrainer`` says.
-
-    Arguments
-    ---------
-    origin : speechbrain_ext.inference.sources.Origin
-        Where the files are.
-    hparams : dict
-        With ``pretrainer``, which is taken out.
-
-    Raises
-    ------
-    UserError
-        When a file is missing, damaged or does not fit.
-    """
+    """Fill modules as a SpeechBrain ``pretrainer`` says."""
     pretrainer = hparams.pop("pretrainer")
     for name, loadable in pretrainer.loadables.items():
         hook = get_default_hook(loadable, DEFAULT_TRANSFER_HOOKS)

@@ -23,10 +23,10 @@ from ruamel.yaml.tag import Tag
 from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from torch.nn import functional as F
 
+from speechbrain_ext.base.emotions import emotion_name
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.corpora.iemocap import EMOTIONS
-from speechbrain_ext.encoders.frames import FrameGrid
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.metrics.segments import emotion_name
+from speechbrain_ext.encoders.grid import FrameGrid
 
 #: Old class paths -> today's; where a key ends with a dot, all that begins so.
 MOVED = {
@@ -48,35 +48,14 @@ _TAG = re.compile(r"(!(?:new|name|apply|module):)(speechbrain\.[\w.]+)")
 
 
 class BareWav2Vec2(Wav2Vec2):
-    """A wav2vec 2.0, HuBERT or WavLM model that waits for its parameters.
-
-    SpeechBrain's class downloads the pretrained parameters even where all of
-    them are replaced right after. This one reads the configuration alone.
-    """
+    """A wav2vec 2.0, HuBERT or WavLM model that waits for its parameters."""
 
     def _from_pretrained(self, source, save_path, cache_dir, **options):
         self.model = self.auto_class.from_config(self.config)
 
 
 class PublishedEncoder:
-    """Waveform -> frames, as both published models do it.
-
-    Waveforms come one by one, because the modules see the padding of a batch.
-
-    Arguments
-    ---------
-    modules : torch.nn.ModuleDict
-        ``wav2vec2`` or ``wav2vec``; perhaps ``input_norm``.
-    pooling : list of (int, int, int)
-        What pools the frames afterwards, as ``FrameGrid`` takes it.
-
-    Attributes
-    ----------
-    channels : int
-        Width of a frame.
-    grid : FrameGrid
-        The frames after the pooling.
-    """
+    """Waveform -> frames, as both published models do it."""
 
     def __init__(self, modules, pooling=()):
         # SpeechBrain's interface of diarization demands the one and uses the
@@ -95,19 +74,7 @@ class PublishedEncoder:
         self.grid = FrameGrid([*convolutions, *pooling])
 
     def __call__(self, wav):
-        """Encode a waveform.
-
-        Arguments
-        ---------
-        wav : torch.Tensor
-            ``[samples]`` at 16 kHz; what is too short for a frame after the
-            pooling is lengthened with zeros.
-
-        Returns
-        -------
-        torch.Tensor
-            ``[1, frames, channels]``, before the pooling.
-        """
+        """Encode a waveform."""
         wav = wav[None]
         if self.input_norm is not None:
             wav = self.input_norm(wav, wav.new_ones(1))
@@ -116,22 +83,7 @@ class PublishedEncoder:
 
 
 def modernise(text):
-    """Bring the class paths in a YAML up to date.
-
-    Arguments
-    ---------
-    text : str
-        YAML with all references resolved.
-
-    Returns
-    -------
-    str
-
-    Example
-    -------
-    >>> modernise("m: !new:speechbrain.lobes.models.huggingface_transformers.whisper.Whisper")
-    'm: !new:speechbrain.integrations.huggingface.whisper.Whisper'
-    """
+    """Bring the class paths in a YAML up to date."""
     return _TAG.sub(lambda match: match[1] + _moved(match[2]), text)
 
 
@@ -143,14 +95,7 @@ def _moved(path):
 
 
 def without_weights(tree):
-    """Have the encoder wait for its parameters where a file brings them all.
-
-    Arguments
-    ---------
-    tree : ruamel.yaml.comments.CommentedMap
-        YAML with ``modules`` and ``pretrainer``, not yet constructed; it is
-        changed in place.
-    """
+    """Have the encoder wait for its parameters where a file brings them all."""
     loadables = tree["pretrainer"].get("loadables") or {}
     loaded = {id(node) for node in loadables.values()}
     for node in tree["modules"].values():
@@ -162,36 +107,7 @@ def without_weights(tree):
 
 
 def class_names(label_encoder, source):
-    """Full names of the classes of a label encoder, by their indices.
-
-    Arguments
-    ---------
-    label_encoder : speechbrain.dataio.encoder.CategoricalEncoder
-        Its labels are words, the letters n, h, s and a, or IEMOCAP's codes.
-    source : str
-        What to name in the sentence of an error.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    UserError
-        When a label is not understood, or the indices have gaps.
-
-    Example
-    -------
-    >>> from speechbrain.dataio.encoder import CategoricalEncoder
-    >>> encoder = CategoricalEncoder()
-    >>> encoder.update_from_iterable("nhsa")
-    >>> class_names(encoder, "demo")
-    ['neutral', 'happy', 'sad', 'angry']
-    >>> encoder = CategoricalEncoder()
-    >>> encoder.update_from_iterable(["neu", "ang", "hap", "sad"])
-    >>> class_names(encoder, "demo")
-    ['neutral', 'angry', 'happy', 'sad']
-    """
+    """Full names of the classes of a label encoder, by their indices."""
     labels = label_encoder.ind2lab
     if sorted(labels) != list(range(len(labels))) or not labels:
         raise UserError(

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from speechbrain_ext.audio import SAMPLE_RATE, to_samples
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.audio import SAMPLE_RATE, AudioStream, to_samples
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.inference.interfaces import (
     WINDOW,
     EmotionModel,
@@ -16,7 +16,6 @@ from speechbrain_ext.inference.interfaces import (
     check_longest,
 )
 from speechbrain_ext.inference.kinds import classes_of
-from speechbrain_ext.inference.streaming import AudioStream
 from speechbrain_ext.inference.utterance_classifiers import (
     make_utterance_classifier,
 )
@@ -88,9 +87,9 @@ class EmotionRecognizer(EmotionModel):
     -------
     >>> import numpy as np
     >>> import soundfile
-    >>> from speechbrain_ext.encoders.logmel import LogMelEncoder
-    >>> from speechbrain_ext.models.utterance_heads import DenseHead
-    >>> encoder = LogMelEncoder()
+    >>> from speechbrain_ext.encoders.prosody import ProsodyEncoder
+    >>> from speechbrain_ext.models.heads import DenseHead
+    >>> encoder = ProsodyEncoder()
     >>> recognizer = EmotionRecognizer(
     ...     {"encoder": encoder, "head": DenseHead(encoder.output_size, 1)},
     ...     {"classes": ["sad"]},

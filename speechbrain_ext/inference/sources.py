@@ -29,15 +29,15 @@ from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml import YAML
 from speechbrain.utils.fetching import FetchConfig, LocalStrategy, fetch
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import read_json
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import read_json
+from speechbrain_ext.decoding import PostProcessing
 from speechbrain_ext.inference.parameters import (
     from_afar,
     load_checkpoint,
     load_files,
 )
 from speechbrain_ext.inference.published import modernise, without_weights
-from speechbrain_ext.postprocessing import PostProcessing
 
 #: Keys of a YAML that are constructed; everything else is cut out.
 KEPT_KEYS = (
@@ -60,23 +60,7 @@ _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 @dataclass
 class Origin:
-    """A source, and how files are had from it.
-
-    Arguments
-    ---------
-    source : str
-        Folder, Hub repository, or address.
-    hparams_file : str
-        Name of the YAML in it.
-    savedir : str, optional
-        Where downloads are linked or kept; the Hub's cache if absent.
-    overrides : dict
-        Changes to the YAML.
-    local_strategy : LocalStrategy
-        See ``speechbrain.utils.fetching.fetch``.
-    fetch_config : FetchConfig
-        See ``speechbrain.utils.fetching.fetch``.
-    """
+    """A source, and how files are had from it."""
 
     source: str
     hparams_file: str = "hyperparams.yaml"
@@ -130,23 +114,7 @@ class Origin:
 
 
 def load_source(origin):
-    """Construct a model and fill it with its parameters.
-
-    Arguments
-    ---------
-    origin : Origin
-        Where it is.
-
-    Returns
-    -------
-    dict
-        The YAML's kept keys, constructed; ``modules`` hold their parameters.
-
-    Raises
-    ------
-    UserError
-        When a file is missing, damaged or does not fit.
-    """
+    """Construct a model and fill it with its parameters."""
     path = origin.yaml()
     tree = _read_tree(path, origin.overrides)
     if not isinstance(tree.get("modules"), dict):
@@ -242,10 +210,7 @@ def _training_folder(run, output_folder):
 
 
 def _relocate(node, base, cache):
-    """Make the encoders' relative paths mean the same from everywhere.
-
-    Downloads go to the cache, never to a folder that a YAML names.
-    """
+    """Make the encoders' relative paths mean the same from everywhere."""
     if isinstance(node, dict):
         for key, value in node.items():
             if key in ("source", "save_path") and isinstance(value, str):

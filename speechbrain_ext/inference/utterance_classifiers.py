@@ -22,46 +22,17 @@ from speechbrain_ext.inference.kinds import (
     published_pool,
 )
 from speechbrain_ext.inference.published import PublishedEncoder
-from speechbrain_ext.models.frames import (
+from speechbrain_ext.models.inputs import (
     check_strides,
     frame_limit,
     hidden_states,
     inputs,
+    utterance_log_probs,
 )
-from speechbrain_ext.models.utterance_classifier import utterance_log_probs
 
 
 class UtteranceClassifier:
-    """Encoders, normalisation, mixture of layers and head: this project's.
-
-    Arguments
-    ---------
-    modules : torch.nn.ModuleDict
-        As for ``utterance_log_probs``.
-    layers : str
-        As for ``utterance_log_probs``.
-    max_length : float, optional
-        As for ``utterance_log_probs``.
-    source : str
-        What to name in the sentence of an error.
-
-    Raises
-    ------
-    UserError
-        When the head does not fit the encoder, or the strides of two
-        encoders differ.
-
-    Example
-    -------
-    >>> from speechbrain_ext.encoders.logmel import LogMelEncoder
-    >>> from speechbrain_ext.models.utterance_heads import DenseHead
-    >>> encoder = LogMelEncoder().eval()
-    >>> modules = {"encoder": encoder, "head": DenseHead(encoder.output_size, 4)}
-    >>> classifier = UtteranceClassifier(torch.nn.ModuleDict(modules))
-    >>> wavs, lengths = torch.randn(2, 16000), torch.tensor([16000, 8000])
-    >>> classifier.probabilities(classifier.encode(wavs, lengths), None).shape
-    torch.Size([2, 4])
-    """
+    """Encoders, normalisation, mixture of layers and head: this project's."""
 
     def __init__(
         self, modules, layers="all", max_length=None, source="the model"
@@ -88,38 +59,14 @@ class UtteranceClassifier:
         return bool(self._by_speaker)
 
     def encode(self, wavs, lengths):
-        """Encode a batch.
-
-        Arguments
-        ---------
-        wavs : torch.Tensor
-            Waveforms ``[batch, samples]`` at 16 kHz.
-        lengths : torch.Tensor
-            In samples ``[batch]``.
-
-        Returns
-        -------
-        dict
-            As ``hidden_states``.
-        """
+        """Encode a batch."""
         wav_lens = lengths.double() / wavs.shape[1]
         return hidden_states(
             self.modules, wavs, wav_lens, self.layers, self.max_length
         )
 
     def cuts(self, num_samples):
-        """Whether a waveform is longer than ``max_length``.
-
-        Arguments
-        ---------
-        num_samples : int
-            Its length.
-
-        Returns
-        -------
-        bool
-            Whether ``encode`` leaves out frames at its end.
-        """
+        """Whether a waveform is longer than ``max_length``."""
         if self.max_length is None:
             return False
         limit = frame_limit(self.grid, self.max_length)
@@ -131,54 +78,19 @@ class UtteranceClassifier:
             normalizer.reset()
 
     def learn(self, encoded, speakers):
-        """Take a batch into the statistics of its speakers.
-
-        Arguments
-        ---------
-        encoded : dict
-            From ``encode``.
-        speakers : list of str
-            Who speaks ``[batch]``.
-        """
+        """Take a batch into the statistics of its speakers."""
         for prefix, normalizer in self._by_speaker.items():
             normalizer.update(*encoded[prefix], speakers)
 
     def probabilities(self, encoded, speakers):
-        """Classify utterances.
-
-        Arguments
-        ---------
-        encoded : dict
-            From ``encode``.
-        speakers : list of str or None
-            Who speaks ``[batch]``, where features are normalised by speaker.
-
-        Returns
-        -------
-        torch.Tensor
-            Posteriors ``[batch, classes]``.
-        """
+        """Classify utterances."""
         return utterance_log_probs(
             self.modules, hidden=encoded, speakers=speakers
         ).exp()
 
 
 class PublishedUtteranceClassifier:
-    """What ``speechbrain/emotion-recognition-wav2vec2-IEMOCAP`` consists of.
-
-    The computation is that of SpeechBrain on a single file. Waveforms are
-    encoded one by one, because its modules see the padding of a batch.
-    SpeechBrain's pooling adds noise of up to 1e-4 to the mean; here it is the
-    same noise every time, so that a recording has one result.
-
-    Arguments
-    ---------
-    modules : torch.nn.ModuleDict
-        ``wav2vec2`` or ``wav2vec``, and ``output_mlp``; perhaps
-        ``input_norm``.
-    avg_pool : speechbrain.nnet.pooling.StatisticsPooling
-        Pooling over all frames.
-    """
+    """What ``speechbrain/emotion-recognition-wav2vec2-IEMOCAP`` consists of."""
 
     max_samples = None
     max_length = None
@@ -216,37 +128,7 @@ class PublishedUtteranceClassifier:
 
 
 def make_utterance_classifier(modules, hparams, source):
-    """The classifier of utterances that a model's modules make.
-
-    Arguments
-    ---------
-    modules : torch.nn.ModuleDict
-        See ``UtteranceClassifier`` and ``PublishedUtteranceClassifier``.
-    hparams : dict
-        Perhaps with ``layers`` and ``max_length``, or with ``avg_pool``.
-    source : str
-        What to name in the sentence of an error.
-
-    Returns
-    -------
-    UtteranceClassifier or PublishedUtteranceClassifier
-
-    Raises
-    ------
-    UserError
-        When modules are missing, or the model classifies frames.
-
-    Example
-    -------
-    >>> from speechbrain_ext.encoders.logmel import LogMelEncoder
-    >>> from speechbrain_ext.models.frame_heads import LinearHead
-    >>> encoder = LogMelEncoder()
-    >>> modules = {"encoder": encoder, "head": LinearHead(encoder.output_size, 4)}
-    >>> make_utterance_classifier(modules, {}, "demo")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: model: 'demo' says which emotion appears when; give it to EmotionDiarizer (the command diarize).
-    """
+    """The classifier of utterances that a model's modules make."""
     if layout_of(modules, hparams, source, UTTERANCES) == OURS:
         return UtteranceClassifier(
             modules,

@@ -9,48 +9,11 @@ lacks context.
 import numpy as np
 
 from speechbrain_ext.audio import SAMPLE_RATE, to_samples
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 
 
 def plan_windows(num_samples, window, overlap, grid):
-    """Cut a recording into windows of equal length.
-
-    The last window is moved back until it ends with the recording, so that it
-    has as much context as the others.
-
-    Arguments
-    ---------
-    num_samples : int
-        Length of the recording.
-    window : float
-        Length of a window in seconds.
-    overlap : float
-        Seconds that a window shares with the next one, at least.
-    grid : FrameGrid
-        The frames of the encoder.
-
-    Returns
-    -------
-    list of (int, int)
-        Start and stop of every window in samples. A recording of at most one
-        window is that window. Starts are multiples of the grid's stride, and
-        every frame of the recording is a frame of one window or more.
-
-    Raises
-    ------
-    UserError
-        When the window is shorter than what makes a few frames, or the overlap
-        is as long as the window.
-
-    Example
-    -------
-    >>> from speechbrain_ext.encoders.frames import FrameGrid
-    >>> grid = FrameGrid([(400, 320, 0)])
-    >>> plan_windows(16000, 1.0, 0.2, grid)
-    [(0, 16000)]
-    >>> plan_windows(40000, 1.0, 0.2, grid)
-    [(0, 16000), (12800, 28800), (24000, 40000)]
-    """
+    """Cut a recording into windows of equal length."""
     check_window(window, overlap, grid)
     size = to_samples(window)
     if num_samples <= size:
@@ -70,21 +33,7 @@ def plan_windows(num_samples, window, overlap, grid):
 
 
 def check_window(window, overlap, grid):
-    """Refuse a window or an overlap that makes no sense.
-
-    Raises
-    ------
-    UserError
-        See ``plan_windows``.
-
-    Example
-    -------
-    >>> from speechbrain_ext.encoders.frames import FrameGrid
-    >>> check_window(1.0, 1.0, FrameGrid([(400, 320, 0)]))
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: overlap: 1.0 s leaves nothing of a window of 1.0 s; give less than the window, and not less than 0.
-    """
+    """Refuse a window or an overlap that makes no sense."""
     shortest = (grid.min_samples + 2 * grid.stride) / SAMPLE_RATE
     if not shortest <= window < float("inf"):
         raise UserError(
@@ -100,40 +49,12 @@ def check_window(window, overlap, grid):
 
 
 def ramp_frames(overlap, grid):
-    """Frames over which a window gains or loses its weight.
-
-    Example
-    -------
-    >>> from speechbrain_ext.encoders.frames import FrameGrid
-    >>> ramp_frames(0.03, FrameGrid([(400, 320, 0)]))
-    2
-    """
+    """Frames over which a window gains or loses its weight."""
     return -(-to_samples(overlap) // grid.stride)
 
 
 def window_weights(frames, ramp, first, last):
-    """Weight of every frame of a window.
-
-    Arguments
-    ---------
-    frames : int
-        Number of frames of the window.
-    ramp : int
-        Number of frames over which the weight rises and falls, linearly.
-    first, last : bool
-        Whether the window is the recording's first or last one: its border is
-        the recording's own, and the weight there is full.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``[frames]``, more than 0 and at most 1.
-
-    Example
-    -------
-    >>> window_weights(6, 1, first=False, last=True)
-    array([0.5, 1. , 1. , 1. , 1. , 1. ])
-    """
+    """Weight of every frame of a window."""
     weights = np.ones(frames)
     rise = np.arange(1, frames + 1) / (ramp + 1)
     if not first:
@@ -144,36 +65,7 @@ def window_weights(frames, ramp, first, last):
 
 
 def merge_windows(parts, spans, ramp, num_samples, grid):
-    """Log posteriors of a recording from those of its windows.
-
-    Arguments
-    ---------
-    parts : iterable of numpy.ndarray
-        Log posteriors of the windows ``[frames, classes]``, in order.
-    spans : list of (int, int)
-        From ``plan_windows``.
-    ramp : int
-        From ``ramp_frames``.
-    num_samples : int
-        Length of the recording.
-    grid : FrameGrid
-        The frames of the encoder.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``[frames, classes]``, float32; with one window, the very values of
-        that window.
-
-    Example
-    -------
-    >>> from speechbrain_ext.encoders.frames import FrameGrid
-    >>> grid = FrameGrid([(320, 320, 0)])
-    >>> parts = [np.log([[0.2], [0.2], [0.2]]), np.log([[0.8], [0.8], [0.8]])]
-    >>> merged = merge_windows(parts, [(0, 960), (640, 1600)], 1, 1600, grid)
-    >>> np.exp(merged[:, 0]).round(3)
-    array([0.2, 0.2, 0.5, 0.8, 0.8], dtype=float32)
-    """
+    """Log posteriors of a recording from those of its windows."""
     if len(spans) == 1:
         return next(iter(parts))
     total, weight = None, np.zeros((grid.num_frames(num_samples), 1))

@@ -12,9 +12,11 @@ whatever made its output::
 import argparse
 from pathlib import Path
 
-from speechbrain_ext.errors import UserError, exits_cleanly
-from speechbrain_ext.metrics.components import (
+from speechbrain_ext.base.emotions import NEUTRAL
+from speechbrain_ext.base.errors import UserError, exits_cleanly
+from speechbrain_ext.metrics.diarization import (
     EderParts,
+    EderStats,
     eder,
     transition,
     transition_name,
@@ -22,12 +24,7 @@ from speechbrain_ext.metrics.components import (
 from speechbrain_ext.metrics.hypotheses import read_hypothesis, read_reference
 from speechbrain_ext.metrics.report import format_table, format_transitions
 from speechbrain_ext.metrics.rttm import read_rttm, write_rttm
-from speechbrain_ext.metrics.segments import (
-    NEUTRAL,
-    all_neutral,
-    whole_utterance,
-)
-from speechbrain_ext.metrics.summary import EderStats
+from speechbrain_ext.metrics.segments import all_neutral, whole_utterance
 
 __all__ = [
     "EderParts",
@@ -76,7 +73,7 @@ def score(references, hypotheses, where="The hypothesis"):
     >>> score(reference, {"y": []})
     Traceback (most recent call last):
         ...
-    speechbrain_ext.errors.UserError: The hypothesis has the utterance 'y', which the reference lacks; remove it or check the id.
+    speechbrain_ext.base.errors.UserError: The hypothesis has the utterance 'y', which the reference lacks; remove it or check the id.
     """
     for id in hypotheses:
         if id not in references:
@@ -105,26 +102,7 @@ def score(references, hypotheses, where="The hypothesis"):
 
 
 def doubts(references, hypotheses):
-    """What is legal in a hypothesis but looks like a slip.
-
-    Arguments
-    ---------
-    references : dict
-        From ``read_reference``.
-    hypotheses : dict
-        From ``read_hypothesis``, with the same ids.
-
-    Returns
-    -------
-    list of str
-        One sentence each.
-
-    Example
-    -------
-    >>> reference = {"x": {"emotion": [], "duration": 1.0, "speaker": None}}
-    >>> doubts(reference, {"x": whole_utterance("hapy", 1000.0)})
-    ["the reference never has 'hapy'", "1 hypothesis ends more than 1 s after its utterance ('x': 1000 s of 1 s) and is cut off; are the times in seconds?"]
-    """
+    """What is legal in a hypothesis but looks like a slip."""
     known = {NEUTRAL}.union(
         segment["emo"]
         for record in references.values()

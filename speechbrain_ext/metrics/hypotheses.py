@@ -7,11 +7,12 @@ SpeechBrain's ``Speech_Emotion_Diarization`` returns.
 
 from pathlib import Path, PurePosixPath
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import read_json
-from speechbrain_ext.manifest import check_duration, check_segments
+from speechbrain_ext.base.emotions import emotion_name
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import read_json
 from speechbrain_ext.metrics.rttm import read_rttm
-from speechbrain_ext.metrics.segments import check_hypothesis, emotion_name
+from speechbrain_ext.metrics.segments import check_hypothesis
+from speechbrain_ext.utterance import check_duration, check_segments
 
 AUDIO_SUFFIXES = (
     ".wav .flac .mp3 .ogg .opus .m4a .aac .wma .aif .aiff .sph .mp4 .webm"

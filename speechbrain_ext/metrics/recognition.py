@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from speechbrain_ext.files import atomic_open
+from speechbrain_ext.base.files import atomic_open
 
 
 @dataclass
@@ -148,25 +148,7 @@ class RecognitionStats:
 
 
 def accuracies(counts):
-    """UA and WA of confusion matrices.
-
-    Arguments
-    ---------
-    counts : numpy.ndarray
-        [..., classes, classes], reference down; classes that are not in the
-        reference do not count in UA.
-
-    Returns
-    -------
-    (numpy.ndarray, numpy.ndarray)
-        UA and WA in percent, [...].
-
-    Example
-    -------
-    >>> ua, wa = accuracies(np.array([[3, 1], [0, 1]]))
-    >>> float(ua), float(wa)
-    (87.5, 80.0)
-    """
+    """UA and WA of confusion matrices."""
     right = np.diagonal(counts, axis1=-2, axis2=-1)
     there = counts.sum(axis=-1)
     recalls = np.where(there > 0, right / np.maximum(there, 1), 0.0)
@@ -176,27 +158,7 @@ def accuracies(counts):
 
 
 def draw_units(counts, draws, seed):
-    """Confusion matrices of test sets drawn anew, unit by unit.
-
-    Arguments
-    ---------
-    counts : numpy.ndarray
-        Of every unit (speaker or utterance), [units, classes, classes].
-    draws : int
-        How many test sets to draw, each of as many units, with replacement.
-    seed : int
-        Of the draws.
-
-    Returns
-    -------
-    numpy.ndarray
-        [draws, classes, classes]
-
-    Example
-    -------
-    >>> draw_units(np.ones((5, 2, 2), int), 3, seed=0).tolist()[0]
-    [[5, 5], [5, 5]]
-    """
+    """Confusion matrices of test sets drawn anew, unit by unit."""
     random = np.random.default_rng(seed)
     units = len(counts)
     times = random.multinomial(units, [1 / units] * units, size=draws)

@@ -20,7 +20,7 @@ def format_table(summaries):
 
     Example
     -------
-    >>> from speechbrain_ext.metrics.eder import EderStats, all_neutral
+    >>> from speechbrain_ext.metrics.diarization import EderStats, all_neutral
     >>> stats = EderStats()
     >>> sad = [{"emo": "sad", "start": 0.0, "end": 1.0}]
     >>> for id, speaker in (("a", "1"), ("b", "2")):
@@ -117,36 +117,12 @@ def _percent(value):
 
 
 def interval_text(value):
-    """An interval in percent.
-
-    Example
-    -------
-    >>> interval_text([1.0, 2.0]), interval_text(None)
-    ('[1.0, 2.0]', '-')
-    """
+    """An interval in percent."""
     return "-" if value is None else f"[{value[0]:.1f}, {value[1]:.1f}]"
 
 
 def align(header, rows):
-    """A table as text, the first column to the left, the others to the right.
-
-    Arguments
-    ---------
-    header : list of str
-        One cell a column.
-    rows : list of list of str
-        Cells.
-
-    Returns
-    -------
-    str
-
-    Example
-    -------
-    >>> print(align(["", "UA"], [["ours", "57.0"]]))
-            UA
-    ours  57.0
-    """
+    """A table as text, the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(header, *rows)]
     return "\n".join(
         "  ".join(

@@ -9,9 +9,10 @@ import math
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import atomic_open
-from speechbrain_ext.metrics.segments import check_hypothesis, emotion_name
+from speechbrain_ext.base.emotions import emotion_name
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import atomic_open
+from speechbrain_ext.metrics.segments import check_hypothesis
 
 
 def read_rttm(path):
@@ -42,7 +43,7 @@ def read_rttm(path):
     >>> read_rttm(path)
     Traceback (most recent call last):
         ...
-    speechbrain_ext.errors.UserError: '...bad.rttm', line 1: field 5 (the duration) is '-1', which is negative; correct the line.
+    speechbrain_ext.base.errors.UserError: '...bad.rttm', line 1: field 5 (the duration) is '-1', which is negative; correct the line.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")

@@ -8,88 +8,12 @@ that no segment covers is neutral.
 import reprlib
 from collections import Counter
 
-from speechbrain_ext.checks import is_number
-from speechbrain_ext.errors import UserError
-
-NEUTRAL = "neutral"
-
-# The labels that SpeechBrain's ``Speech_Emotion_Diarization`` gives.
-LETTERS = {"n": NEUTRAL, "h": "happy", "s": "sad", "a": "angry"}
-
-
-def emotion_name(label, where="a segment"):
-    """The full English word for a label.
-
-    Arguments
-    ---------
-    label : str
-        A word in any case, or one of the letters n, h, s, a.
-    where : str
-        What to name in the sentence of an error.
-
-    Returns
-    -------
-    str
-        In lower case.
-
-    Raises
-    ------
-    UserError
-        When the label is no string, is empty, or is another letter.
-
-    Example
-    -------
-    >>> emotion_name("h"), emotion_name("Fearful")
-    ('happy', 'fearful')
-    >>> emotion_name("x", "'a.json', utterance '1', segment 2")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: 'a.json', utterance '1', segment 2: the emotion 'x' is none of the letters n (neutral), h (happy), s (sad), a (angry); write the full word.
-    """
-    name = label.strip().lower() if isinstance(label, str) else ""
-    # Half of a surrogate pair cannot be written.
-    if not name or any("\ud800" <= char <= "\udfff" for char in name):
-        raise UserError(
-            f"{where}: the emotion {reprlib.repr(label)} is not a word."
-        )
-    if len(name) == 1 and name not in LETTERS:
-        letters = ", ".join(f"{key} ({word})" for key, word in LETTERS.items())
-        raise UserError(
-            f"{where}: the emotion {label!r} is none of the letters "
-            f"{letters}; write the full word."
-        )
-    return LETTERS.get(name, name)
+from speechbrain_ext.base.emotions import NEUTRAL, emotion_name
+from speechbrain_ext.base.errors import UserError, is_number
 
 
 def check_segment(segment, where):
-    """One segment with its emotion's full name, or a clear error.
-
-    Arguments
-    ---------
-    segment : dict
-        ``{"start", "end", "emotion"}`` or ``{"start", "end", "emo"}``.
-    where : str
-        What to name in the sentence of an error.
-
-    Returns
-    -------
-    dict
-        ``{"start": float, "end": float, "emotion": str}``.
-
-    Raises
-    ------
-    UserError
-        When a field is missing or cannot be; the sentence names the field.
-
-    Example
-    -------
-    >>> check_segment({"start": 0, "end": 1.5, "emo": "sad"}, "segment 1")
-    {'start': 0.0, 'end': 1.5, 'emotion': 'sad'}
-    >>> check_segment({"start": 2, "end": 1.5, "emo": "sad"}, "segment 1")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: segment 1: it ends at 1.5 s, before its start at 2.0 s.
-    """
+    """One segment with its emotion's full name, or a clear error."""
     if not isinstance(segment, dict):
         raise UserError(
             f"{where}: {reprlib.repr(segment)} is not an object with the "
@@ -118,17 +42,7 @@ def check_segment(segment, where):
 
 
 def check_hypothesis(segments, where):
-    """Every segment through ``check_segment``; they may overlap.
-
-    Example
-    -------
-    >>> check_hypothesis([{"start": 0, "end": 1, "emotion": "n"}], "here")
-    [{'start': 0.0, 'end': 1.0, 'emotion': 'neutral'}]
-    >>> check_hypothesis({"start": 0}, "here")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: here: it is not a list of segments.
-    """
+    """Every segment through ``check_segment``; they may overlap."""
     if not isinstance(segments, (list, tuple)):
         raise UserError(f"{where}: it is not a list of segments.")
     return [
@@ -138,46 +52,12 @@ def check_hypothesis(segments, where):
 
 
 def is_time(value):
-    """Whether a value is a finite number of seconds that is not negative.
-
-    Example
-    -------
-    >>> [is_time(value) for value in (0, 1.5, -1, float("nan"), "1", True)]
-    [True, True, False, False, False, False]
-    """
+    """Whether a value is a finite number of seconds that is not negative."""
     return is_number(value) and value >= 0
 
 
 def stretches(duration, *tracks):
-    """Cut a timeline wherever a label begins or ends.
-
-    Arguments
-    ---------
-    duration : float
-        Length of the timeline in seconds; what reaches past it is cut off.
-    *tracks : list of dict
-        Segments, as ``check_hypothesis`` returns them.
-
-    Yields
-    ------
-    start : float
-    end : float
-        The stretches follow each other without a gap from 0 to ``duration``.
-    *labels : frozenset of str
-        For each track the labels that hold, as they stand in its segments;
-        empty where no segment covers the stretch.
-
-    Example
-    -------
-    >>> a = [{"start": 1.0, "end": 3.0, "emotion": "sad"}]
-    >>> b = [{"start": 2.0, "end": 9.0, "emotion": "happy"}]
-    >>> for start, end, one, two in stretches(4.0, a, b):
-    ...     print(start, end, sorted(one), sorted(two))
-    0.0 1.0 [] []
-    1.0 2.0 ['sad'] []
-    2.0 3.0 ['sad'] ['happy']
-    3.0 4.0 [] ['happy']
-    """
+    """Cut a timeline wherever a label begins or ends."""
     duration = float(duration)
     events = []
     for track, segments in enumerate(tracks):
@@ -206,13 +86,7 @@ def stretches(duration, *tracks):
 
 
 def emotions(labels):
-    """The emotions among labels: neutral beside an emotion has no say.
-
-    Example
-    -------
-    >>> sorted(emotions({"neutral", "sad"})), sorted(emotions({"neutral"}))
-    (['sad'], [])
-    """
+    """The emotions among labels: neutral beside an emotion has no say."""
     return frozenset(labels) - {NEUTRAL}
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 
 # Channels that never vary must not blow up.
 _MIN_STD = 1e-6

@@ -10,17 +10,17 @@ import textwrap
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.figures import (
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import atomic_open
+from speechbrain_ext.plots.style import (
     INK,
     legible,
     new_figure,
     quiet,
     save_figure,
+    to_array,
     write_title,
 )
-from speechbrain_ext.files import atomic_open
-from speechbrain_ext.plots.arrays import to_array
 
 SHADES = LinearSegmentedColormap.from_list(
     "shades", ["#FFFFFF", "#9CC3E6", "#2F78B7", "#0B3C6F"]

@@ -7,17 +7,17 @@ One mixture is drawn as bars, several as the lines of Figure 2 of Pepino et al.
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.figures import (
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.plots.style import (
     COLOURS,
     INK,
     legible,
     new_figure,
     quiet,
     save_figure,
+    to_array,
     write_title,
 )
-from speechbrain_ext.plots.arrays import to_array
 
 # Lines differ in three ways, two of which a black and white print keeps. The
 # lengths have no common divisor, so that combinations repeat late.

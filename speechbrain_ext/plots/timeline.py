@@ -5,8 +5,14 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.figures import (
+from speechbrain_ext.base.emotions import NEUTRAL
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.metrics.segments import (
+    check_hypothesis,
+    emotions,
+    stretches,
+)
+from speechbrain_ext.plots.style import (
     COLOURS,
     FAINT,
     INK,
@@ -14,15 +20,9 @@ from speechbrain_ext.figures import (
     new_figure,
     quiet,
     save_figure,
+    to_array,
     write_title,
 )
-from speechbrain_ext.metrics.segments import (
-    NEUTRAL,
-    check_hypothesis,
-    emotions,
-    stretches,
-)
-from speechbrain_ext.plots.arrays import to_array
 
 # Wider than any screen shows; more points would only cost time.
 COLUMNS = 2000

@@ -18,13 +18,11 @@ from speechbrain_ext.protocols.splits import (
     split_by_list,
     split_by_speaker,
     split_by_utterance,
-    stable_rng,
 )
-from speechbrain_ext.protocols.tables import PROTOCOLS, VOCABULARY, Protocol
+from speechbrain_ext.protocols.tables import PROTOCOLS, Protocol
 
 __all__ = [
     "PROTOCOLS",
-    "VOCABULARY",
     "Partition",
     "Protocol",
     "check_classes",
@@ -36,5 +34,4 @@ __all__ = [
     "split_by_list",
     "split_by_speaker",
     "split_by_utterance",
-    "stable_rng",
 ]

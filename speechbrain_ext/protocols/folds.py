@@ -12,8 +12,8 @@ from sklearn.model_selection import (
     train_test_split,
 )
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.protocols.splits import stable_rng
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.random import stable_rng
 
 SESSIONS = ["Ses01", "Ses02", "Ses03", "Ses04", "Ses05"]
 VALID_ACTORS = ["ravdess_21", "ravdess_22"]
@@ -22,25 +22,7 @@ FOLDS = 5
 
 
 def by_actor(utterances, fold, folds, seed):
-    """Actors 21 and 22 validate, 23 and 24 test, the others train.
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        Those of RAVDESS.
-    fold, folds, seed : int
-        Without effect: there is one fold and nothing random in it.
-
-    Returns
-    -------
-    (list of Utterance, list of Utterance, list of Utterance)
-        For training, validation and test.
-
-    Raises
-    ------
-    UserError
-        When an actor of validation or test is missing.
-    """
+    """Actors 21 and 22 validate, 23 and 24 test, the others train."""
     found = {utterance.speaker for utterance in utterances}
     for actor in VALID_ACTORS + TEST_ACTORS:
         if actor not in found:
@@ -53,27 +35,7 @@ def by_actor(utterances, fold, folds, seed):
 
 
 def by_session(utterances, fold, folds, seed):
-    """One session tests, the next one (after the fifth the first) validates.
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        Those of IEMOCAP.
-    fold : int
-        Number of the test session, from 1.
-    folds, seed : int
-        Without effect.
-
-    Returns
-    -------
-    (list of Utterance, list of Utterance, list of Utterance)
-        For training, validation and test.
-
-    Raises
-    ------
-    UserError
-        When a session is missing.
-    """
+    """One session tests, the next one (after the fifth the first) validates."""
     found = {utterance.session for utterance in utterances}
     for session in SESSIONS:
         if session not in found:
@@ -88,22 +50,7 @@ def by_session(utterances, fold, folds, seed):
 
 
 def at_random(utterances, fold, folds, seed):
-    """Recordings drawn at random; a tenth of the training part validates.
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        Sorted by id.
-    fold, folds : int
-        Which part tests (from 1) and how many there are.
-    seed : int
-        Shuffles.
-
-    Returns
-    -------
-    (list of Utterance, list of Utterance, list of Utterance)
-        For training, validation and test.
-    """
+    """Recordings drawn at random; a tenth of the training part validates."""
     if len(utterances) < 2 * folds:
         raise UserError(
             f"{len(utterances)} usable recordings are too few for {folds} "
@@ -116,29 +63,7 @@ def at_random(utterances, fold, folds, seed):
 
 
 def with_class_ratios(utterances, fold, folds, seed):
-    """Recordings drawn at random from every class alike.
-
-    A tenth of every class of the training part validates.
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        Sorted by id.
-    fold, folds : int
-        Which part tests (from 1) and how many there are.
-    seed : int
-        Shuffles.
-
-    Returns
-    -------
-    (list of Utterance, list of Utterance, list of Utterance)
-        For training, validation and test.
-
-    Raises
-    ------
-    UserError
-        When a class has fewer recordings than there are folds.
-    """
+    """Recordings drawn at random from every class alike."""
     _check_sizes(utterances, folds)
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     rest, test = _fold(splitter, fold, utterances, _classes(utterances))
@@ -149,24 +74,7 @@ def with_class_ratios(utterances, fold, folds, seed):
 
 
 def by_speaker(utterances, fold, folds, seed):
-    """One speaker tests; about a tenth of the others validates.
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        Sorted by id; all speakers known.
-    fold : int
-        Which speaker tests, from 1 in the order of their names.
-    folds : int
-        How many speakers there are.
-    seed : int
-        Chooses the speakers of the validation part.
-
-    Returns
-    -------
-    (list of Utterance, list of Utterance, list of Utterance)
-        For training, validation and test.
-    """
+    """One speaker tests; about a tenth of the others validates."""
     tested = speakers_of(utterances)[fold - 1]
     rest = [one for one in utterances if one.speaker != tested]
     test = [one for one in utterances if one.speaker == tested]
@@ -174,28 +82,7 @@ def by_speaker(utterances, fold, folds, seed):
 
 
 def by_group_of_speakers(utterances, fold, folds, seed):
-    """Whole speakers test and validate, the classes as even as they allow.
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        Sorted by id; all speakers known.
-    fold, folds : int
-        Which group of speakers tests (from 1) and how many there are.
-    seed : int
-        Shuffles speakers with equal numbers of recordings, and chooses those
-        of the validation part.
-
-    Returns
-    -------
-    (list of Utterance, list of Utterance, list of Utterance)
-        For training, validation and test.
-
-    Raises
-    ------
-    UserError
-        When a class has fewer recordings than there are folds.
-    """
+    """Whole speakers test and validate, the classes as even as they allow."""
     _check_sizes(utterances, folds)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     rest, test = _fold(

@@ -8,16 +8,13 @@ import importlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from speechbrain_ext.checks import is_whole
+from speechbrain_ext.base.emotions import VOCABULARY
+from speechbrain_ext.base.errors import UserError, is_whole
 from speechbrain_ext.corpora import CORPORA
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.manifest import Utterance
 from speechbrain_ext.protocols import folds as ways
-from speechbrain_ext.protocols.splits import (
-    map_labels,
-    speakers_in_common,
-)
-from speechbrain_ext.protocols.tables import PROTOCOLS, VOCABULARY
+from speechbrain_ext.protocols.splits import map_labels, speakers_in_common
+from speechbrain_ext.protocols.tables import PROTOCOLS
+from speechbrain_ext.utterance import Utterance
 
 
 @dataclass(frozen=True)
@@ -122,7 +119,7 @@ def classes_of(protocol, corpus, label_map=None):
     >>> classes_of("pepino", "ravdess")
     Traceback (most recent call last):
         ...
-    speechbrain_ext.errors.UserError: protocol: there is no 'pepino'; choose one of pepino_ravdess, pepino_iemocap, issa_ravdess, issa_iemocap, jafarzadeh, leave_one_speaker_out, grouped_kfold.
+    speechbrain_ext.base.errors.UserError: protocol: there is no 'pepino'; choose one of pepino_ravdess, pepino_iemocap, issa_ravdess, issa_iemocap, jafarzadeh, leave_one_speaker_out, grouped_kfold.
     """
     labels = _label_map(_find(protocol), corpus, label_map)
     names = {name for name in labels.values() if name is not None}
@@ -149,7 +146,7 @@ def num_folds(protocol, utterances, label_map=None):
 
     Example
     -------
-    >>> from speechbrain_ext.manifest import Utterance
+    >>> from speechbrain_ext.utterance import Utterance
     >>> data = [Utterance(s, 1.0, s, "sad", "savee") for s in "abcd"]
     >>> num_folds("jafarzadeh", data), num_folds("grouped_kfold", data)
     (5, 4)
@@ -190,7 +187,7 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
 
     Example
     -------
-    >>> from speechbrain_ext.manifest import Utterance
+    >>> from speechbrain_ext.utterance import Utterance
     >>> data = [
     ...     Utterance(f"{s}{e}{i}", 1.0, f"synthetic_{s}", e, "synthetic")
     ...     for s in "abcdef" for i in range(3)

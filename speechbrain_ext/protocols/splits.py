@@ -4,35 +4,11 @@ A corpus module keeps every label and every recording; what is merged, dropped
 or held out is decided here, from options that stand in a recipe's YAML.
 """
 
-import hashlib
 from collections import Counter, defaultdict
 from dataclasses import replace
 
-import numpy as np
-
-from speechbrain_ext.errors import UserError
-
-
-def stable_rng(*keys):
-    """Random numbers that follow from the keys, on every machine.
-
-    Arguments
-    ---------
-    *keys : str or int
-        For example a seed, an epoch and a speaker.
-
-    Returns
-    -------
-    numpy.random.Generator
-
-    Example
-    -------
-    >>> int(stable_rng(1, "a").integers(1000)) == int(stable_rng(1, "a").integers(1000))
-    True
-    """
-    text = "\x1f".join(str(key) for key in keys)
-    digest = hashlib.sha256(text.encode()).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16])))
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.random import stable_rng
 
 
 def map_labels(utterances, label_map):
@@ -59,7 +35,7 @@ def map_labels(utterances, label_map):
 
     Example
     -------
-    >>> from speechbrain_ext.manifest import Utterance
+    >>> from speechbrain_ext.utterance import Utterance
     >>> data = [Utterance(i, 1.0, "s", e, "demo") for i, e in [("1", "calm"), ("2", "excited")]]
     >>> kept, left_out = map_labels(data, {"calm": None, "excited": "happy"})
     >>> kept[0].emotion, left_out
@@ -110,7 +86,7 @@ def split_by_speaker(utterances, fraction, seed):
 
     Example
     -------
-    >>> from speechbrain_ext.manifest import Utterance
+    >>> from speechbrain_ext.utterance import Utterance
     >>> data = [Utterance(f"{s}{i}", 1.0, s, "sad", "demo") for s in "abcd" for i in "12"]
     >>> train, valid = split_by_speaker(data, 0.25, seed=0)
     >>> len(train), len(valid), speakers_in_common(train, valid)
@@ -151,7 +127,7 @@ def split_by_utterance(utterances, fraction, seed):
 
     Example
     -------
-    >>> from speechbrain_ext.manifest import Utterance
+    >>> from speechbrain_ext.utterance import Utterance
     >>> data = [Utterance(f"{s}{i}", 1.0, s, "sad", "demo") for s in "ab" for i in range(10)]
     >>> train, valid = split_by_utterance(data, 0.1, seed=0)
     >>> len(train), sorted(u.speaker for u in valid)
@@ -197,7 +173,7 @@ def split_by_list(utterances, speakers):
 
     Example
     -------
-    >>> from speechbrain_ext.manifest import Utterance
+    >>> from speechbrain_ext.utterance import Utterance
     >>> data = [Utterance(s, 1.0, s, "sad", "demo") for s in "abc"]
     >>> splits = split_by_list(data, {"train": ["a", "b"], "test": ["c"]})
     >>> [u.id for u in splits["train"]]
@@ -245,38 +221,13 @@ def split_by_list(utterances, speakers):
 
 
 def speakers_in_common(first, second):
-    """Speakers that two splits share, sorted; unknown speakers do not count.
-
-    Example
-    -------
-    >>> from speechbrain_ext.manifest import Utterance
-    >>> a, b = Utterance("1", 1.0, "a", "sad", "x"), Utterance("2", 1.0, "b", "sad", "x")
-    >>> speakers_in_common([a], [a, b])
-    ['a']
-    """
+    """Speakers that two splits share, sorted; unknown speakers do not count."""
     both = {u.speaker for u in first} & {u.speaker for u in second}
     return sorted(both - {""})
 
 
 def check_classes(utterances, classes, split):
-    """Raise a ``UserError`` unless every class occurs.
-
-    Arguments
-    ---------
-    utterances : iterable of Utterance
-        Each with one emotion.
-    classes : iterable of str
-        The classes of the task.
-    split : str
-        Name of the split, for the sentence.
-
-    Example
-    -------
-    >>> check_classes([], ["sad"], "valid")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: The valid split has no recording of 'sad'; choose another split or seed, or add a corpus that has it.
-    """
+    """Raise a ``UserError`` unless every class occurs."""
     found = {utterance.emotion for utterance in utterances}
     for name in classes:
         if name not in found:

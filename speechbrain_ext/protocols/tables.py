@@ -18,13 +18,6 @@ from dataclasses import dataclass
 
 from speechbrain_ext.protocols import folds as ways
 
-# The classes of every protocol stand in this order.
-VOCABULARY = (
-    "neutral calm happy sad angry fearful disgust surprised bored excited "
-    "frustrated amused sleepy anxious apologetic assertive concerned "
-    "encouraging other no_agreement"
-).split()
-
 # Only the usual four classes, with excited as happy (Pepino, section 2.4).
 FOUR_CLASSES = {
     "excited": "happy",

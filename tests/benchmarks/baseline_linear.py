@@ -17,12 +17,12 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.corpora import read_corpus
 from speechbrain_ext.encoders import load_encoder
-from speechbrain_ext.errors import exits_cleanly
 from speechbrain_ext.experiment.table import to_markdown
-from speechbrain_ext.features import FeatureStore
 from speechbrain_ext.protocols import partition
+from speechbrain_ext.store import FeatureStore
 
 LAYERS = {"last": slice(-1, None), "all": slice(None)}
 STATISTICS = {"mean": 1, "mean, sd": 2}

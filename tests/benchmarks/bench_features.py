@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from hyperpyyaml import load_hyperpyyaml
 
-from speechbrain_ext.batches import make_loader
+from speechbrain_ext.base.errors import UserError, exits_cleanly
 from speechbrain_ext.corpora import read_corpus
-from speechbrain_ext.errors import UserError, exits_cleanly
+from speechbrain_ext.data import make_loader
 from speechbrain_ext.experiment.table import to_markdown
-from speechbrain_ext.features import FeatureStore
 from speechbrain_ext.protocols import partition
+from speechbrain_ext.store import FeatureStore
 from tests.benchmarks.timing import clock, interleave, machine, ratio
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "ssl_embeddings"

@@ -16,8 +16,8 @@ from statistics import median
 
 import torch
 
+from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.encoders import load_encoder
-from speechbrain_ext.errors import exits_cleanly
 from speechbrain_ext.experiment.table import to_markdown
 from tests.benchmarks.timing import interleave, machine, ratio
 

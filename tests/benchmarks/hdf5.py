@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from speechbrain.integrations.hdf5.cached_item import CachedHDF5DynamicItem
 
-from speechbrain_ext.features import FeatureStore
+from speechbrain_ext.store import FeatureStore
 from tests.benchmarks.timing import clock
 
 

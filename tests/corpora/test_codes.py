@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.corpora import aesdd, emodb, read_corpus, savee, shemo
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.manifest import load_manifest, save_manifest
+from speechbrain_ext.utterance import load_manifest, save_manifest
 from tests.corpora import trees
 
 NAMES = {

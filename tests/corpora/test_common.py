@@ -9,11 +9,12 @@ import numpy
 import pytest
 import soundfile
 
-from speechbrain_ext.corpora import CORPORA, common, read_corpus
+from speechbrain_ext.audio import Unusable, audio_seconds
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import write_json
+from speechbrain_ext.corpora import CORPORA, read_corpus
+from speechbrain_ext.corpora import base as common
 from speechbrain_ext.corpora.texts import decode
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import write_json
-from speechbrain_ext.headers import Unusable, audio_seconds
 from tests.corpora import trees
 
 # Four recordings of each corpus.

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.corpora import iemocap
-from speechbrain_ext.errors import UserError
 from tests.corpora import trees
 
 SESSIONS = {"Ses01": 1085, "Ses02": 1023, "Ses03": 1151, "Ses04": 1031}

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from speechbrain_ext.corpora import emovdb, esd, jlcorpus, ravdess
-from speechbrain_ext.manifest import load_manifest, save_manifest
+from speechbrain_ext.utterance import load_manifest, save_manifest
 from tests.corpora import trees
 
 

@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.corpora import read_corpus, synthetic
 from speechbrain_ext.corpora.espeak import Espeak
 from speechbrain_ext.corpora.synthetic_rules import (
@@ -27,8 +28,7 @@ from speechbrain_ext.corpora.synthetic_rules import (
     prosody,
     to_espeak,
 )
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.manifest import load_manifest, save_manifest
+from speechbrain_ext.utterance import load_manifest, save_manifest
 
 pytest.importorskip("espeakng_loader")
 
@@ -455,7 +455,7 @@ def test_without_espeak_the_remedy_is_named(tmp_path):
     code = (
         "import sys; sys.modules['espeakng_loader'] = None\n"
         "from speechbrain_ext.corpora import synthetic\n"
-        "from speechbrain_ext.errors import UserError\n"
+        "from speechbrain_ext.base.errors import UserError\n"
         "try:\n"
         "    synthetic.generate(sys.argv[1])\n"
         "except UserError as error:\n"

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import write_json
 from speechbrain_ext.corpora import zed
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import write_json
-from speechbrain_ext.manifest import load_manifest, save_manifest
+from speechbrain_ext.utterance import load_manifest, save_manifest
 from tests.corpora import trees
 
 

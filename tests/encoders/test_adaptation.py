@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders import load_encoder
 from speechbrain_ext.encoders.adaptation import (
     add_lora,
@@ -16,8 +17,7 @@ from speechbrain_ext.encoders.adaptation import (
     unfreeze_top,
     unfrozen_layers,
 )
-from speechbrain_ext.encoders.logmel import LogMelEncoder
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.encoders.prosody import ProsodyEncoder
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 from tests.encoders.padding import (
     check_bfloat16,
@@ -117,7 +117,7 @@ def test_one_rate_for_all(whisper):
 
 
 def test_an_encoder_without_layers_has_one_group():
-    encoder = LogMelEncoder()
+    encoder = ProsodyEncoder()
     (group,) = parameter_groups(encoder, 0.1, 0.5)
     assert group["scale"] == 1.0
     assert len(group["params"]) == len(list(encoder.parameters()))
@@ -203,7 +203,7 @@ def test_a_frozen_encoder_is_refused(whisper, change):
     with pytest.raises(UserError, match="freeze: False"):
         change(load_encoder(whisper), 1)
     with pytest.raises(UserError, match="transformer layers"):
-        change(LogMelEncoder(), 1)
+        change(ProsodyEncoder(), 1)
 
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechbrain_ext.encoders.frames import (
+from speechbrain_ext.encoders.grid import (
     FrameGrid,
     absolute_lengths,
     frame_labels,

@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders import load_encoder, loading
 from speechbrain_ext.encoders.ssl import SSLEncoder
 from speechbrain_ext.encoders.whisper import WhisperEncoder
-from speechbrain_ext.errors import UserError
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 
 

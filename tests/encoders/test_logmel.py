@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from speechbrain_ext.encoders.logmel import LogMelEncoder, _group
+from speechbrain_ext.encoders.prosody import ProsodyEncoder, _group
 from tests.encoders.padding import (
     check_bfloat16,
     check_gradients,
@@ -16,7 +16,7 @@ from tests.encoders.padding import (
 @pytest.fixture
 def encoder():
     torch.manual_seed(0)
-    return LogMelEncoder()
+    return ProsodyEncoder()
 
 
 def test_size(encoder):
@@ -29,7 +29,7 @@ def test_size(encoder):
 @pytest.mark.parametrize("output_norm", [False, True])
 def test_padding_never_changes_a_result(output_norm):
     torch.manual_seed(0)
-    check_padding(LogMelEncoder(output_norm=output_norm))
+    check_padding(ProsodyEncoder(output_norm=output_norm))
 
 
 def test_lengths(encoder):
@@ -74,7 +74,7 @@ def test_same_seed_same_encoder():
     outputs, prints = [], []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        encoder = LogMelEncoder().eval()
+        encoder = ProsodyEncoder().eval()
         outputs.append(encoder(wav))
         prints.append(encoder.fingerprint())
     assert torch.equal(outputs[0], outputs[1])
@@ -85,7 +85,7 @@ def test_fingerprint_knows_the_configuration():
     prints = set()
     for channels in (32, 64):
         torch.manual_seed(0)
-        encoder = LogMelEncoder(channels=channels)
+        encoder = ProsodyEncoder(channels=channels)
         prints.add(encoder.fingerprint())
     encoder.output_norm = True
     prints.add(encoder.fingerprint())
@@ -94,7 +94,7 @@ def test_fingerprint_knows_the_configuration():
 
 def test_training_is_random_by_the_global_seed_and_evaluation_is_not():
     torch.manual_seed(0)
-    encoder = LogMelEncoder(dropout=0.0)
+    encoder = ProsodyEncoder(dropout=0.0)
     wav = utterances([16000])[0][None]
     outputs = []
     for seed in (1, 1, 2):
@@ -104,14 +104,14 @@ def test_training_is_random_by_the_global_seed_and_evaluation_is_not():
     assert not torch.allclose(outputs[0], outputs[2])
     encoder.eval()
     assert torch.equal(encoder(wav), encoder(wav))
-    still = LogMelEncoder(dropout=0.0, offset=0.0)
+    still = ProsodyEncoder(dropout=0.0, offset=0.0)
     assert torch.equal(still(wav), still(wav))
 
 
 def test_it_learns_to_tell_tones_within_an_utterance():
     """A high tone from a low one, frame by frame, at any level."""
     torch.manual_seed(0)
-    encoder = LogMelEncoder()
+    encoder = ProsodyEncoder()
     head = torch.nn.Linear(encoder.output_size, 2)
     parameters = [*encoder.parameters(), *head.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=3e-3)

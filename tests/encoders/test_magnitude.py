@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from speechbrain_ext.encoders.magnitude import SpectrogramEncoder
+from speechbrain_ext.encoders.spectra import SpectrogramEncoder
 from tests.encoders.padding import (
     LENGTHS,
     check_bfloat16,

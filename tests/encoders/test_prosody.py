@@ -15,7 +15,7 @@ from speechbrain_ext.encoders.prosody import (
     Prosody,
     _local_mean,
 )
-from speechbrain_ext.encoders.spectrum import power_spectrum
+from speechbrain_ext.encoders.spectra import power_spectrum
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import soundfile
 import torch
 from transformers import WhisperFeatureExtractor, WhisperModel
 
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.whisper import WhisperEncoder
-from speechbrain_ext.errors import UserError
 from tests.checkpoints import make_whisper_checkpoint
 from tests.encoders.padding import (
     check_bfloat16,

@@ -8,12 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.experiment.bootstrap import compare, interval
-from speechbrain_ext.experiment.predictions import (
-    Predictions,
-    read_predictions,
-)
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.metrics.intervals import compare, interval
+from speechbrain_ext.metrics.predictions import Predictions, read_predictions
 
 NAMES = ["angry", "happy", "sad"]
 

@@ -6,11 +6,8 @@ import textwrap
 
 import pytest
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.experiment.cluster import (
-    parse_parameters,
-    run_on_cluster,
-)
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.experiment.cluster import parse_parameters, run_on_cluster
 from speechbrain_ext.experiment.options import combine
 from speechbrain_ext.experiment.plan import make_plan
 from speechbrain_ext.experiment.settings import RecipeYaml

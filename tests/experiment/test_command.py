@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.experiment.command import main, parse
 from tests.experiment.recipe import attempts, command, results, run
 

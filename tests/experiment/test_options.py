@@ -3,7 +3,7 @@
 import pytest
 from ruamel.yaml import YAML
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.experiment.options import (
     combine,
     nest,

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from speechbrain_ext import corpora, protocols
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.experiment.options import combine
 from speechbrain_ext.experiment.plan import make_plan
 from speechbrain_ext.experiment.settings import RecipeYaml

@@ -4,12 +4,8 @@ from collections import Counter
 
 import pytest
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.experiment.published import (
-    Figure,
-    match,
-    read_published,
-)
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.experiment.published import Figure, match, read_published
 from speechbrain_ext.experiment.settings import RecipeYaml
 from tests.recipes.running import ROOT
 

@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.experiment.options import combine
 from speechbrain_ext.experiment.plan import make_plan
 from speechbrain_ext.experiment.published import Figure

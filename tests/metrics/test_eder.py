@@ -9,16 +9,15 @@ from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.identification import IdentificationErrorRate
 from speechbrain.utils.EDER import EDER as speechbrain_eder
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.metrics.eder import (
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.metrics.diarization import (
     EderParts,
-    all_neutral,
     eder,
-    main,
     transition,
     transition_name,
-    whole_utterance,
 )
+from speechbrain_ext.metrics.eder import main
+from speechbrain_ext.metrics.segments import all_neutral, whole_utterance
 
 NAMES = ["neutral", "happy", "sad", "angry"]
 PARTS = ("false_alarm", "missed_emotion", "confusion", "overlap")

@@ -5,9 +5,9 @@ import json
 import pytest
 from speechbrain.inference.diarization import Speech_Emotion_Diarization
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.manifest import Utterance, save_manifest
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.metrics.hypotheses import read_hypothesis, read_reference
+from speechbrain_ext.utterance import Utterance, save_manifest
 
 SAD = [{"emo": "sad", "start": 0.5, "end": 1.0}]
 

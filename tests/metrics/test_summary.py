@@ -8,14 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.metrics.eder import (
-    EderStats,
-    all_neutral,
-    format_table,
-    format_transitions,
-    whole_utterance,
-)
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.metrics.diarization import EderStats
+from speechbrain_ext.metrics.report import format_table, format_transitions
+from speechbrain_ext.metrics.segments import all_neutral, whole_utterance
 
 
 def scored(errors, speakers=None):

@@ -6,16 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders import load_encoder
-from speechbrain_ext.encoders.logmel import LogMelEncoder
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.models.frame_classifier import frame_log_probs
-from speechbrain_ext.models.frame_heads import (
-    ConvHead,
-    LinearHead,
-    RecurrentHead,
-)
-from speechbrain_ext.models.frames import check_strides
+from speechbrain_ext.encoders.prosody import ProsodyEncoder
+from speechbrain_ext.models.heads import ConvHead, LinearHead, RecurrentHead
+from speechbrain_ext.models.inputs import check_strides, frame_log_probs
 from speechbrain_ext.models.mixture import LayerMixture
 from speechbrain_ext.models.normalization import FeatureNormalizer
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
@@ -83,7 +78,7 @@ def test_a_channel_that_never_varies():
 
 
 def encoders(folder):
-    yield LogMelEncoder()
+    yield ProsodyEncoder()
     yield load_encoder(make_whisper_checkpoint(folder / "whisper"))
     for kind in ("wav2vec2", "hubert", "wavlm"):
         for size in ("base", "large"):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.models.normalization import (
     FeatureNormalizer,
     SpeakerNormalizer,

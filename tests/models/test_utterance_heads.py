@@ -6,11 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.models.mixture import LayerMixture
-from speechbrain_ext.models.normalization import make_normalizer
-from speechbrain_ext.models.utterance_classifier import utterance_log_probs
-from speechbrain_ext.models.utterance_heads import (
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.models.heads import (
     ConvHead,
     DenseHead,
     FusionHead,
@@ -19,6 +16,9 @@ from speechbrain_ext.models.utterance_heads import (
     make_head,
     masked_mean,
 )
+from speechbrain_ext.models.inputs import utterance_log_probs
+from speechbrain_ext.models.mixture import LayerMixture
+from speechbrain_ext.models.normalization import make_normalizer
 
 LENGTHS = [3, 11, 1, 7]
 SINGLE = {

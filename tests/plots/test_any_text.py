@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from speechbrain_ext.figures import COLOURS, colour, legible
 from speechbrain_ext.plots import confusion_matrices, layer_weights, timeline
+from speechbrain_ext.plots.style import COLOURS, colour, legible
 
 
 @pytest.mark.parametrize(

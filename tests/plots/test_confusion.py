@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.plots import confusion_matrices, write_confusion_csv
 
 CLASSES = ["neutral", "calm", "happy", "sad", "angry"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.plots import layer_weights
 
 SEEDS = [[0.1, 0.2, 0.7], [0.2, 0.2, 0.6], [0.3, 0.1, 0.6]]

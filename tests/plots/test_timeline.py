@@ -9,9 +9,9 @@ import torch
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.figures import colour
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.plots import timeline
+from speechbrain_ext.plots.style import colour
 
 COLUMNS = 2000
 RATE = 16000

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from speechbrain_ext.base.emotions import VOCABULARY
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.corpora import aesdd, emodb, ravdess, savee, shemo
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.manifest import Utterance
 from speechbrain_ext.protocols import (
     PROTOCOLS,
-    VOCABULARY,
     classes_of,
     num_folds,
     partition,
 )
+from speechbrain_ext.utterance import Utterance
 from tests.corpora import trees
 
 EIGHT = "neutral calm happy sad angry fearful disgust surprised".split()

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.manifest import Utterance
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.random import stable_rng
 from speechbrain_ext.protocols import (
     check_classes,
     map_labels,
@@ -13,8 +13,8 @@ from speechbrain_ext.protocols import (
     split_by_list,
     split_by_speaker,
     split_by_utterance,
-    stable_rng,
 )
+from speechbrain_ext.utterance import Utterance
 
 
 @st.composite

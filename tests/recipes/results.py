@@ -11,8 +11,8 @@ from sklearn.metrics import (
 )
 
 from speechbrain_ext.inference import EmotionRecognizer
-from speechbrain_ext.manifest import load_manifest
-from speechbrain_ext.recognition.average import FILES
+from speechbrain_ext.metrics.average import FILES
+from speechbrain_ext.utterance import load_manifest
 
 KEYS = {
     "recipe",

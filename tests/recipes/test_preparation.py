@@ -11,8 +11,8 @@ import soundfile
 from ruamel.yaml import YAML
 from scipy.signal import resample_poly
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.manifest import load_manifest
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.utterance import load_manifest
 from tests.recipes.running import CODES, DIARIZATION, ravdess_tree, zed_tree
 
 

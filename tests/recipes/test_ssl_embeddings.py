@@ -9,8 +9,8 @@ import soundfile
 import torch
 
 from speechbrain_ext.encoders import load_encoder
-from speechbrain_ext.features import FeatureStore
-from speechbrain_ext.manifest import load_manifest
+from speechbrain_ext.store import FeatureStore
+from speechbrain_ext.utterance import load_manifest
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 from tests.corpora.trees import snapshot
 from tests.recipes.results import (

@@ -8,10 +8,10 @@ import pytest
 import torch
 import yaml as pyyaml
 
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.corpora import emodb
 from speechbrain_ext.encoders import load_encoder
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.manifest import load_manifest
+from speechbrain_ext.utterance import load_manifest
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 from tests.recipes.results import check_inference, check_results
 from tests.recipes.running import (

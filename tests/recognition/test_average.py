@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import write_json
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import write_json
+from speechbrain_ext.metrics.average import average, main
 from speechbrain_ext.metrics.recognition import RecognitionStats
-from speechbrain_ext.recognition.average import average, main
 
 CLASSES = ["neutral", "happy", "sad"]
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from speechbrain_ext import recognition
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.corpora import emodb
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.recognition import load_splits, prepare
+from speechbrain_ext.training import preparation as recognition
+from speechbrain_ext.training.preparation import load_splits, prepare
 from tests.corpora.trees import snapshot, tiny
 
 SPEAKERS = list(emodb.GENDERS)
@@ -63,7 +63,7 @@ def test_it_is_done_once(data, tmp_path, monkeypatch):
     def never(*args):
         raise AssertionError("the corpus was read again")
 
-    monkeypatch.setattr(recognition.preparation, "read_corpus", never)
+    monkeypatch.setattr(recognition, "read_corpus", never)
     assert prepare(folder, **options(data)) == record
     assert snapshot(folder) == before
 

@@ -6,8 +6,7 @@ import numpy as np
 
 from speechbrain_ext.metrics.recognition import RecognitionStats
 from speechbrain_ext.models.mixture import LayerMixture
-from speechbrain_ext.recognition import show
-from speechbrain_ext.recognition.results import write_results
+from speechbrain_ext.training.results import show, write_results
 
 PROTOCOL = {
     "name": "grouped_kfold",

@@ -4,30 +4,11 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 
 
 def add_command(commands, name, run, summary, example):
-    """Add a command that takes a model and files.
-
-    Arguments
-    ---------
-    commands : argparse action
-        From ``ArgumentParser.add_subparsers``.
-    name : str
-        Of the command.
-    run : callable
-        What it does; called with the parsed options.
-    summary : str
-        Its help, which begins in lower case.
-    example : str
-        What stands below its help.
-
-    Returns
-    -------
-    callable
-        Adds further options.
-    """
+    """Add a command that takes a model and files."""
     command = commands.add_parser(
         name,
         help=summary,
@@ -50,35 +31,12 @@ def add_command(commands, name, run, summary, example):
 
 
 def run_opts(options):
-    """SpeechBrain's ``run_opts`` of a command.
-
-    Example
-    -------
-    >>> run_opts(argparse.Namespace(device="cpu"))
-    {'device': 'cpu'}
-    """
+    """SpeechBrain's ``run_opts`` of a command."""
     return {"device": options.device} if options.device else None
 
 
 def check_writable(path, option):
-    """Find out before hours of work whether a file can be written.
-
-    Arguments
-    ---------
-    path : str or os.PathLike
-        The file.
-    option : str
-        The option that names it, without hyphens.
-
-    Raises
-    ------
-    UserError
-        When it cannot.
-
-    Example
-    -------
-    >>> check_writable(getfixture("tmp_path") / "a.csv", "csv")
-    """
+    """Find out before hours of work whether a file can be written."""
     path = Path(path)
     try:
         if path.is_dir():
@@ -93,28 +51,7 @@ def check_writable(path, option):
 
 
 def raise_problems(problems, count):
-    """End with the files that could not be used, if there are any.
-
-    Arguments
-    ---------
-    problems : list of str
-        A sentence for each.
-    count : int
-        How many files there were in all.
-
-    Raises
-    ------
-    UserError
-        When there are any.
-
-    Example
-    -------
-    >>> raise_problems([], 3)
-    >>> raise_problems(["'a.wav' is empty."], 3)
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: 'a.wav' is empty.
-    """
+    """End with the files that could not be used, if there are any."""
     if len(problems) == 1:
         raise UserError(problems[0])
     if problems:

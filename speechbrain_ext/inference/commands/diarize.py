@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.audio import AudioStream
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.inference.commands.common import (
     add_command,
     check_writable,
@@ -13,7 +14,6 @@ from speechbrain_ext.inference.commands.common import (
     run_opts,
 )
 from speechbrain_ext.inference.diarizer import EmotionDiarizer, check_options
-from speechbrain_ext.inference.streaming import AudioStream
 from speechbrain_ext.metrics.hypotheses import read_reference
 from speechbrain_ext.metrics.rttm import write_rttm
 from speechbrain_ext.plots import timeline
@@ -31,13 +31,7 @@ examples:
 
 
 def add_diarize(commands):
-    """Add the command to a parser.
-
-    Arguments
-    ---------
-    commands : argparse action
-        From ``ArgumentParser.add_subparsers``.
-    """
+    """Add the command to a parser."""
     add = add_command(
         commands,
         "diarize",
@@ -83,19 +77,7 @@ def add_diarize(commands):
 
 
 def diarize_files(options):
-    """The command ``diarize``.
-
-    Arguments
-    ---------
-    options : argparse.Namespace
-        From ``speechbrain_ext.inference.command.parse``.
-
-    Raises
-    ------
-    UserError
-        When an option is wrong or the model cannot be loaded; and, after all
-        other files have been dealt with, when some cannot be used.
-    """
+    """The command ``diarize``."""
     postprocessing = parse_options(options.postprocessing)
     _check_outputs(options)
     references = _references(options)
@@ -131,27 +113,7 @@ def diarize_files(options):
 
 
 def parse_options(pairs):
-    """Options of post-processing.
-
-    Arguments
-    ---------
-    pairs : list of str
-        ``KEY=VALUE`` each.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    UserError
-        When one is not understood.
-
-    Example
-    -------
-    >>> parse_options(["median=0.2", "one_event=false", "threshold=null"])
-    {'median': 0.2, 'one_event': False, 'threshold': None}
-    """
+    """Options of post-processing."""
     options = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
@@ -184,26 +146,7 @@ def _value(key, text):
 
 
 def format_segments(path, segments):
-    """A recording's segments as a table.
-
-    Arguments
-    ---------
-    path : str
-        The recording.
-    segments : list of dict
-        ``{"start", "end", "emotion"}`` each, in seconds.
-
-    Returns
-    -------
-    str
-
-    Example
-    -------
-    >>> print(format_segments("a.wav", [{"start": 0, "end": 1.5, "emotion": "sad"}]))
-    a.wav
-         start       end  emotion
-         0.000     1.500  sad
-    """
+    """A recording's segments as a table."""
     lines = [str(path), f"{'start':>10}{'end':>10}  emotion"]
     lines += [
         f"{s['start']:10.3f}{s['end']:10.3f}  {s['emotion']}" for s in segments
@@ -228,21 +171,7 @@ def _references(options):
 
 
 def draw(picture, path, analysis, diarizer, reference=None):
-    """Draw the timeline of a recording.
-
-    Arguments
-    ---------
-    picture : str or os.PathLike
-        The file to write.
-    path : str
-        The recording; it is read once more.
-    analysis : Analysis
-        What was found in it.
-    diarizer : EmotionDiarizer
-        What found it.
-    reference : list of dict, optional
-        What is true, as segments of ZED.
-    """
+    """Draw the timeline of a recording."""
     waveform = outline(AudioStream(path))
     timeline(
         picture,
@@ -259,27 +188,7 @@ def draw(picture, path, analysis, diarizer, reference=None):
 
 
 def outline(stream):
-    """A waveform to be drawn, however long the recording.
-
-    Arguments
-    ---------
-    stream : AudioStream
-        The recording.
-
-    Returns
-    -------
-    numpy.ndarray
-        The samples, if they are few; otherwise the lowest and the highest of
-        every stretch in turn.
-
-    Example
-    -------
-    >>> import soundfile
-    >>> path = getfixture("tmp_path") / "a.wav"
-    >>> soundfile.write(path, np.sin(np.arange(160000)), 16000)
-    >>> len(outline(AudioStream(path))) <= _COLUMNS
-    True
-    """
+    """A waveform to be drawn, however long the recording."""
     size = -(-2 * stream.num_samples // _COLUMNS)
     if size <= 2:
         return np.concatenate(list(stream.blocks()))

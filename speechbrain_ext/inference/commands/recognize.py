@@ -3,8 +3,9 @@
 import csv
 from pathlib import Path
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import atomic_open
+from speechbrain_ext.audio import AudioStream
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import atomic_open
 from speechbrain_ext.inference.commands.common import (
     add_command,
     check_writable,
@@ -12,7 +13,6 @@ from speechbrain_ext.inference.commands.common import (
     run_opts,
 )
 from speechbrain_ext.inference.recognizer import EmotionRecognizer
-from speechbrain_ext.inference.streaming import AudioStream
 
 _EXAMPLE = """\
 examples:
@@ -25,13 +25,7 @@ examples:
 
 
 def add_recognize(commands):
-    """Add the command to a parser.
-
-    Arguments
-    ---------
-    commands : argparse action
-        From ``ArgumentParser.add_subparsers``.
-    """
+    """Add the command to a parser."""
     add = add_command(
         commands,
         "recognize",
@@ -66,19 +60,7 @@ SPEAKERS = {
 
 
 def recognize_files(options):
-    """The command ``recognize``.
-
-    Arguments
-    ---------
-    options : argparse.Namespace
-        From ``speechbrain_ext.inference.command.parse``.
-
-    Raises
-    ------
-    UserError
-        When an option is wrong or the model cannot be loaded; and, after all
-        other files have been dealt with, when some cannot be used.
-    """
+    """The command ``recognize``."""
     if options.csv:
         check_writable(options.csv, "csv")
     recognizer = EmotionRecognizer.from_hparams(
@@ -109,10 +91,7 @@ def recognize_files(options):
 
 
 def _results(recognizer, options, problems):
-    """Path and result of every file that can be used.
-
-    What is wrong with the others goes to ``problems``.
-    """
+    """Path and result of every file that can be used."""
     if not recognizer.by_speaker:
         for path in options.files:
             try:
@@ -139,55 +118,13 @@ def _results(recognizer, options, problems):
 
 
 def format_header(classes, width):
-    """The first line of the table.
-
-    Arguments
-    ---------
-    classes : list of str
-        Names of the classes.
-    width : int
-        Of the column of files.
-
-    Returns
-    -------
-    str
-
-    Example
-    -------
-    >>> print(format_header(["angry", "sad"], 5))
-    file   emotion  score  angry    sad
-    """
+    """The first line of the table."""
     names = "".join(f"{name:>{_width(name)}}" for name in classes)
     return f"{'file':<{width}}  {_left('emotion', classes)}  score{names}"
 
 
 def format_row(path, emotion, score, probabilities, classes, width):
-    """A line of the table.
-
-    Arguments
-    ---------
-    path : str
-        The recording.
-    emotion : str
-        What was found.
-    score : float
-        Its probability.
-    probabilities : list of float
-        Of every class.
-    classes : list of str
-        Names of the classes.
-    width : int
-        Of the column of files.
-
-    Returns
-    -------
-    str
-
-    Example
-    -------
-    >>> print(format_row("a.wav", "sad", 0.75, [0.25, 0.75], ["angry", "sad"], 5))
-    a.wav  sad      0.750  0.250  0.750
-    """
+    """A line of the table."""
     numbers = "".join(
         f"{p:{_width(name)}.3f}" for p, name in zip(probabilities, classes)
     )
@@ -203,30 +140,7 @@ def _width(name):
 
 
 def write_csv(path, rows, classes):
-    """Write results, whole or not at all.
-
-    Arguments
-    ---------
-    path : str or os.PathLike
-        The file to write.
-    rows : list of (str, str, float, list of float)
-        Recording, emotion, its probability, and those of all classes.
-    classes : list of str
-        Names of the classes.
-
-    Raises
-    ------
-    UserError
-        When the file cannot be written.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "a.csv"
-    >>> write_csv(path, [("a.wav", "sad", 0.75, [0.25, 0.75])], ["angry", "sad"])
-    >>> print(path.read_text().strip())
-    file,emotion,score,angry,sad
-    a.wav,sad,0.750000,0.250000,0.750000
-    """
+    """Write results, whole or not at all."""
     with atomic_open(path, newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["file", "emotion", "score", *classes])

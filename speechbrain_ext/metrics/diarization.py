@@ -1,7 +1,7 @@
-"""Many utterances: mean and pooled EDER, intervals, table of transitions.
+"""One utterance: the four components of EDER, and the emotion transition.
 
-The mean over utterances is the EDER of Wang et al. (2023); the table of
-transitions is their table 3.
+Wang et al., "Speech Emotion Diarization: Which Emotion Appears When?" (2023),
+section 3.2, equation 1 and figure 4; section 5.3, table 3.
 """
 
 import csv
@@ -11,16 +11,204 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import atomic_open
-from speechbrain_ext.metrics.components import (
-    PARTS,
-    EderParts,
-    eder,
-    transition,
-    transition_name,
+from speechbrain_ext.base.emotions import NEUTRAL
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import atomic_open
+from speechbrain_ext.metrics.segments import (
+    check_hypothesis,
+    emotions,
+    is_time,
+    stretches,
 )
-from speechbrain_ext.metrics.segments import NEUTRAL
+
+PARTS = ("false_alarm", "missed_emotion", "confusion", "overlap")
+
+# A hole this short (s) between or after labels is no neutral state: encoders
+# leave up to 25 ms at the end of a file without a frame.
+HOLE = 0.03
+
+# Labels that stand for less than this (s) come from rounding: published
+# segments have times in milliseconds.
+ROUNDING = 0.002
+
+
+@dataclass(frozen=True)
+class EderParts:
+    """The four kinds of error in an utterance, in seconds.
+
+    Arguments
+    ---------
+    false_alarm : float
+        An emotion where there is none.
+    missed_emotion : float
+        Nothing, or not all, where there is emotion.
+    confusion : float
+        Another emotion in place of the right one.
+    overlap : float
+        Other emotions beside the right one.
+    duration : float
+        Length of the utterance.
+
+    Example
+    -------
+    >>> EderParts(0.5, 0.0, 0.5, 0.0, duration=4.0).rate
+    0.25
+    """
+
+    false_alarm: float
+    missed_emotion: float
+    confusion: float
+    overlap: float
+    duration: float
+
+    @property
+    def error(self):
+        """All error time in seconds."""
+        return math.fsum(getattr(self, part) for part in PARTS)
+
+    @property
+    def rate(self):
+        """EDER of the utterance, a fraction between 0 and 1."""
+        return self.error / self.duration
+
+
+def eder(reference, hypothesis, duration):
+    """Compare what a system says with what is so (section 3.2).
+
+    Each instant counts once, as the paper's components are durations: it is
+    an error wherever the set of emotions of the hypothesis is not that of the
+    reference. Neutral is the empty set, said or left uncovered, and an emotion
+    wins over a neutral segment at the same time. The paper defines the
+    components for references without overlap; where a reference has several
+    emotions at once, finding only some of them is missed emotion, and having
+    one wrong while another is right is confusion.
+
+    Arguments
+    ---------
+    reference : list of dict
+        ``{"emo", "start", "end"}`` each, times in seconds.
+    hypothesis : list of dict
+        ``{"start", "end", "emotion"}`` each; they may overlap, and what
+        reaches past ``duration`` is cut off.
+    duration : float
+        Length of the utterance in seconds.
+
+    Returns
+    -------
+    EderParts
+
+    Raises
+    ------
+    UserError
+        When a segment or the duration cannot be.
+
+    Example
+    -------
+    >>> reference = [{"emo": "sad", "start": 1.0, "end": 3.0}]
+    >>> hypothesis = [
+    ...     {"start": 0.0, "end": 0.5, "emotion": "sad"},
+    ...     {"start": 1.5, "end": 2.5, "emotion": "sad"},
+    ...     {"start": 2.0, "end": 3.0, "emotion": "happy"},
+    ... ]
+    >>> eder(reference, hypothesis, 4.0)
+    EderParts(false_alarm=0.5, missed_emotion=0.5, confusion=0.5, overlap=0.5, duration=4.0)
+    """
+    _check_length(duration)
+    reference = check_hypothesis(reference, "the reference")
+    hypothesis = check_hypothesis(hypothesis, "the hypothesis")
+    times = {part: [] for part in PARTS}
+    for start, end, true, said in stretches(duration, reference, hypothesis):
+        part = _kind(emotions(true), emotions(said))
+        if part is not None:
+            times[part].append(end - start)
+    return EderParts(
+        **{part: math.fsum(times[part]) for part in PARTS},
+        duration=float(duration),
+    )
+
+
+def _kind(true, said):
+    if true == said:
+        return None
+    if not true:
+        return "false_alarm"
+    if said < true:
+        return "missed_emotion"
+    if said > true:
+        return "overlap"
+    return "confusion"
+
+
+def _check_length(duration):
+    if not is_time(duration) or duration == 0:
+        raise UserError(
+            f"The duration is {duration!r}, not a length in seconds."
+        )
+
+
+def transition(segments, duration):
+    """The sequence of labels once equal neighbours are fused (table 3).
+
+    Every label counts, however short. A hole between labels, or at an end, is
+    neutral if it lasts 30 ms or longer; shorter ones come from rounding and
+    from frames that do not fill the file.
+
+    Arguments
+    ---------
+    segments : list of dict
+        ``{"start", "end", "emotion"}`` or ``{"emo", "start", "end"}`` each,
+        times in seconds.
+    duration : float
+        Length of the utterance in seconds.
+
+    Returns
+    -------
+    tuple of str
+        Emotions at the same time are joined with ``+``, in alphabetical
+        order.
+
+    Example
+    -------
+    >>> transition([{"emo": "happy", "start": 0.8, "end": 2.0}], 2.0)
+    ('neutral', 'happy')
+    """
+    _check_length(duration)
+    segments = check_hypothesis(segments, "the segments")
+    every, kept = [], []
+    for start, end, labels in stretches(duration, segments):
+        name = "+".join(sorted(emotions(labels))) or NEUTRAL
+        every.append(name)
+        if end - start >= (ROUNDING if labels else HOLE):
+            kept.append(name)
+    return _fuse(kept or every)
+
+
+def _fuse(names):
+    # The empty string before the first one is no name.
+    return tuple(
+        name for before, name in zip(["", *names], names) if name != before
+    )
+
+
+def transition_name(sequence):
+    """The name of a sequence as in table 3, where neutral is ``null``.
+
+    Arguments
+    ---------
+    sequence : tuple of str
+        From ``transition``.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> transition_name(("neutral", "happy", "neutral"))
+    'null-happy-null'
+    """
+    return "-".join("null" if name == NEUTRAL else name for name in sequence)
+
 
 #: Segments of the longest transition that has a row of its own.
 LONGEST_ROW = 5
@@ -28,21 +216,7 @@ LONGEST_ROW = 5
 
 @dataclass(frozen=True)
 class Scored:
-    """An utterance that ``EderStats`` has seen.
-
-    Arguments
-    ---------
-    id : str
-        Of the utterance.
-    speaker : str or None
-        Where known.
-    parts : EderParts
-        Its errors.
-    reference : tuple of str
-        The transition that is.
-    hypothesis : tuple of str
-        The transition that the system says.
-    """
+    """An utterance that ``EderStats`` has seen."""
 
     id: str
     speaker: str | None
@@ -288,11 +462,7 @@ def _row_name(sequence):
 
 
 def _order(sequence):
-    """The paper's order: by emotion, then by where the emotion is.
-
-    ``happy``, ``null-happy``, ``happy-null``, ``null-happy-null``, ``sad`` ...;
-    whatever else there is comes after, the shorter the earlier.
-    """
+    """The paper's order: by emotion, then by where the emotion is."""
     happened = [name for name in sequence if name != NEUTRAL]
     if len(happened) != 1:
         return (1, len(sequence), sequence)

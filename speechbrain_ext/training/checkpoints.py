@@ -105,21 +105,7 @@ def _flush(path):
 
 @register_checkpoint_hooks
 class RandomState:
-    """The state of all random numbers, as a part of a checkpoint.
-
-    It is that of the main process; in a distributed run the others go on with
-    random numbers that follow from it.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "random.ckpt"
-    >>> state = RandomState()
-    >>> state.save(path)
-    >>> first = torch.rand(1)
-    >>> state.load(path, end_of_epoch=False)
-    >>> bool(torch.rand(1) == first)
-    True
-    """
+    """The state of all random numbers, as a part of a checkpoint."""
 
     @mark_as_saver
     def save(self, path):

@@ -10,9 +10,8 @@ import csv
 import reprlib
 from dataclasses import dataclass, field, fields
 
-from speechbrain_ext.checks import is_number
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import atomic_open, read_json, write_json
+from speechbrain_ext.base.errors import UserError, is_number
+from speechbrain_ext.base.files import atomic_open, read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def load_manifest(path):
     >>> load_manifest(path)
     Traceback (most recent call last):
         ...
-    speechbrain_ext.errors.UserError: '...bad.json', utterance 'x': the field 'duration' is missing.
+    speechbrain_ext.base.errors.UserError: '...bad.json', utterance 'x': the field 'duration' is missing.
     """
     records = read_json(path)
     if not isinstance(records, dict):
@@ -181,15 +180,7 @@ def load_manifest(path):
 
 
 def check_duration(duration, where):
-    """Raise a ``UserError`` unless ``duration`` is a length in seconds.
-
-    Example
-    -------
-    >>> check_duration(-1, "'a.json', utterance 'x'")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: 'a.json', utterance 'x': the field 'duration' is -1, not a length in seconds.
-    """
+    """Raise a ``UserError`` unless ``duration`` is a length in seconds."""
     if not is_number(duration, (int, float)) or duration <= 0:
         raise UserError(
             f"{where}: the field 'duration' is {reprlib.repr(duration)}, not "
@@ -198,24 +189,7 @@ def check_duration(duration, where):
 
 
 def check_segments(segments, duration, where):
-    """Raise a ``UserError`` unless the segments lie within the utterance.
-
-    Arguments
-    ---------
-    segments : list of dict
-        ``{"emo", "start", "end"}`` each, times in seconds.
-    duration : float
-        Length of the utterance in seconds.
-    where : str
-        What to name in the sentence.
-
-    Example
-    -------
-    >>> check_segments([{"emo": "sad", "start": 2, "end": 1}], 3.0, "here")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: here: segment 1 runs from 2 to 1 s, which is not a stretch of an utterance of 3.0 s.
-    """
+    """Raise a ``UserError`` unless the segments lie within the utterance."""
     if not isinstance(segments, list):
         raise UserError(
             f"{where}: the field 'emotion' is not a list of segments."
@@ -247,22 +221,7 @@ def check_segments(segments, duration, where):
 
 
 def write_skipped(skipped, path):
-    """Write the list of recordings that could not be used.
-
-    Arguments
-    ---------
-    skipped : iterable of (str, str)
-        File and reason.
-    path : str or os.PathLike
-        The CSV file to write; it is written even when nothing was skipped.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "skipped.csv"
-    >>> write_skipped([("a.wav", "empty file")], path)
-    >>> path.read_text()
-    'file,reason\\na.wav,empty file\\n'
-    """
+    """Write the list of recordings that could not be used."""
     with atomic_open(path, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["file", "reason"])

@@ -31,10 +31,10 @@ from torch.utils.data import RandomSampler
 from tqdm import tqdm
 
 from speechbrain_ext.audio import SAMPLE_RATE, probe
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import atomic_open
 from speechbrain_ext.encoders.base import length_mask
-from speechbrain_ext.encoders.frames import absolute_lengths
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import atomic_open
+from speechbrain_ext.encoders.grid import absolute_lengths
 
 # SpeechBrain's names of formats, which here only say that it is audio.
 SUFFIXES = (".flac", ".ogg", ".wav")
@@ -53,22 +53,7 @@ OPTIONS = ("noise_folder", "rir_folder", "spec_augment", "snr", "probability")
 
 
 def check_options(options):
-    """See that a YAML's options are those of ``make_augmenter``.
-
-    Arguments
-    ---------
-    options : dict
-        What stands under ``augmentation``.
-
-    Raises
-    ------
-    UserError
-        When it is no mapping, or names an option that there is not.
-
-    Example
-    -------
-    >>> check_options({"noise_folder": "white"})
-    """
+    """See that a YAML's options are those of ``make_augmenter``."""
     known = ", ".join(OPTIONS)
     if not isinstance(options, dict):
         raise UserError(
@@ -170,24 +155,7 @@ def make_augmenter(
 
 
 class Augmentation(Augmenter):
-    """SpeechBrain's augmenter, one part after the other on a whole batch.
-
-    Every random number is of torch's and Python's global generators, which a
-    Brain seeds for every epoch and keeps in its checkpoints.
-
-    Arguments
-    ---------
-    parts : list of torch.nn.Module
-        What changes waveforms.
-    probability : float
-        Of a batch being changed.
-
-    Example
-    -------
-    >>> augmenter = Augmentation([DropFreq()], 1.0)
-    >>> augmenter(torch.randn(2, 8000), torch.ones(2))[0].shape
-    torch.Size([2, 8000])
-    """
+    """SpeechBrain's augmenter, one part after the other on a whole batch."""
 
     def __init__(self, parts, probability):
         super().__init__(
@@ -199,22 +167,7 @@ class Augmentation(Augmenter):
 
     @torch.no_grad()
     def forward(self, x, lengths):
-        """Change a batch.
-
-        Arguments
-        ---------
-        x : torch.Tensor
-            Waveforms ``[batch, samples]`` at 16 kHz.
-        lengths : torch.Tensor
-            Relative lengths ``[batch]``.
-
-        Returns
-        -------
-        torch.Tensor
-            ``[batch, samples]``, zero beyond the end of every recording.
-        torch.Tensor
-            The same lengths.
-        """
+        """Change a batch."""
         samples = absolute_lengths(lengths, x.shape[1])
         valid = length_mask(samples, x.shape[1])
         changed, _ = super().forward(x.masked_fill(~valid, 0.0), lengths)
@@ -222,10 +175,7 @@ class Augmentation(Augmenter):
 
 
 class _Noise(AddNoise):
-    """Noises in an order that torch draws anew for every batch.
-
-    SpeechBrain's order has a seed of its own and is the same in every run.
-    """
+    """Noises in an order that torch draws anew for every batch."""
 
     def __init__(self, **options):
         super().__init__(noise_funct=self._white, pad_noise=True, **options)
@@ -249,11 +199,7 @@ class _Noise(AddNoise):
 
 
 class _Reverb(AddReverb):
-    """An impulse response that torch draws anew for every batch.
-
-    SpeechBrain convolves in a circle: what sounds on after the end would be
-    heard at the beginning, were there not enough silence in between.
-    """
+    """An impulse response that torch draws anew for every batch."""
 
     def __init__(self, csv_file, tail, **options):
         super().__init__(csv_file, **options)

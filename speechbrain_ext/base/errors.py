@@ -1,6 +1,9 @@
 """The one kind of error that a user can mend: a wrong path, option or file."""
 
+import difflib
 import functools
+import math
+import numbers
 import sys
 
 
@@ -15,7 +18,7 @@ class UserError(Exception):
     >>> raise UserError("data_folder: '/no' does not exist; give the folder.")
     Traceback (most recent call last):
         ...
-    speechbrain_ext.errors.UserError: data_folder: '/no' does not exist; give the folder.
+    speechbrain_ext.base.errors.UserError: data_folder: '/no' does not exist; give the folder.
     """
 
 
@@ -51,3 +54,25 @@ def exits_cleanly(main):
             raise SystemExit(2) from None
 
     return wrapped
+
+
+def is_number(value, kind=numbers.Real):
+    """Whether a value is a finite number; true and false are none."""
+    if not isinstance(value, kind) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        # An integer beyond every float.
+        return False
+
+
+def is_whole(value):
+    """Whether a value is an integer; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def did_you_mean(name, known):
+    """End of a sentence about a name that is not known."""
+    near = difflib.get_close_matches(name, [str(one) for one in known], 1)
+    return f"; did you mean '{near[0]}'?" if near else "."

@@ -1,20 +1,28 @@
-"""What every picture shares: colours, fonts, and how it is written.
-
-Figures are made without pyplot, so that drawing needs no display and leaves
-no state behind.
-"""
+"""Numbers of any kind as NumPy arrays."""
 
 import contextlib
 import zlib
 from pathlib import Path
 
+import numpy as np
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import atomic_path
-from speechbrain_ext.metrics.segments import NEUTRAL
+from speechbrain_ext.base.emotions import NEUTRAL
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import atomic_path
+
+
+def to_array(values):
+    """A NumPy array of floating point numbers, also from a tensor."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    array = np.asarray(values)
+    if not np.issubdtype(array.dtype, np.floating):
+        array = array.astype(np.float64)
+    return array
+
 
 # Okabe and Ito's and Paul Tol's palettes for all kinds of colour vision; the
 # emotions that most models know differ in lightness as well.
@@ -49,26 +57,7 @@ REGULAR = (400, "normal", "normal")
 
 
 def colour(emotion):
-    """The colour that an emotion has in every picture.
-
-    Arguments
-    ---------
-    emotion : str
-        Any word; one that has no colour of its own is given one that is
-        always the same.
-
-    Returns
-    -------
-    str
-        ``#RRGGBB``.
-
-    Example
-    -------
-    >>> colour("happy")
-    '#E9A800'
-    >>> colour("smug") == colour("smug")
-    True
-    """
+    """The colour that an emotion has in every picture."""
     if emotion in COLOURS:
         return COLOURS[emotion]
     palette = [c for name, c in COLOURS.items() if name != NEUTRAL]
@@ -76,46 +65,14 @@ def colour(emotion):
 
 
 def new_figure(width, height):
-    """An empty figure.
-
-    Arguments
-    ---------
-    width : float
-        In inches of 160 pixels.
-    height : float
-        In inches.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Example
-    -------
-    >>> new_figure(5, 2).get_size_inches().tolist()
-    [5.0, 2.0]
-    """
+    """An empty figure."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def quiet(axis, keep=()):
-    """Take away the frame of an axis, and keep its ticks in the background.
-
-    Arguments
-    ---------
-    axis : matplotlib.axes.Axes
-        What is drawn on.
-    keep : tuple of str
-        Sides (``"left"``, ``"bottom"``) that stay.
-
-    Example
-    -------
-    >>> axis = new_figure(5, 2).subplots()
-    >>> quiet(axis, keep=("left",))
-    >>> axis.spines["top"].get_visible()
-    False
-    """
+    """Take away the frame of an axis, and keep its ticks in the background."""
     for side, spine in axis.spines.items():
         spine.set_visible(side in keep)
         spine.set_color("#9AA0A8")
@@ -123,19 +80,7 @@ def quiet(axis, keep=()):
 
 
 def write_title(figure, title):
-    """Write a title in any script, over the left edge of a figure.
-
-    Arguments
-    ---------
-    figure : matplotlib.figure.Figure
-        From ``new_figure``.
-    title : str
-        Such as the name of a file.
-
-    Example
-    -------
-    >>> write_title(new_figure(5, 2), "Привет $1.wav")
-    """
+    """Write a title in any script, over the left edge of a figure."""
     text, families = legible(title)
     # About as many letters as there is room for; a path is told by its end.
     room = int(9.5 * figure.get_figwidth())
@@ -154,27 +99,7 @@ def write_title(figure, title):
 
 
 def legible(text):
-    """The text, and the fonts that together have all of its characters.
-
-    A character that no installed font has becomes a replacement sign, as
-    matplotlib warns about each that it cannot draw.
-
-    Arguments
-    ---------
-    text : str
-        In any script.
-
-    Returns
-    -------
-    str
-    list of str
-        Names of font families.
-
-    Example
-    -------
-    >>> legible("Zoë\\x01")
-    ('Zoë\ufffd', ['DejaVu Sans'])
-    """
+    """The text, and the fonts that together have all of its characters."""
     default = font_manager.findfont("DejaVu Sans")
     families = ["DejaVu Sans"]
     known = set(font_manager.get_font(default).get_charmap())
@@ -203,28 +128,7 @@ def legible(text):
 
 
 def save_figure(figure, path):
-    """Write a picture, whole or not at all.
-
-    Arguments
-    ---------
-    figure : matplotlib.figure.Figure
-        From ``new_figure``.
-    path : str or os.PathLike
-        The file to write; its suffix (``.png``, ``.svg``, ``.pdf``) is the
-        format.
-
-    Raises
-    ------
-    UserError
-        When the suffix is of no format, or the file cannot be written.
-
-    Example
-    -------
-    >>> save_figure(new_figure(5, 2), "a.text")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: 'a.text': pictures cannot be written as '.text'; choose one of ...
-    """
+    """Write a picture, whole or not at all."""
     kind = Path(path).suffix.lower().lstrip(".")
     kinds = figure.canvas.get_supported_filetypes()
     if kind not in kinds:

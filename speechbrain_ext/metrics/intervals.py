@@ -20,8 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.experiment.predictions import score
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.metrics.predictions import score
 
 #: With fewer units than this, a sign-flip test cannot reach p < 0.05.
 TOO_FEW = 6
@@ -35,26 +35,7 @@ _BLOCK = 500
 
 @dataclass(frozen=True)
 class Difference:
-    """Two systems on the same test sets.
-
-    Arguments
-    ---------
-    metric : str
-        Which.
-    values : tuple of float
-        Of the two systems, in percent.
-    difference : float
-        Second less first, in percent points.
-    low, high : float or None
-        95 % bootstrap interval of the difference; None where nothing can be
-        drawn.
-    p : float or None
-        Two-sided, of the sign-flip test.
-    kind : str
-        What was drawn.
-    number : int
-        How many there are of them.
-    """
+    """Two systems on the same test sets."""
 
     metric: str
     values: tuple
@@ -67,32 +48,7 @@ class Difference:
 
 
 def interval(predictions, metric, draws=1000, seed=0):
-    """95 % interval of a metric, the mean over test sets.
-
-    Arguments
-    ---------
-    predictions : Predictions
-        Of the runs of a row that its mean is over.
-    metric : str
-        One of ``predictions.names()``.
-    draws : int
-        How often to draw the test set anew.
-    seed : int
-        Of the draws.
-
-    Returns
-    -------
-    tuple of float, or None
-        Low and high in percent; None where there is one utterance only.
-
-    Example
-    -------
-    >>> from speechbrain_ext.experiment.predictions import Predictions
-    >>> right = Predictions(["a", "b"], ["s", "t"], ["sad", "happy"],
-    ...                     [{"sad": 1.0}, {"happy": 1.0}])
-    >>> interval(right, "UA")
-    (100.0, 100.0)
-    """
+    """95 % interval of a metric, the mean over test sets."""
     _, index = predictions.units()
     sums = predictions.sums(predictions.classes(), index)
     if len(sums) < 2:
@@ -108,40 +64,7 @@ def interval(predictions, metric, draws=1000, seed=0):
 
 
 def compare(first, second, metric, draws=10_000, seed=0):
-    """Paired bootstrap interval and sign-flip test of two systems.
-
-    Arguments
-    ---------
-    first : Predictions
-        Of the runs of a row that its mean is over.
-    second : Predictions
-        Of those of another, on the same test sets.
-    metric : str
-        Which.
-    draws : int
-        How often to draw the test set anew, and how many swaps to draw where
-        there are too many to try all.
-    seed : int
-        Of the draws.
-
-    Returns
-    -------
-    Difference
-
-    Raises
-    ------
-    UserError
-        When the test sets, or their references, differ.
-
-    Example
-    -------
-    >>> from speechbrain_ext.experiment.predictions import Predictions
-    >>> truth = ["a", "b"], ["s", "t"], ["sad", "happy"]
-    >>> right = Predictions(*truth, [{"sad": 1.0}, {"happy": 1.0}])
-    >>> wrong = Predictions(*truth, [{"happy": 1.0}, {"sad": 1.0}])
-    >>> compare(wrong, right, "UA").difference
-    100.0
-    """
+    """Paired bootstrap interval and sign-flip test of two systems."""
     _check_pair(first, second)
     classes = sorted({*first.classes(), *second.classes()})
     kind, index = first.units()
@@ -169,11 +92,7 @@ def compare(first, second, metric, draws=10_000, seed=0):
 
 
 def _shares(pair, differences):
-    """What every unit adds to the difference, [units].
-
-    All metrics are linear in the predictions as long as the utterances stay
-    the same, so that a swap of any units turns the signs of their shares.
-    """
+    """What every unit adds to the difference, [units]."""
     first, second = pair
     total = first.sum(axis=0)
     one_swapped = total + (second - first)

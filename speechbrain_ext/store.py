@@ -17,9 +17,9 @@ import torch
 from speechbrain.utils.distributed import infer_device, run_on_main
 from tqdm import tqdm
 
-from speechbrain_ext.dataio import load_waveform
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import atomic_path, fingerprint
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import atomic_path, fingerprint
+from speechbrain_ext.data import load_waveform
 
 _AUDIO_KEYS = ("wav", "start", "stop", "pieces")
 
@@ -39,12 +39,12 @@ class FeatureStore:
     Example
     -------
     >>> from speechbrain.dataio import audio_io
-    >>> from speechbrain_ext.encoders.logmel import LogMelEncoder
-    >>> from speechbrain_ext.manifest import Utterance
+    >>> from speechbrain_ext.encoders.prosody import ProsodyEncoder
+    >>> from speechbrain_ext.utterance import Utterance
     >>> folder = getfixture("tmp_path")
     >>> path = str(folder / "a.wav")
     >>> audio_io.save(path, torch.rand(1, 16000), 16000)
-    >>> encoder = LogMelEncoder()
+    >>> encoder = ProsodyEncoder()
     >>> encoder.freeze()
     >>> store = FeatureStore(folder / "features", encoder)
     >>> data = [Utterance("a", 1.0, "s", "sad", "demo", wav=path)]

@@ -14,9 +14,8 @@ from hyperpyyaml.core import recursive_update
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from speechbrain_ext.checks import did_you_mean
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import atomic_open, read_json
+from speechbrain_ext.base.errors import UserError, did_you_mean
+from speechbrain_ext.base.files import atomic_open, read_json
 
 PACKAGES = ("speechbrain-ext", "speechbrain", "torch", "transformers", "numpy")
 
@@ -255,30 +254,7 @@ def _bare(node):
 
 
 def earlier_preparation(folder, options):
-    """What an earlier start of the same run has prepared.
-
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        The folder ``manifests`` of the run.
-    options : str
-        Fingerprint of all that the preparation depends on.
-
-    Returns
-    -------
-    dict or None
-        ``protocol.json``, which is written last; None if it is not there.
-
-    Raises
-    ------
-    UserError
-        When it was prepared with other options.
-
-    Example
-    -------
-    >>> earlier_preparation(getfixture("tmp_path"), "a1") is None
-    True
-    """
+    """What an earlier start of the same run has prepared."""
     done = Path(folder) / "protocol.json"
     if not done.exists():
         return None
@@ -293,19 +269,7 @@ def earlier_preparation(folder, options):
 
 
 def machine_record():
-    """Versions, and the most memory that this process has held.
-
-    Returns
-    -------
-    dict
-        ``versions`` by package, and ``peak_memory_gb``: ``main``, and
-        ``cuda`` where there is one.
-
-    Example
-    -------
-    >>> machine_record()["peak_memory_gb"]["main"] > 0
-    True
-    """
+    """Versions, and the most memory that this process has held."""
     memory = {"main": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
     if torch.cuda.is_available():
         memory["cuda"] = torch.cuda.max_memory_allocated() / 1e9

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 
 #: The predictions of a run.
 PREDICTIONS = "predictions.csv"
@@ -23,31 +23,7 @@ PREDICTIONS = "predictions.csv"
 
 @dataclass
 class Predictions:
-    """Test utterances with what there is to sum up over any set of them.
-
-    Arguments
-    ---------
-    ids : list of str
-        Of the utterances, those of one test set after those of another.
-    speakers : list of str
-        Of each utterance; empty where unknown.
-    truths : list of str
-        Reference of each utterance; empty for diarization.
-    said : list of dict
-        Of each utterance, from predicted class to its share; for diarization
-        ``{"eder": percent}``.
-    tests : list of int, optional
-        The test set of each utterance; one set if absent.
-    weights : list of float
-        Of each test set in the mean over them.
-
-    Example
-    -------
-    >>> one = Predictions(["a", "b"], ["s", "t"], ["sad", "happy"],
-    ...                   [{"sad": 1.0}, {"sad": 0.5, "happy": 0.5}])
-    >>> one.metrics()
-    {'UA': 75.0, 'WA': 75.0}
-    """
+    """Test utterances with what there is to sum up over any set of them."""
 
     ids: list
     speakers: list
@@ -79,22 +55,7 @@ class Predictions:
         }
 
     def sums(self, classes, index):
-        """What adds up to a metric.
-
-        Arguments
-        ---------
-        classes : list of str
-            From ``classes``; may have more.
-        index : numpy.ndarray
-            The unit of each utterance, as from ``units``.
-
-        Returns
-        -------
-        numpy.ndarray
-            Confusion matrices [units, tests, classes, classes], reference by
-            prediction; for diarization [units, tests, 2], the sum of EDER
-            and the number of utterances.
-        """
+        """What adds up to a metric."""
         shape = int(max(index)) + 1, len(self.weights)
         if not any(self.truths):
             sums = np.zeros((*shape, 2))
@@ -111,16 +72,7 @@ class Predictions:
         return sums
 
     def units(self):
-        """What a bootstrap draws: speakers, or utterances where it must.
-
-        Returns
-        -------
-        kind : str
-            ``speakers``, or ``utterances`` where not every speaker is known
-            or there is only one.
-        index : numpy.ndarray
-            The unit of each utterance.
-        """
+        """What a bootstrap draws: speakers, or utterances where it must."""
         names = self.speakers
         kind = "speakers"
         if "" in names or len(set(names)) < 2:
@@ -179,35 +131,7 @@ def _ratio(part, whole):
 
 
 def read_predictions(folders, weights=None):
-    """The predictions of runs.
-
-    Arguments
-    ---------
-    folders : list of str or os.PathLike
-        Run folders, each with a ``predictions.csv``.
-    weights : list of float, optional
-        Of each run in the mean over runs; the same for all if absent.
-
-    Returns
-    -------
-    Predictions or None
-        None where a run lacks the file: a figure of the others would not be
-        that of all runs.
-
-    Raises
-    ------
-    UserError
-        When a file has no such columns, or two of them disagree about the
-        truth.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> _ = (folder / "predictions.csv").write_text(
-    ...     "id,speaker,reference,predicted\\na,s,sad,happy\\n")
-    >>> read_predictions([folder]).said
-    [{'happy': 1.0}]
-    """
+    """The predictions of runs."""
     paths = [Path(folder) / PREDICTIONS for folder in folders]
     if not paths or not all(path.exists() for path in paths):
         return None

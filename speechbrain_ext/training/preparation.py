@@ -7,13 +7,17 @@ from speechbrain.utils.distributed import run_on_main
 from tqdm import tqdm
 
 from speechbrain_ext.audio import AudioError
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import fingerprint, write_json
 from speechbrain_ext.corpora import read_corpus
-from speechbrain_ext.dataio import load_waveform
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.files import fingerprint, write_json
-from speechbrain_ext.manifest import load_manifest, save_manifest, write_skipped
+from speechbrain_ext.data import load_waveform
 from speechbrain_ext.protocols import partition
-from speechbrain_ext.records import earlier_preparation
+from speechbrain_ext.training.run import earlier_preparation
+from speechbrain_ext.utterance import (
+    load_manifest,
+    save_manifest,
+    write_skipped,
+)
 
 logger = logging.getLogger("speechbrain_ext.recognition")
 
@@ -31,41 +35,7 @@ def prepare(
     max_samples=None,
     progress=True,
 ):
-    """Write the manifests of a run.
-
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        The folder ``manifests`` of the run.
-    corpus : str
-        Name of the corpus.
-    data_folder : str
-        Where it was unpacked.
-    protocol : str
-        Name of the protocol, see ``speechbrain_ext.protocols``.
-    fold : int
-        Which of the protocol's folds, from 1.
-    split_seed : int
-        Draws the folds where they are drawn.
-    label_map : dict, optional
-        From label to class; ``None`` leaves a label out. The protocol's own if
-        absent.
-    max_samples : int, optional
-        What the encoder can take at 16 kHz.
-    progress : bool
-        Whether to show progress bars.
-
-    Returns
-    -------
-    dict
-        The protocol of the run, as it goes into its results.
-
-    Raises
-    ------
-    UserError
-        When the folder, the protocol or a split is not as it should be, or a
-        recording is too long.
-    """
+    """Write the manifests of a run."""
     folder = Path(folder)
     options = fingerprint(
         [corpus, str(data_folder), protocol, fold, split_seed, label_map]
@@ -106,40 +76,14 @@ def prepare(
 
 
 def load_splits(folder):
-    """Utterances of train, valid and test, as ``prepare`` wrote them.
-
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        The folder ``manifests`` of the run.
-
-    Returns
-    -------
-    dict
-        From split to list of Utterance.
-    """
+    """Utterances of train, valid and test, as ``prepare`` wrote them."""
     return {
         name: load_manifest(Path(folder) / f"{name}.json") for name in SPLITS
     }
 
 
 def prepared_splits(folder, hparams, run_opts):
-    """``prepare`` in one process, ``load_splits`` in all.
-
-    Arguments
-    ---------
-    folder : pathlib.Path
-        The folder ``manifests`` of the run.
-    hparams : dict
-        A recipe's; ``preparation`` is what ``prepare`` takes.
-    run_opts : dict
-        SpeechBrain's.
-
-    Returns
-    -------
-    dict
-        As ``load_splits`` has it.
-    """
+    """``prepare`` in one process, ``load_splits`` in all."""
     options = {
         **hparams["preparation"],
         "max_samples": hparams["encoder"].max_samples,

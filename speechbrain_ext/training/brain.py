@@ -2,6 +2,7 @@
 
 import logging
 import time
+from pathlib import Path
 
 import speechbrain as sb
 import torch
@@ -9,12 +10,16 @@ from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.distributed import get_rank
 from tqdm import tqdm
 
-from speechbrain_ext.batches import BucketBatches, make_loader
-from speechbrain_ext.checkpoints import RandomState
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import read_json
+from speechbrain_ext.base.random import stable_rng
+from speechbrain_ext.data import BucketBatches, make_loader
 from speechbrain_ext.encoders.adaptation import parameter_groups
-from speechbrain_ext.encoders.frames import absolute_lengths
-from speechbrain_ext.models.frames import hidden_states, inputs
-from speechbrain_ext.protocols import stable_rng
+from speechbrain_ext.encoders.grid import absolute_lengths
+from speechbrain_ext.metrics.recognition import RecognitionStats
+from speechbrain_ext.models.inputs import check_strides, hidden_states, inputs
+from speechbrain_ext.training.checkpoints import RandomState
+from speechbrain_ext.training.results import write_results
 
 # Audio in a batch that statistics are taken of.
 STATISTICS_SECONDS = 80
@@ -29,7 +34,7 @@ class EmotionBrain(sb.Brain):
     error; ``seed``, ``epoch_counter`` and ``train_logger``; in ``modules`` the
     encoder under the name ``encoder``; perhaps ``layer_decay``, by which the
     encoder's learning rate falls from layer to layer, and ``layers`` and
-    ``max_length`` as for ``speechbrain_ext.models.frames.hidden_states``.
+    ``max_length`` as for ``speechbrain_ext.models.inputs.hidden_states``.
 
     A recipe's Brain gives ``validation``, and collects outputs of validation
     and test by utterance in ``collected``.
@@ -146,7 +151,7 @@ class EmotionBrain(sb.Brain):
         Returns
         -------
         dict
-            As ``speechbrain_ext.models.frames.hidden_states`` has it.
+            As ``speechbrain_ext.models.inputs.hidden_states`` has it.
         """
         if hasattr(batch, "sig"):
             return hidden_states(
@@ -171,7 +176,7 @@ class EmotionBrain(sb.Brain):
         ---------
         batches : dict
             From ``"train"``, ``"valid"`` and ``"test"`` to
-            ``speechbrain_ext.batches.BucketBatches``.
+            ``speechbrain_ext.data.BucketBatches``.
         """
         self.batches = batches
         loaders = {
@@ -283,31 +288,143 @@ class EmotionBrain(sb.Brain):
 
 
 def frame_loss(log_probs, labels, lengths):
-    """Mean negative log likelihood over the valid frames of a batch.
-
-    Arguments
-    ---------
-    log_probs : torch.Tensor
-        ``[batch, frames, classes]``.
-    labels : torch.Tensor
-        Class indices ``[batch, frames]``.
-    lengths : torch.Tensor
-        Number of valid frames ``[batch]``.
-
-    Returns
-    -------
-    torch.Tensor
-        A scalar.
-
-    Example
-    -------
-    >>> log_probs = torch.log(torch.tensor([[[0.5, 0.5], [0.01, 0.99]]]))
-    >>> loss = frame_loss(log_probs, torch.tensor([[0, 0]]), torch.tensor([1]))
-    >>> round(loss.item(), 4)
-    0.6931
-    """
+    """Mean negative log likelihood over the valid frames of a batch."""
     frames = torch.arange(labels.shape[1], device=labels.device)
     labels = labels.masked_fill(frames >= lengths[:, None], -100)
     return torch.nn.functional.nll_loss(
         log_probs.float().transpose(1, 2), labels, ignore_index=-100
     )
+
+
+class RecognitionBrain(EmotionBrain):
+    """A classifier of utterances; a recipe adds ``compute_forward``.
+
+    ``utterances`` are those of every split, as ``load_splits`` gives them.
+    The YAML gives ``classes`` and ``stop_by``: what of the validation set is
+    to get better, ``"loss"`` or ``"UA"``.
+
+    Arguments
+    ---------
+    *args
+    **kwargs
+        As for ``speechbrain.Brain``.
+
+    Raises
+    ------
+    UserError
+        When ``stop_by``, ``batch_size``, ``batch_seconds`` or ``max_length``
+        cannot be, or the strides of two encoders differ.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        stop_by = self.hparams.stop_by
+        if stop_by not in ("loss", "UA"):
+            raise UserError(f"stop_by: '{stop_by}' is none; choose loss or UA.")
+        _check_sizes(self.hparams)
+        check_strides(self.hparams.modules)
+
+    def compute_objectives(self, predictions, batch, stage):
+        """Cross entropy.
+
+        Arguments
+        ---------
+        predictions : torch.Tensor
+            Log posteriors ``[batch, classes]``.
+        batch : speechbrain.dataio.batch.PaddedBatch
+            Of an ``UtteranceDataset``.
+        stage : speechbrain.Stage
+            Outside of training, posteriors are collected.
+
+        Returns
+        -------
+        torch.Tensor
+            A scalar.
+        """
+        if stage != sb.Stage.TRAIN:
+            outputs = predictions.detach().float().cpu().numpy()
+            self.collected.update(zip(batch.id, outputs))
+        labels = batch.labels.data[:, 0].to(predictions.device)
+        return torch.nn.functional.nll_loss(predictions.float(), labels)
+
+    def validation(self, stage_loss):
+        """The loss or UA counts, as the YAML says."""
+        summary = self.stats("valid", self.collected).summarize(bootstrap=0)
+        error = stage_loss
+        if self.hparams.stop_by == "UA":
+            error = 100 - summary["UA"]
+        return error, {name: summary[name] for name in ("UA", "WA")}
+
+    def stats(self, name, outputs):
+        """Figures of a split.
+
+        Arguments
+        ---------
+        name : str
+            Of the split.
+        outputs : dict
+            From id to log posteriors.
+
+        Returns
+        -------
+        RecognitionStats
+        """
+        stats = RecognitionStats(list(self.hparams.classes))
+        for utterance in self.utterances[name]:
+            stats.append(
+                utterance.id,
+                utterance.emotion,
+                outputs[utterance.id],
+                utterance.speaker,
+            )
+        return stats
+
+    def finish(self, run, record):
+        """Test by the best checkpoint, and write down what came out.
+
+        Arguments
+        ---------
+        run : pathlib.Path
+            The run folder.
+        record : dict
+            What the recipe adds to results.json: ``recipe``, ``hparams`` (the
+            YAML), ...
+        """
+        valid = self.stats("valid", self.outputs_of("valid"))
+        stats = self.stats("test", self.outputs_of("test"))
+        if not sb.utils.distributed.if_main_process():
+            return
+        of_valid = valid.summarize(bootstrap=0)
+        # What choices between systems are made by.
+        valid.write_csv(run / "predictions_valid.csv")
+        write_results(
+            run,
+            stats,
+            self.hparams.modules,
+            {
+                **record,
+                "hparams": Path(record["hparams"]).name,
+                "seed": self.hparams.seed,
+                "fold": self.hparams.fold,
+                "corpus": self.hparams.corpus,
+                "train_seconds": self.train_seconds,
+                "protocol": read_json(run / "manifests" / "protocol.json"),
+                "valid": {name: of_valid[name] for name in ("UA", "WA")},
+            },
+        )
+
+
+def _check_sizes(hparams):
+    size = getattr(hparams, "batch_size", 1)
+    if not isinstance(size, int) or size < 1:
+        raise UserError(
+            f"batch_size: {size} cannot be; give a whole number from 1 on."
+        )
+    for name in ("batch_seconds", "max_length"):
+        seconds = getattr(hparams, name, None)
+        if seconds is None:
+            continue
+        if not isinstance(seconds, (int, float)) or seconds <= 0:
+            raise UserError(
+                f"{name}: {seconds} cannot be; give seconds over 0."
+            )

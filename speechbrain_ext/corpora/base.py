@@ -10,9 +10,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.headers import Unusable, audio_seconds
-from speechbrain_ext.manifest import Utterance
+from speechbrain_ext.audio import Unusable, audio_seconds
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.utterance import Utterance
 
 AUDIO_SUFFIXES = (".wav", ".flac")
 
@@ -27,55 +27,7 @@ MANY_FILES = 2000
 def read_by_name(
     folder, corpus, title, pattern, example, describe, read_texts=None
 ):
-    r"""Read a corpus whose labels stand in the names of its files.
-
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        The folder that was unpacked.
-    corpus : str
-        Name of the corpus module, as it stands in the records.
-    title : str
-        Name of the corpus in sentences.
-    pattern : str
-        Regular expression of a recording's name without the suffix.
-    example : str
-        Such a name with its suffix, for sentences.
-    describe : callable
-        Takes a match of ``pattern`` and the names of the folders that lead to
-        the file, nearest first (the last one is ``folder`` itself); returns
-        the fields of the ``Utterance`` but wav, duration and corpus, or
-        raises ``Unusable``.
-    read_texts : callable, optional
-        Takes all files of the folder and the list of what is skipped; returns
-        ``{name of a recording without suffix: what is said}``.
-
-    Returns
-    -------
-    utterances : list of Utterance
-        Sorted by id.
-    skipped : list of (str, str)
-        File and reason, sorted.
-
-    Raises
-    ------
-    UserError
-        When the folder is missing, or holds no recording that can be used.
-
-    Example
-    -------
-    >>> import numpy, soundfile
-    >>> folder = getfixture("tmp_path")
-    >>> soundfile.write(folder / "ann_happy.wav", numpy.zeros(800), 16000)
-    >>> def describe(match, folders):
-    ...     speaker, emotion = match.groups()
-    ...     return {"id": match.string, "speaker": speaker, "emotion": emotion}
-    >>> utterances, skipped = read_by_name(
-    ...     folder, "demo", "Demo", r"(\w+)_(\w+)", "ann_sad.wav", describe
-    ... )
-    >>> utterances[0].emotion, utterances[0].duration, skipped
-    ('happy', 0.05, [])
-    """
+    """Read a corpus whose labels stand in the names of its files."""
     folder = check_folder(folder, title)
     files, skipped = list_files(folder)
     texts = read_texts(files, skipped) if read_texts else {}
@@ -122,26 +74,7 @@ def foreign(title, example):
 
 
 def check_folder(folder, title):
-    """The folder as an absolute path; a ``UserError`` if it is none.
-
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        What the user gave.
-    title : str
-        Name of the corpus in sentences.
-
-    Returns
-    -------
-    pathlib.Path
-
-    Example
-    -------
-    >>> check_folder("/no/such", "RAVDESS")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: '/no/such' does not exist; give the folder where RAVDESS was unpacked.
-    """
+    """The folder as an absolute path; a ``UserError`` if it is none."""
     path = Path(os.path.abspath(folder))
     if not path.exists():
         raise UserError(
@@ -157,32 +90,7 @@ def check_folder(folder, title):
 
 
 def list_files(folder):
-    """All files below a folder, in the order in which copies are preferred.
-
-    Hidden files and folders (also the ``._`` files of macOS) and ``__MACOSX``
-    are left out. Links to folders are followed, each folder once.
-
-    Arguments
-    ---------
-    folder : pathlib.Path
-        Where to look.
-
-    Returns
-    -------
-    files : list of pathlib.Path
-        Originals before SpeechBrain's processed copies, then the less deep,
-        then by name.
-    skipped : list of (str, str)
-        Folders that could not be read, and the reason.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> for name in ("b.wav", "a.wav", "._a.wav"):
-    ...     (folder / name).touch()
-    >>> [file.name for file in list_files(folder)[0]]
-    ['a.wav', 'b.wav']
-    """
+    """All files below a folder, in the order in which copies are preferred."""
     files, skipped = [], []
     seen = {_identity(folder)}
 
@@ -228,37 +136,13 @@ def _is_junk(name):
 
 
 def folders_of(path, folder):
-    """Names of the folders that lead to a file, nearest first.
-
-    Example
-    -------
-    >>> folders_of(Path("/data/esd/0011/Sad/x.wav"), Path("/data/esd"))
-    ['Sad', '0011', 'esd']
-    """
+    """Names of the folders that lead to a file, nearest first."""
     inner = path.parent.relative_to(folder).parts
     return [*reversed(inner), folder.name]
 
 
 def probe_all(named_files, total, title):
-    """Read the headers of audio files and keep one file an id.
-
-    Arguments
-    ---------
-    named_files : iterable of (str, pathlib.Path)
-        Id and file, the preferred one of several copies first.
-    total : int
-        How many there are, for the progress bar.
-    title : str
-        Name of the corpus, for the progress bar.
-
-    Returns
-    -------
-    usable : dict
-        ``{id: (path, seconds)}``: of several files with the same id the first
-        that can be read.
-    skipped : list of (str, str)
-        The others and the reason.
-    """
+    """Read the headers of audio files and keep one file an id."""
     usable, skipped = {}, []
     for id, path in tqdm(
         named_files,
@@ -288,33 +172,7 @@ def probe_all(named_files, total, title):
 
 
 def finish(utterances, skipped, folder, title):
-    """Sort what a reader has found; a ``UserError`` if nothing can be used.
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        In any order.
-    skipped : list of (str, str)
-        In any order.
-    folder : pathlib.Path
-        The folder that was read.
-    title : str
-        Name of the corpus in sentences.
-
-    Returns
-    -------
-    utterances : list of Utterance
-        Sorted by id.
-    skipped : list of (str, str)
-        Sorted by file.
-
-    Example
-    -------
-    >>> finish([], [("a.wav", "no samples")], Path("/data"), "ESD")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: None of the ESD recordings in '/data' can be used (the first is 'a.wav': no samples); unpack the archive again.
-    """
+    """Sort what a reader has found; a ``UserError`` if nothing can be used."""
     skipped = sorted(skipped)
     if not utterances:
         file, reason = skipped[0]

@@ -15,10 +15,9 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from speechbrain_ext.audio import SAMPLE_RATE
-from speechbrain_ext.checks import is_number
-from speechbrain_ext.encoders.frames import labels_to_segments
-from speechbrain_ext.errors import UserError
-from speechbrain_ext.simulation import NEUTRAL
+from speechbrain_ext.base.emotions import NEUTRAL
+from speechbrain_ext.base.errors import UserError, is_number
+from speechbrain_ext.encoders.grid import labels_to_segments
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ class PostProcessing:
 
         Example
         -------
-        >>> from speechbrain_ext.encoders.frames import FrameGrid
+        >>> from speechbrain_ext.encoders.grid import FrameGrid
         >>> log_probs = np.log([[0.6, 0.4], [0.3, 0.7], [0.2, 0.8]])
         >>> grid = FrameGrid([(400, 320, 0)])
         >>> PostProcessing().diarize(log_probs, ["neutral", "sad"], 1120, grid)
@@ -162,14 +161,7 @@ class PostProcessing:
 
 
 def _one_event(log_probs, neutral, shortest=1):
-    """Most probable labels with one run of one class between neutral.
-
-    With independent frames the log probability of a run of class c over
-    [begin, end) is that of all frames neutral, plus the sum over the run of
-    log p(c) - log p(neutral): the run with the largest sum wins. It and each
-    neutral side that is not empty have ``shortest`` frames or more; a run
-    over all frames is always allowed.
-    """
+    """Most probable labels with one run of one class between neutral."""
     frames = len(log_probs)
     shortest = min(shortest, frames)
     gains = log_probs - log_probs[:, [neutral]]
@@ -196,13 +188,7 @@ def _one_event(log_probs, neutral, shortest=1):
 
 
 def _drop_short(labels, shortest):
-    """Give runs of fewer frames than ``shortest`` to a neighbour.
-
-    The shortest run goes first, the earliest of equals, to the longer of its
-    neighbours, the earlier of equals. The runs are a linked list, known by
-    their places in the original order; a run that has grown or gone leaves an
-    outdated entry behind in the queue.
-    """
+    """Give runs of fewer frames than ``shortest`` to a neighbour."""
     pairs = [
         (label, sum(1 for _ in r)) for label, r in itertools.groupby(labels)
     ]
@@ -241,37 +227,7 @@ def _drop_short(labels, shortest):
 
 
 def candidates(grid):
-    """The combinations that a grid of options stands for.
-
-    Arguments
-    ---------
-    grid : dict or None
-        From the name of an option to the list of values to try.
-
-    Returns
-    -------
-    list of PostProcessing
-        All combinations, the last option varying fastest, but for those of
-        ``one_event`` and a threshold, which exclude each other; none for an
-        empty grid or None. Options that the grid does not name are off.
-
-    Raises
-    ------
-    UserError
-        When the grid is no mapping, names an option that does not exist,
-        gives something other than a list of one or more values, gives a value
-        that the option does not take, or leaves no combination.
-
-    Example
-    -------
-    >>> grid = {"one_event": [False, True], "threshold": [None, 0.5]}
-    >>> [(c.one_event, c.threshold) for c in candidates(grid)]
-    [(False, None), (False, 0.5), (True, None)]
-    >>> candidates({"median": ["0.1"]})
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: postprocessing_grid: median: '0.1' is no length; give seconds, 0 or more, or null.
-    """
+    """The combinations that a grid of options stands for."""
     if grid is None or grid == {}:
         return []
     if not isinstance(grid, dict):

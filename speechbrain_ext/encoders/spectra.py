@@ -1,14 +1,31 @@
-"""Magnitude spectrograms as encoder: the plainest of features.
-
-Pepino et al. 2021 (section 2.2) use them as baseline: a Hann window of 25 ms
-and a hop of 10 ms.
-"""
+"""Log-mel spectra as Whisper has them, for waveforms of any length."""
 
 import torch
 from torch.nn import functional as F
 
 from speechbrain_ext.encoders.base import Encoder, full_precision
-from speechbrain_ext.encoders.frames import FrameGrid
+from speechbrain_ext.encoders.grid import FrameGrid
+
+
+def power_spectrum(wav, window, n_fft, hop, num_frames, end=None):
+    """Power spectra of frames centred at the samples 0, hop, 2 hop, ..."""
+    half = n_fft // 2
+    # Mirroring takes more samples than it makes.
+    needed = max((num_frames - 1) * hop + half, half + 1)
+    length = needed if end is None else min(needed, end)
+    wav = F.pad(wav, (0, max(length - wav.shape[1], 0)))[:, :length]
+    wav = F.pad(wav[:, None], (half, needed - length), mode="reflect")[:, 0]
+    spectrum = torch.stft(
+        wav, n_fft, hop, len(window), window, center=False, return_complex=True
+    )
+    return spectrum[:, :, :num_frames].abs().square()
+
+
+def log_mel(power, filters):
+    """Decades of power in mel bands, the 80 dB below the loudest kept."""
+    mel = (filters.T @ power).clamp(min=1e-10).log10()
+    return torch.maximum(mel, mel.amax((1, 2), keepdim=True) - 8.0)
+
 
 WINDOW = 400
 HOP = 160

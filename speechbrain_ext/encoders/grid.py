@@ -108,27 +108,7 @@ def _positive(num_samples):
 
 
 def absolute_lengths(wav_lens, num_samples):
-    """Lengths in samples from SpeechBrain's relative lengths.
-
-    Arguments
-    ---------
-    wav_lens : torch.Tensor
-        Relative lengths ``[batch]``; in float32 they give the very lengths
-        back for batches of up to 2 ** 22 samples (4 minutes at 16 kHz), and
-        lengths of a sample more or less beyond.
-    num_samples : int
-        Samples of the longest utterance, those of the padded batch.
-
-    Returns
-    -------
-    torch.Tensor
-        Whole numbers ``[batch]``, from 1 to ``num_samples``.
-
-    Example
-    -------
-    >>> absolute_lengths(torch.tensor([1.0, 0.5]), 7)
-    tensor([7, 4])
-    """
+    """Lengths in samples from SpeechBrain's relative lengths."""
     lengths = torch.round(wav_lens.double() * num_samples).long()
     return lengths.clamp(1, num_samples)
 
@@ -206,11 +186,7 @@ def _merge(spans):
 
 
 def _score(edges, starts, ends):
-    """Rank of a label in every tile: by the samples covered, then by order.
-
-    Covered samples weigh more than any offset within a tile, so that a later
-    label wins only if it covers more.
-    """
+    """Rank of a label in every tile: by the samples covered, then by order."""
     left, right = edges[:-1], edges[1:]
     if not len(starts):
         return np.full(len(left), -1)

@@ -8,39 +8,12 @@ import re
 import tempfile
 from pathlib import Path
 
-from speechbrain_ext.errors import UserError
+from speechbrain_ext.base.errors import UserError
 
 
 @contextlib.contextmanager
 def atomic_path(path):
-    """Give a temporary path that takes the place of ``path`` at the end.
-
-    Whatever happens inside the block, ``path`` holds either what it held
-    before or the whole new content, never a part of it.
-
-    Arguments
-    ---------
-    path : str or os.PathLike
-        The file to write. Its folder is made if need be.
-
-    Yields
-    ------
-    pathlib.Path
-        Where to write: a file in the same folder, with the same suffix.
-
-    Raises
-    ------
-    UserError
-        When the file cannot be written (a full disk, no permission).
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> with atomic_path(folder / "a.txt") as part:
-    ...     _ = part.write_text("all of it")
-    >>> [file.name for file in folder.iterdir()]
-    ['a.txt']
-    """
+    """Give a temporary path that takes the place of ``path`` at the end."""
     path = Path(path)
     part = None
     try:
@@ -68,33 +41,7 @@ def atomic_path(path):
 
 @contextlib.contextmanager
 def atomic_open(path, newline=None):
-    """Open a text file (UTF-8) that appears only when it is complete.
-
-    Arguments
-    ---------
-    path : str or os.PathLike
-        The file to write.
-    newline : str, optional
-        As for ``open``; the csv module wants ``""``.
-
-    Yields
-    ------
-    file object
-        Open for writing text.
-
-    Raises
-    ------
-    UserError
-        When the file cannot be written.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "deep" / "a.txt"
-    >>> with atomic_open(path) as file:
-    ...     _ = file.write("all of it")
-    >>> path.read_text()
-    'all of it'
-    """
+    """Open a text file (UTF-8) that appears only when it is complete."""
     with atomic_path(path) as part:
         with open(part, "w", encoding="utf-8", newline=newline) as file:
             yield file
@@ -103,61 +50,14 @@ def atomic_open(path, newline=None):
 
 
 def write_json(data, path):
-    """Write JSON, whole or not at all, keys in the order given.
-
-    Arguments
-    ---------
-    data : object
-        What ``json.dumps`` takes; NaN and infinity are refused.
-    path : str or os.PathLike
-        The file to write.
-
-    Raises
-    ------
-    UserError
-        When the file cannot be written.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "a.json"
-    >>> write_json({"b": 1.5}, path)
-    >>> read_json(path)
-    {'b': 1.5}
-    """
+    """Write JSON, whole or not at all, keys in the order given."""
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
     with atomic_open(path) as file:
         file.write(text + "\n")
 
 
 def read_json(path, unique_keys=True):
-    """Read a JSON file.
-
-    Arguments
-    ---------
-    path : str or os.PathLike
-        The file to read.
-    unique_keys : bool
-        Whether an object that has a key twice is refused; otherwise the last
-        of the two values is taken.
-
-    Returns
-    -------
-    object
-
-    Raises
-    ------
-    UserError
-        When the file is not there or is not JSON (the sentence names the
-        line), when an object has a key twice, is nested too deeply, or when
-        it holds half of a character, which cannot be written.
-
-    Example
-    -------
-    >>> read_json("/no/such.json")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.errors.UserError: '/no/such.json' does not exist; check the path.
-    """
+    """Read a JSON file."""
 
     def as_object(pairs):
         found = {}
@@ -209,24 +109,6 @@ def read_json(path, unique_keys=True):
 
 
 def fingerprint(*parts):
-    """Digest of JSON-able values, the same on every machine.
-
-    Arguments
-    ---------
-    *parts : object
-        What ``json.dumps`` takes.
-
-    Returns
-    -------
-    str
-        Twenty hexadecimal digits.
-
-    Example
-    -------
-    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
-    True
-    >>> fingerprint("a") == fingerprint("b")
-    False
-    """
+    """Digest of JSON-able values, the same on every machine."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]

@@ -2,30 +2,18 @@
 
 from pathlib import Path
 
-from speechbrain_ext.files import read_json, write_json
+from speechbrain_ext.base.files import read_json, write_json
 from speechbrain_ext.metrics.report import FEW, align, interval_text
 from speechbrain_ext.plots import (
     confusion_matrices,
     layer_weights,
     write_confusion_csv,
 )
-from speechbrain_ext.records import machine_record
+from speechbrain_ext.training.run import machine_record
 
 
 def write_results(run, stats, modules, record):
-    """Write everything that a finished run leaves behind.
-
-    Arguments
-    ---------
-    run : pathlib.Path
-        The run folder.
-    stats : RecognitionStats
-        Of the test set.
-    modules : dict
-        Those of the model; the weights of a ``mixture`` are written down.
-    record : dict
-        What else goes into results.json.
-    """
+    """Write everything that a finished run leaves behind."""
     summary = stats.summarize()
     stats.write_csv(run / "predictions.csv")
     counts = {Path(record["hparams"]).stem: stats.confusion()}
@@ -48,17 +36,7 @@ def write_results(run, stats, modules, record):
 
 
 def show(run):
-    """The end of a run as text.
-
-    Arguments
-    ---------
-    run : pathlib.Path
-        The folder of a finished run.
-
-    Returns
-    -------
-    str
-    """
+    """The end of a run as text."""
     results = read_json(Path(run) / "results.json")
     test, protocol = results["test"], results["protocol"]
     rows = [

@@ -1,0 +1,416 @@
+"""Manifests -> SpeechBrain datasets."""
+
+import logging
+import os
+
+import numpy as np
+import torch
+from speechbrain.dataio.batch import PaddedBatch
+from speechbrain.dataio.dataloader import SaveableDataLoader
+from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain.dataio.sampler import DynamicBatchSampler
+from speechbrain.utils.data_pipeline import provides, takes
+from torch.utils.data import Sampler
+
+from speechbrain_ext.audio import (
+    SAMPLE_RATE,
+    num_samples,
+    probe,
+    read_audio,
+    to_samples,
+)
+from speechbrain_ext.base.random import stable_rng
+from speechbrain_ext.encoders.grid import frame_labels
+from speechbrain_ext.models.inputs import frame_limit, selected_layers
+from speechbrain_ext.simulation import compose
+
+
+def load_waveform(record):
+    """Audio of a manifest's record: a file, a part of one, or pieces joined."""
+    if "pieces" in record:
+        return compose(record["pieces"])
+    return read_audio(record["wav"], *_bounds(record))
+
+
+def count_samples(record):
+    """Number of samples that ``load_waveform`` gives, without reading them."""
+    if "pieces" in record:
+        return sum(
+            to_samples(piece["stop"])
+            - to_samples(piece["start"])
+            - to_samples(piece.get("crossfade", 0.0))
+            for piece in record["pieces"]
+        )
+    start, stop = _bounds(record)
+    return (num_samples(probe(record["wav"])) if stop is None else stop) - start
+
+
+def _bounds(record):
+    stop = record.get("stop")
+    return (
+        to_samples(record.get("start") or 0),
+        None if stop is None else to_samples(stop),
+    )
+
+
+def segments_of(record):
+    """Segments of a record, whether it has one emotion or several."""
+    emotion = record["emotion"]
+    if isinstance(emotion, str):
+        return [{"emo": emotion, "start": 0.0, "end": record["duration"]}]
+    return emotion
+
+
+class SpeechDataset(DynamicItemDataset):
+    """Utterances, as waveforms or as stored features, with their labels.
+
+    Its items have ``id``, ``speaker``, ``labels``, and ``sig`` [samples], or
+    in its place ``feats`` [frames, layers, channels] and the like.
+
+    Arguments
+    ---------
+    utterances : list of Utterance
+        What is in it.
+    label : callable
+        From the record of an utterance to its labels, a tensor
+        ``[any number]``.
+    stores : dict, optional
+        From prefix to ``speechbrain_ext.store.FeatureStore``, if encoders'
+        output is stored: that of ``"fusion_"`` becomes ``fusion_feats``.
+    layers : str
+        Which hidden states ``feats`` has, see
+        ``speechbrain_ext.models.inputs.selected_layers``.
+    max_length : float, optional
+        Features beyond are cut off (s).
+    """
+
+    def __init__(
+        self, utterances, label, stores=None, layers="all", max_length=None
+    ):
+        @takes("record")
+        @provides("sig")
+        def audio(record):
+            return load_waveform(record)
+
+        @takes("record")
+        @provides("labels")
+        def labels(record):
+            return label(record)
+
+        items, keys = [audio, labels], ["id", "speaker", "labels"]
+        for prefix, store in (stores or {}).items():
+            items.append(
+                _features(
+                    prefix + "feats",
+                    store,
+                    "all" if prefix else layers,
+                    max_length,
+                )
+            )
+            keys.append(prefix + "feats")
+        super().__init__(
+            _items(utterances),
+            dynamic_items=items,
+            output_keys=keys if stores else [*keys, "sig"],
+        )
+
+    def replace(self, utterances):
+        """Put other utterances in, for a fresh plan every epoch.
+
+        Arguments
+        ---------
+        utterances : list of Utterance
+            The new ones.
+        """
+        self.data = _items(utterances)
+        self.data_ids = list(self.data)
+
+
+class FrameDataset(SpeechDataset):
+    """Utterances with a label for every frame of an encoder.
+
+    Arguments
+    ---------
+    utterances : list of Utterance
+        What is in it.
+    grid : FrameGrid
+        The frames of the encoder.
+    classes : list of str
+        Name of every class, in the order of their indices.
+    store : speechbrain_ext.store.FeatureStore, optional
+        Where the encoder's output lies, if that is stored; items then have
+        ``feats`` [frames, layers, channels] in place of ``sig`` [samples].
+
+    Example
+    -------
+    >>> from speechbrain.dataio import audio_io
+    >>> from speechbrain_ext.encoders.grid import FrameGrid
+    >>> from speechbrain_ext.utterance import Utterance
+    >>> path = str(getfixture("tmp_path") / "a.wav")
+    >>> audio_io.save(path, torch.zeros(1, 16000), 16000)
+    >>> data = [Utterance("a", 1.0, "s", "sad", "demo", wav=path)]
+    >>> item = FrameDataset(data, FrameGrid([(400, 320, 0)]), ["neutral", "sad"])[0]
+    >>> item["sig"].shape, item["labels"].shape
+    (torch.Size([16000]), torch.Size([49]))
+    """
+
+    def __init__(self, utterances, grid, classes, store=None):
+        index = {name: number for number, name in enumerate(classes)}
+
+        def label(record):
+            named = frame_labels(
+                segments_of(record), count_samples(record), SAMPLE_RATE, grid
+            )
+            return torch.tensor([index[name] for name in named])
+
+        super().__init__(
+            utterances, label, None if store is None else {"": store}
+        )
+
+
+class UtteranceDataset(SpeechDataset):
+    """Utterances with one label each, ``labels`` [1].
+
+    Arguments
+    ---------
+    utterances : list of Utterance
+        What is in it.
+    classes : list of str
+        Name of every class, in the order of their indices.
+    **options
+        ``stores``, ``layers`` and ``max_length`` of ``SpeechDataset``.
+
+    Example
+    -------
+    >>> from speechbrain.dataio import audio_io
+    >>> from speechbrain_ext.utterance import Utterance
+    >>> path = str(getfixture("tmp_path") / "a.wav")
+    >>> audio_io.save(path, torch.zeros(1, 16000), 16000)
+    >>> data = [Utterance("a", 1.0, "s", "sad", "demo", wav=path)]
+    >>> UtteranceDataset(data, ["neutral", "sad"])[0]["labels"]
+    tensor([1])
+    """
+
+    def __init__(self, utterances, classes, **options):
+        index = {name: number for number, name in enumerate(classes)}
+        super().__init__(
+            utterances,
+            lambda record: torch.tensor([index[record["emotion"]]]),
+            **options,
+        )
+
+
+def _features(name, store, layers, max_length):
+    taken = selected_layers(layers)
+    limit = None
+    if max_length is not None:
+        limit = frame_limit(store.encoder.grid, max_length)
+
+    @takes("record")
+    @provides(name)
+    def features(record):
+        return store.load(record, taken, limit)
+
+    return features
+
+
+def _items(utterances):
+    return {
+        utterance.id: {
+            "record": utterance.to_dict(),
+            "duration": utterance.duration,
+            "speaker": utterance.speaker,
+        }
+        for utterance in utterances
+    }
+
+
+# DynamicBatchSampler reports its buckets anew for every plan.
+logging.getLogger("speechbrain.dataio.sampler").setLevel(logging.WARNING)
+
+
+class BucketBatches(Sampler):
+    """Batches of utterances, limited in seconds of audio or in number.
+
+    Those limited in seconds hold utterances of similar length, those limited
+    in number any. Batches follow from seed and epoch alone. In a distributed run every
+    process gets its share, all of the same number; a few batches are dealt
+    twice if need be.
+
+    Arguments
+    ---------
+    dataset : SpeechDataset
+        Where the utterances are.
+    max_seconds : float, optional
+        Longest utterance of a batch times their number, at the most. An
+        utterance that is longer by itself makes a batch of its own.
+    batch_size : int, optional
+        In its place: how many utterances make a batch.
+    num_buckets : int
+        Number of classes of length (``DynamicBatchSampler``).
+    seed : int
+        For the order of utterances and batches.
+    shuffle : bool
+        Whether utterances and batches are shuffled anew every epoch; if not,
+        batches go from the longest down, so that memory runs out at once.
+    plan : callable, optional
+        Epoch -> list of Utterance; what the dataset holds in that epoch.
+    rank : int
+        Which process this is.
+    world_size : int
+        How many processes share the batches.
+
+    Example
+    -------
+    >>> from speechbrain_ext.data import FrameDataset
+    >>> from speechbrain_ext.encoders.grid import FrameGrid
+    >>> from speechbrain_ext.utterance import Utterance
+    >>> data = [Utterance(str(i), 1.0 + i, "s", "sad", "demo", wav="x") for i in range(4)]
+    >>> dataset = FrameDataset(data, FrameGrid([(400, 320, 0)]), ["neutral", "sad"])
+    >>> sorted(index for batch in BucketBatches(dataset, 6.0) for index in batch)
+    [0, 1, 2, 3]
+    """
+
+    def __init__(
+        self,
+        dataset,
+        max_seconds=None,
+        batch_size=None,
+        num_buckets=10,
+        seed=0,
+        shuffle=True,
+        plan=None,
+        rank=0,
+        world_size=1,
+    ):
+        if (max_seconds is None) == (batch_size is None):
+            raise ValueError("give max_seconds or batch_size, one of the two")
+        self.dataset = dataset
+        self.max_seconds = max_seconds
+        self.batch_size = batch_size
+        self.num_buckets = num_buckets
+        self.seed = seed
+        self.shuffle = shuffle
+        self.plan = plan
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = None
+        self.set_epoch(1)
+
+    def set_epoch(self, epoch):
+        """Make the batches of an epoch.
+
+        Arguments
+        ---------
+        epoch : int
+            Counted from 1.
+        """
+        if epoch == self.epoch:
+            return
+        if self.plan is not None:
+            self.dataset.replace(self.plan(epoch))
+        self.epoch = epoch
+        batches = (
+            self._by_length() if self.batch_size is None else self._equal()
+        )
+        surplus = -len(batches) % self.world_size
+        batches = batches + (batches * self.world_size)[:surplus]
+        self.batches = batches[self.rank :: self.world_size]
+
+    def _by_length(self):
+        return DynamicBatchSampler(
+            self.dataset,
+            max_batch_length=self.max_seconds,
+            num_buckets=self.num_buckets,
+            shuffle=self.shuffle,
+            batch_ordering="random" if self.shuffle else "descending",
+            seed=self.seed,
+            epoch=self.epoch,
+        )._batches
+
+    def _equal(self):
+        order = np.arange(len(self.dataset))
+        if self.shuffle:
+            order = stable_rng("batches", self.seed, self.epoch).permutation(
+                order
+            )
+        return [
+            order[start : start + self.batch_size].tolist()
+            for start in range(0, len(order), self.batch_size)
+        ]
+
+    def __iter__(self):
+        return iter(self.batches)
+
+    def __len__(self):
+        return len(self.batches)
+
+
+def make_batches(datasets, seed, plan=None, **limits):
+    """Batches of all splits.
+
+    In a distributed run the processes share the training set, and every one of
+    them has all of the other sets, so that all know the same scores.
+
+    Arguments
+    ---------
+    datasets : dict
+        From ``"train"``, ``"valid"``, ``"test"`` to ``SpeechDataset``.
+    seed : int
+        For the order of training.
+    plan : callable, optional
+        Epoch -> list of Utterance of the training set.
+    **limits
+        ``max_seconds`` and ``num_buckets``, or ``batch_size``, of
+        ``BucketBatches``.
+
+    Returns
+    -------
+    dict
+        From the same names to ``BucketBatches``.
+
+    Example
+    -------
+    >>> from speechbrain_ext.data import UtteranceDataset
+    >>> from speechbrain_ext.utterance import Utterance
+    >>> data = [Utterance(str(i), 1.0, "s", "sad", "demo", wav="x") for i in range(5)]
+    >>> batches = make_batches({"train": UtteranceDataset(data, ["sad"])}, 1, batch_size=2)
+    >>> len(batches["train"])
+    3
+    """
+    share = {
+        "rank": int(os.environ.get("RANK", "0")),
+        "world_size": int(os.environ.get("WORLD_SIZE", "1")),
+    }
+    return {
+        name: BucketBatches(dataset, seed=seed, plan=plan, **share, **limits)
+        if name == "train"
+        else BucketBatches(dataset, seed=seed, shuffle=False, **limits)
+        for name, dataset in datasets.items()
+    }
+
+
+def make_loader(batches, num_workers=0):
+    """Data loader whose position a checkpoint can hold.
+
+    Arguments
+    ---------
+    batches : BucketBatches
+        Which utterances of its dataset make a batch.
+    num_workers : int
+        Number of processes that read.
+
+    Returns
+    -------
+    SaveableDataLoader
+    """
+    return SaveableDataLoader(
+        batches.dataset,
+        batch_sampler=batches,
+        collate_fn=PaddedBatch,
+        num_workers=num_workers,
+        # Its own, so that making an iterator draws no random number from the
+        # stream that dropout uses: a run that is taken up again in the middle
+        # of an epoch makes one iterator more.
+        generator=torch.Generator(),
+    )

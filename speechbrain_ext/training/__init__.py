@@ -1,0 +1,1 @@
+"""A run: its options and folder, the Brain, checkpoints, results."""
