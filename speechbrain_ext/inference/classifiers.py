@@ -14,24 +14,21 @@ from speechbrain_ext.inference.kinds import (
     published_pool,
 )
 from speechbrain_ext.inference.published import PublishedEncoder
-from speechbrain_ext.models.inputs import frame_log_probs
 
 
 class EncoderClassifier:
     """Encoder, perhaps a mixture of its layers, and head: this project's."""
 
     def __init__(self, modules):
-        self.modules = modules
-        self.grid = modules["encoder"].grid
-        self.max_samples = modules["encoder"].max_samples
+        self.source, self.head = modules["speech"], modules["head"]
+        self.grid = self.source.grid
+        self.max_samples = self.source.encoder.max_samples
 
     def log_probs(self, wavs, lengths):
         """Classify frames."""
-        frames = self.grid.num_frames(lengths)
-        found = frame_log_probs(
-            self.modules, frames, wavs, lengths.double() / wavs.shape[1]
-        )
-        return [row[:count] for row, count in zip(found, frames.tolist())]
+        frames, counts = self.source(wavs, lengths.double() / wavs.shape[1])
+        found = torch.log_softmax(self.head(frames, counts).float(), dim=-1)
+        return found.split(counts.tolist())
 
 
 class PublishedClassifier:

@@ -5,7 +5,6 @@ from speechbrain.nnet.pooling import StatisticsPooling
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.inference.published import class_names
-from speechbrain_ext.models.inputs import inputs
 
 #: A model of this project, or one that SpeechBrain has published; and whether
 #: it says one emotion a frame or one an utterance.
@@ -21,9 +20,9 @@ _GIVE_TO = {
 
 def layout_of(modules, hparams, source, wanted):
     """Whose layout a model has; it must be of the wanted kind."""
-    if "encoder" in modules and "head" in modules:
+    if "speech" in modules and "head" in modules:
         layout = OURS
-        by_frame = head_output(modules, source).dim() == 3
+        by_frame = len(head_output(modules, source)) == 2
     elif "output_mlp" in modules and {"wav2vec", "wav2vec2"} & set(modules):
         layout = PUBLISHED
         pool = published_pool(modules, hparams)
@@ -51,9 +50,9 @@ def head_output(modules, source):
     """What a head makes of an utterance of two frames."""
     parameter = next(modules["head"].parameters(), torch.empty(0))
     given = []
-    for prefix in inputs(modules):
-        size = modules[f"{prefix}encoder"].output_size
-        given += parameter.new_zeros(1, 2, size), torch.tensor([2])
+    for name in set(modules) - {"head"}:
+        size = modules[name].encoder.output_size
+        given += parameter.new_zeros(2, size), torch.tensor([2])
     try:
         with torch.inference_mode():
             return modules["head"](*(x.to(parameter.device) for x in given))

@@ -42,6 +42,7 @@ from speechbrain_ext.inference.published import modernise, without_weights
 #: Keys of a YAML that are constructed; everything else is cut out.
 KEPT_KEYS = (
     "modules",
+    "inputs",
     "classes",
     "layers",
     "max_length",
@@ -141,7 +142,13 @@ def load_source(origin):
     _relocate(tree, base, origin.cache)
     hparams = _construct(tree, path)
     if run:
-        load_checkpoint(origin.folder / "save", hparams["modules"], names)
+        modules = hparams["modules"]
+        parts = {"head": modules["head"]}
+        for key, module in modules.items():
+            for part in ("encoder", "normalizer", "mixture"):
+                if getattr(module, part, None) is not None:
+                    parts[f"{key}.{part}"] = getattr(module, part)
+        load_checkpoint(origin.folder / "save", parts, names)
         if "postprocessing" in hparams:
             hparams["postprocessing"] = _chosen(origin.folder, hparams)
     else:
@@ -179,9 +186,14 @@ def _saved_names(tree):
     recoverables = {}
     if isinstance(checkpointer, dict):
         recoverables = checkpointer.get("recoverables") or {}
+    nodes = dict(tree["modules"])
+    for key, node in tree["modules"].items():
+        for part in ("encoder", "normalizer", "mixture"):
+            if isinstance(node, dict) and part in node:
+                nodes[f"{key}.{part}"] = node[part]
     return {
         key: name
-        for key, node in tree["modules"].items()
+        for key, node in nodes.items()
         for name, other in recoverables.items()
         if other is node
     }

@@ -22,71 +22,62 @@ from speechbrain_ext.inference.kinds import (
     published_pool,
 )
 from speechbrain_ext.inference.published import PublishedEncoder
-from speechbrain_ext.models.inputs import (
-    check_strides,
-    frame_limit,
-    hidden_states,
-    inputs,
-    utterance_log_probs,
-)
+from speechbrain_ext.models.inputs import check_strides
 
 
 class UtteranceClassifier:
-    """Encoders, normalisation, mixture of layers and head: this project's."""
+    """Inputs and head: this project's."""
 
-    def __init__(
-        self, modules, layers="all", max_length=None, source="the model"
-    ):
-        check_strides(modules)
-        self.modules = modules
-        self.layers = layers
-        self.max_length = max_length
-        self.grid = modules["encoder"].grid
-        encoders = [modules[f"{prefix}encoder"] for prefix in inputs(modules)]
-        limits = [e.max_samples for e in encoders if e.max_samples is not None]
-        self.max_samples = min(limits, default=None)
+    def __init__(self, modules, source="the model"):
+        self.inputs = {n: m for n, m in modules.items() if n != "head"}
+        self.head = modules["head"]
+        check_strides(self.inputs)
+        first = next(iter(self.inputs.values()))
+        self.max_length, self.grid, self.limit = (
+            first.max_length,
+            first.grid,
+            first.limit,
+        )
+        limits = [one.encoder.max_samples for one in self.inputs.values()]
+        self.max_samples = min(filter(None, limits), default=None)
         self.num_classes = head_output(modules, source).shape[-1]
-        self._by_speaker = {
-            prefix: modules[f"{prefix}normalizer"]
-            for prefix in inputs(modules)
-            if f"{prefix}normalizer" in modules
-            and modules[f"{prefix}normalizer"].by_speaker
+        self._normalizers = {
+            n: m.normalizer for n, m in self.inputs.items() if m.by_speaker
         }
 
     @property
     def by_speaker(self):
         """Whether features are normalised by speaker."""
-        return bool(self._by_speaker)
+        return bool(self._normalizers)
 
     def encode(self, wavs, lengths):
-        """Encode a batch."""
+        """Hidden states of every input."""
         wav_lens = lengths.double() / wavs.shape[1]
-        return hidden_states(
-            self.modules, wavs, wav_lens, self.layers, self.max_length
-        )
+        return {n: m.hidden(wavs, wav_lens) for n, m in self.inputs.items()}
 
     def cuts(self, num_samples):
         """Whether a waveform is longer than ``max_length``."""
-        if self.max_length is None:
-            return False
-        limit = frame_limit(self.grid, self.max_length)
-        return self.grid.num_frames(num_samples) > limit
+        return self.limit is not None and (
+            self.grid.num_frames(num_samples) > self.limit
+        )
 
     def forget(self):
         """Forget the statistics of all speakers."""
-        for normalizer in self._by_speaker.values():
+        for normalizer in self._normalizers.values():
             normalizer.reset()
 
     def learn(self, encoded, speakers):
         """Take a batch into the statistics of its speakers."""
-        for prefix, normalizer in self._by_speaker.items():
-            normalizer.update(*encoded[prefix], speakers)
+        for name, normalizer in self._normalizers.items():
+            normalizer.update(*encoded[name], speakers)
 
     def probabilities(self, encoded, speakers):
         """Classify utterances."""
-        return utterance_log_probs(
-            self.modules, hidden=encoded, speakers=speakers
-        ).exp()
+        frames = []
+        for name, (hidden, lengths) in encoded.items():
+            one = self.inputs[name]
+            frames += one.frames(hidden, lengths, speakers), lengths
+        return torch.softmax(self.head(*frames).float(), dim=-1)
 
 
 class PublishedUtteranceClassifier:
@@ -130,11 +121,6 @@ class PublishedUtteranceClassifier:
 def make_utterance_classifier(modules, hparams, source):
     """The classifier of utterances that a model's modules make."""
     if layout_of(modules, hparams, source, UTTERANCES) == OURS:
-        return UtteranceClassifier(
-            modules,
-            hparams.get("layers", "all"),
-            hparams.get("max_length"),
-            source,
-        )
+        return UtteranceClassifier(modules, source)
     pool = published_pool(modules, hparams)
     return PublishedUtteranceClassifier(modules, pool)
