@@ -201,6 +201,7 @@ class _Watch:
         self.bar.set_postfix_str("; ".join(parts))
 
     def _say(self, line):
+        self._looked = 0
         self.bar.write(line, file=sys.stderr)
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.experiment.command import main, parse
+from speechbrain_ext.experiment.plan import Run
+from speechbrain_ext.experiment.runs import follow, last_error
 from tests.experiment.recipe import attempts, command, results, run
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +44,10 @@ def test_every_combination_runs_and_is_not_run_again(recipe, tmp_path):
     assert len(folders) == 8
     assert results(root / "quality-0.9" / "fold_3" / "seed_2")["seed"] == 2
     assert "8/8" in bar
+    name = "quality=0.9, fold 3, seed 2"
+    log = root / "quality-0.9" / "fold_3" / "seed_2" / "run.log"
+    assert f"Started: {name} (log: {log})" in bar
+    assert f"Finished: {name}: epoch 2, valid loss: 1.0, valid UA: 42.5" in bar
     assert "| quality=0.9 |" in output
     assert (root / "table.md").read_text() in output
     assert (root / "table.csv").exists()
@@ -85,11 +91,37 @@ def test_a_run_that_leaves_nothing(recipe, tmp_path):
     assert "ended without results.json" in error
 
 
+def test_epochs_are_shown_while_runs_last(tmp_path, capsys):
+    class Job:
+        looks = 2
+
+        def done(self):
+            self.looks -= 1
+            return self.looks < 0
+
+    lines = [f"epoch: {n} - valid loss: 0.{n}, valid UA: 4" for n in (1, 2)]
+    (tmp_path / "train_log.txt").write_text("\n".join(lines))
+    folders = {"a": tmp_path, "b": tmp_path / "b"}
+    jobs = {Run(n, f, *[None] * 5): Job() for n, f in folders.items()}
+    failures = follow(jobs, 2, lambda job: True, lambda job: "no memory")
+    assert [str(failure) for failure in failures] == [
+        f"{name}: no memory (see {folder / 'run.log'})"
+        for name, folder in folders.items()
+    ]
+    error = capsys.readouterr().err
+    assert "a: epoch 2, valid loss: 0.2, valid UA: 4; b" in error
+    assert "2/2" in error and "2 failed" in error
+
+
 def test_other_options_are_noticed(recipe, tmp_path):
     root = tmp_path / "runs"
     run(recipe, root, "--seeds=2")
     _, error = run(recipe, root, "--seeds=2", "--quality=0.9", status=2)
     assert "error: " in error and "quality was 0.5, now 0.9" in error
+    assert attempts(root / "fold_1" / "seed_1") == 1
+    # Of the same run these are other ways.
+    same = ["--num_workers=2", "--feature_folder=/f", "--data_folder=/data/"]
+    run(recipe, root, "--seeds=2", *same)
     assert attempts(root / "fold_1" / "seed_1") == 1
 
 
@@ -156,8 +188,6 @@ def test_a_launcher_of_several_processes(recipe, tmp_path):
 
 
 def test_the_error_of_a_torchrun_worker(tmp_path):
-    from speechbrain_ext.experiment.runs import last_error
-
     log = tmp_path / "run.log"
     log.write_text(
         "KeyError: of an attempt before\n"

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.experiment.published import Figure, match, read_published
 from speechbrain_ext.base.options import RecipeYaml
+from speechbrain_ext.experiment.published import Figure, match, read_published
 from tests.recipes.running import ROOT
 
 FIGURES = [
@@ -157,7 +157,9 @@ def recipe_figures(recipe):
 
 def recipe_scalars(recipe, yaml, **options):
     path = ROOT / "recipes" / recipe / "hparams" / f"{yaml}.yaml"
-    return RecipeYaml(path).resolve({"data_folder": "/d", **options}).scalars
+    yaml = RecipeYaml(path)
+    given = yaml.split({"data_folder": "/d", **options})
+    return yaml.settings(*given).scalars
 
 
 def embeddings_scalars(when):
