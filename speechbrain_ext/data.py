@@ -202,14 +202,20 @@ def join(values):
     """Tensors of several utterances as one, with lengths.
 
     Waveforms are padded, and their lengths are relative; frames (labels, or
-    stored features [layers, frames, channels]) are packed, and their lengths
-    are counted.
+    stored features [layers, frames, channels], which become float32) are
+    packed, and their lengths are counted.
     """
-    if values[0].dim() == 1 and values[0].is_floating_point():
-        return batch_pad_right(values)
-    dim = 0 if values[0].dim() == 1 else -2
-    lengths = torch.tensor([value.shape[dim] for value in values])
-    return torch.cat(values, dim), lengths
+    first = values[0]
+    if first.dim() == 1:
+        if first.is_floating_point():
+            return batch_pad_right(values)
+        return torch.cat(values), torch.tensor(list(map(len, values)))
+    lengths = [value.shape[1] for value in values]
+    packed = torch.empty(len(first), sum(lengths), first.shape[2])
+    for place, value in zip(packed.split(lengths, dim=1), values):
+        # Joins and converts in one pass.
+        place.copy_(value)
+    return packed, torch.tensor(lengths)
 
 
 # DynamicBatchSampler reports its buckets anew for every plan.
