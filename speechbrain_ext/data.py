@@ -375,7 +375,7 @@ def make_batches(datasets, seed, plan=None, **limits):
 
 
 def make_loader(batches, num_workers=0):
-    """Data loader of ``BucketBatches``, whose position a checkpoint can hold."""
+    """Data loader of ``BucketBatches``; a checkpoint can hold its position."""
     return SaveableDataLoader(
         batches.dataset,
         batch_sampler=batches,
