@@ -51,10 +51,6 @@ def find_corpus(name):
     -------
     >>> find_corpus("savee").emotions["sa"]
     'sad'
-    >>> find_corpus("enterface")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.base.errors.UserError: There is no corpus 'enterface'; choose one of: ravdess, iemocap, emovdb, esd, jlcorpus, savee, emodb, aesdd, shemo, zed, synthetic.
     """
     if name not in CORPORA:
         raise UserError(
