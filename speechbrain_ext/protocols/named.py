@@ -134,9 +134,7 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
             f"{protocol.name} on this data, got {fold!r}."
         )
     if not is_whole(seed) or not 0 <= seed < 2**32:
-        raise UserError(
-            f"seed: expected a whole number from 0, got {seed!r}."
-        )
+        raise UserError(f"seed: expected a whole number from 0, got {seed!r}.")
     parts = protocol.divide(kept, fold, folds, seed)
     train, valid, test = (
         sorted(part, key=lambda one: one.id) for part in parts
@@ -297,4 +295,3 @@ def _count(protocol, kept):
     if protocol.divide is ways.by_speaker:
         return speakers
     return min(ways.FOLDS, speakers)
-

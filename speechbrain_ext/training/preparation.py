@@ -283,9 +283,7 @@ def _check_simulation(simulation, zed_folder):
 def _check_splits(option, given, what, zed_folder):
     for name in SPLITS[: 3 if zed_folder is None else 2]:
         if name not in given:
-            raise UserError(
-                f"{option}: '{name}' is missing; give its {what}."
-            )
+            raise UserError(f"{option}: '{name}' is missing; give its {what}.")
     for name in given:
         if name not in SPLITS:
             raise UserError(
