@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from speechbrain_ext.base.emotions import NEUTRAL
 from speechbrain_ext.utterance import Utterance
 
 
@@ -54,7 +55,13 @@ class Partition:
             the other parts were trained on; None where speakers are unknown.
         """
         parts = {"train": self.train, "valid": self.valid, "test": self.test}
-        tested = {one.emotion for one in self.test}
+        tested = set()
+        for one in self.test:
+            if isinstance(one.emotion, str):
+                tested.add(one.emotion)
+            else:
+                # What no segment covers is neutral.
+                tested |= {NEUTRAL, *(part["emo"] for part in one.emotion)}
         return {
             "name": self.name,
             "corpus": self.corpus,
