@@ -1,5 +1,6 @@
-"""Manifests -> SpeechBrain datasets."""
+"""Manifests -> datasets, batches that follow from seed and epoch, loaders."""
 
+import functools
 import logging
 import os
 
@@ -10,6 +11,7 @@ from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.dataio.sampler import DynamicBatchSampler
 from speechbrain.utils.data_pipeline import provides, takes
+from speechbrain.utils.data_utils import batch_pad_right
 from torch.utils.data import Sampler
 
 from speechbrain_ext.audio import (
@@ -21,7 +23,6 @@ from speechbrain_ext.audio import (
 )
 from speechbrain_ext.base.random import stable_rng
 from speechbrain_ext.encoders.grid import frame_labels
-from speechbrain_ext.models.inputs import frame_limit, selected_layers
 from speechbrain_ext.simulation import compose
 
 
@@ -65,7 +66,8 @@ class SpeechDataset(DynamicItemDataset):
     """Utterances, as waveforms or as stored features, with their labels.
 
     Its items have ``id``, ``speaker``, ``labels``, and ``sig`` [samples], or
-    in its place ``feats`` [frames, layers, channels] and the like.
+    in its place the stored features of each input by its name [layers, frames,
+    channels].
 
     Arguments
     ---------
@@ -74,44 +76,33 @@ class SpeechDataset(DynamicItemDataset):
     label : callable
         From the record of an utterance to its labels, a tensor
         ``[any number]``.
-    stores : dict, optional
-        From prefix to ``speechbrain_ext.store.FeatureStore``, if encoders'
-        output is stored: that of ``"fusion_"`` becomes ``fusion_feats``.
-    layers : str
-        Which hidden states ``feats`` has, see
-        ``speechbrain_ext.models.inputs.selected_layers``.
-    max_length : float, optional
-        Features beyond are cut off (s).
+    stored : dict, optional
+        From the name of an input to ``speechbrain_ext.store.StoredInput``.
     """
 
-    def __init__(
-        self, utterances, label, stores=None, layers="all", max_length=None
-    ):
+    def __init__(self, utterances, label, stored=None):
+        self.known_labels = {}
+
         @takes("record")
         @provides("sig")
         def audio(record):
             return load_waveform(record)
 
-        @takes("record")
+        @takes("id", "record")
         @provides("labels")
-        def labels(record):
-            return label(record)
+        def labels(id, record):
+            # Fewer utterances are labelled anew than are seen.
+            if id not in self.known_labels:
+                self.known_labels[id] = label(record)
+            return self.known_labels[id]
 
         items, keys = [audio, labels], ["id", "speaker", "labels"]
-        for prefix, store in (stores or {}).items():
-            items.append(
-                _features(
-                    prefix + "feats",
-                    store,
-                    "all" if prefix else layers,
-                    max_length,
-                )
-            )
-            keys.append(prefix + "feats")
+        for name, features in (stored or {}).items():
+            items.append(provides(name)(takes("record")(features.load)))
         super().__init__(
             _items(utterances),
             dynamic_items=items,
-            output_keys=keys if stores else [*keys, "sig"],
+            output_keys=[*keys, *(stored or ["sig"])],
         )
 
     def replace(self, utterances):
@@ -124,6 +115,7 @@ class SpeechDataset(DynamicItemDataset):
         """
         self.data = _items(utterances)
         self.data_ids = list(self.data)
+        self.known_labels.clear()
 
 
 class FrameDataset(SpeechDataset):
@@ -137,9 +129,8 @@ class FrameDataset(SpeechDataset):
         The frames of the encoder.
     classes : list of str
         Name of every class, in the order of their indices.
-    store : speechbrain_ext.store.FeatureStore, optional
-        Where the encoder's output lies, if that is stored; items then have
-        ``feats`` [frames, layers, channels] in place of ``sig`` [samples].
+    stored : dict, optional
+        As for ``SpeechDataset``.
 
     Example
     -------
@@ -149,12 +140,13 @@ class FrameDataset(SpeechDataset):
     >>> path = str(getfixture("tmp_path") / "a.wav")
     >>> audio_io.save(path, torch.zeros(1, 16000), 16000)
     >>> data = [Utterance("a", 1.0, "s", "sad", "demo", wav=path)]
-    >>> item = FrameDataset(data, FrameGrid([(400, 320, 0)]), ["neutral", "sad"])[0]
+    >>> grid = FrameGrid([(400, 320, 0)])
+    >>> item = FrameDataset(data, grid, ["neutral", "sad"])[0]
     >>> item["sig"].shape, item["labels"].shape
     (torch.Size([16000]), torch.Size([49]))
     """
 
-    def __init__(self, utterances, grid, classes, store=None):
+    def __init__(self, utterances, grid, classes, stored=None):
         index = {name: number for number, name in enumerate(classes)}
 
         def label(record):
@@ -163,9 +155,7 @@ class FrameDataset(SpeechDataset):
             )
             return torch.tensor([index[name] for name in named])
 
-        super().__init__(
-            utterances, label, None if store is None else {"": store}
-        )
+        super().__init__(utterances, label, stored)
 
 
 class UtteranceDataset(SpeechDataset):
@@ -177,41 +167,24 @@ class UtteranceDataset(SpeechDataset):
         What is in it.
     classes : list of str
         Name of every class, in the order of their indices.
-    **options
-        ``stores``, ``layers`` and ``max_length`` of ``SpeechDataset``.
+    stored : dict, optional
+        As for ``SpeechDataset``.
 
     Example
     -------
-    >>> from speechbrain.dataio import audio_io
     >>> from speechbrain_ext.utterance import Utterance
-    >>> path = str(getfixture("tmp_path") / "a.wav")
-    >>> audio_io.save(path, torch.zeros(1, 16000), 16000)
-    >>> data = [Utterance("a", 1.0, "s", "sad", "demo", wav=path)]
-    >>> UtteranceDataset(data, ["neutral", "sad"])[0]["labels"]
-    tensor([1])
+    >>> data = [Utterance("a", 1.0, "s", "sad", "demo", wav="a.wav")]
+    >>> UtteranceDataset(data, ["neutral", "sad"]).data["a"]["speaker"]
+    's'
     """
 
-    def __init__(self, utterances, classes, **options):
+    def __init__(self, utterances, classes, stored=None):
         index = {name: number for number, name in enumerate(classes)}
         super().__init__(
             utterances,
             lambda record: torch.tensor([index[record["emotion"]]]),
-            **options,
+            stored,
         )
-
-
-def _features(name, store, layers, max_length):
-    taken = selected_layers(layers)
-    limit = None
-    if max_length is not None:
-        limit = frame_limit(store.encoder.grid, max_length)
-
-    @takes("record")
-    @provides(name)
-    def features(record):
-        return store.load(record, taken, limit)
-
-    return features
 
 
 def _items(utterances):
@@ -225,6 +198,20 @@ def _items(utterances):
     }
 
 
+def join(values):
+    """Tensors of several utterances as one, with lengths.
+
+    Waveforms are padded, and their lengths are relative; frames (labels, or
+    stored features [layers, frames, channels]) are packed, and their lengths
+    are counted.
+    """
+    if values[0].dim() == 1 and values[0].is_floating_point():
+        return batch_pad_right(values)
+    dim = 0 if values[0].dim() == 1 else -2
+    lengths = torch.tensor([value.shape[dim] for value in values])
+    return torch.cat(values, dim), lengths
+
+
 # DynamicBatchSampler reports its buckets anew for every plan.
 logging.getLogger("speechbrain.dataio.sampler").setLevel(logging.WARNING)
 
@@ -233,9 +220,9 @@ class BucketBatches(Sampler):
     """Batches of utterances, limited in seconds of audio or in number.
 
     Those limited in seconds hold utterances of similar length, those limited
-    in number any. Batches follow from seed and epoch alone. In a distributed run every
-    process gets its share, all of the same number; a few batches are dealt
-    twice if need be.
+    in number any. Batches follow from seed and epoch alone. In a distributed
+    run every process gets its share, all of the same number; a few batches are
+    dealt twice if need be.
 
     Arguments
     ---------
@@ -262,12 +249,13 @@ class BucketBatches(Sampler):
 
     Example
     -------
-    >>> from speechbrain_ext.data import FrameDataset
-    >>> from speechbrain_ext.encoders.grid import FrameGrid
     >>> from speechbrain_ext.utterance import Utterance
-    >>> data = [Utterance(str(i), 1.0 + i, "s", "sad", "demo", wav="x") for i in range(4)]
-    >>> dataset = FrameDataset(data, FrameGrid([(400, 320, 0)]), ["neutral", "sad"])
-    >>> sorted(index for batch in BucketBatches(dataset, 6.0) for index in batch)
+    >>> data = [
+    ...     Utterance(str(i), 1.0 + i, "s", "sad", "demo", wav="x")
+    ...     for i in range(4)
+    ... ]
+    >>> dataset = UtteranceDataset(data, ["neutral", "sad"])
+    >>> sorted(i for batch in BucketBatches(dataset, 6.0) for i in batch)
     [0, 1, 2, 3]
     """
 
@@ -371,11 +359,13 @@ def make_batches(datasets, seed, plan=None, **limits):
 
     Example
     -------
-    >>> from speechbrain_ext.data import UtteranceDataset
     >>> from speechbrain_ext.utterance import Utterance
-    >>> data = [Utterance(str(i), 1.0, "s", "sad", "demo", wav="x") for i in range(5)]
-    >>> batches = make_batches({"train": UtteranceDataset(data, ["sad"])}, 1, batch_size=2)
-    >>> len(batches["train"])
+    >>> data = [
+    ...     Utterance(str(i), 1.0, "s", "sad", "demo", wav="x")
+    ...     for i in range(5)
+    ... ]
+    >>> dataset = UtteranceDataset(data, ["sad"])
+    >>> len(make_batches({"train": dataset}, 1, batch_size=2)["train"])
     3
     """
     share = {
@@ -407,7 +397,7 @@ def make_loader(batches, num_workers=0):
     return SaveableDataLoader(
         batches.dataset,
         batch_sampler=batches,
-        collate_fn=PaddedBatch,
+        collate_fn=functools.partial(PaddedBatch, padding_func=join),
         num_workers=num_workers,
         # Its own, so that making an iterator draws no random number from the
         # stream that dropout uses: a run that is taken up again in the middle

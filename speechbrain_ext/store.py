@@ -3,11 +3,14 @@
 SpeechBrain's ``CachedHDF5DynamicItem`` has one file that a single process may
 write, that a killed process can leave damaged, and that knows nothing of the
 encoder it was made with. Here an utterance is a file of its own, written whole
-or not at all, under a name that follows from the encoder and the audio: any
-number of processes may read and write, an interrupted extraction continues,
-and a changed encoder or recording never meets an old file.
+or not at all, under a name that follows from the encoder and from what it
+reads: any number of processes may read and write, an interrupted extraction
+continues, a corpus may move, and a changed encoder, recording or text never
+meets an old file.
 """
 
+import functools
+import hashlib
 import os
 import random
 from pathlib import Path
@@ -17,58 +20,66 @@ import torch
 from speechbrain.utils.distributed import infer_device, run_on_main
 from tqdm import tqdm
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, is_number
 from speechbrain_ext.base.files import atomic_path, fingerprint
 from speechbrain_ext.data import load_waveform
+from speechbrain_ext.models.inputs import LAYERS
 
-_AUDIO_KEYS = ("wav", "start", "stop", "pieces")
+# Utterances that a process takes at a time.
+_SHARE = 16
 
 
 class FeatureStore:
-    """Files with all hidden states of utterances.
+    """Files with the hidden states that an input takes of utterances.
 
     Arguments
     ---------
     folder : str or os.PathLike
         Where the files go; runs with the same data can share it.
-    encoder : speechbrain_ext.encoders.base.Encoder
-        A frozen encoder.
+    source : speechbrain_ext.models.inputs.Input
+        Its encoder is frozen; its ``layers`` are stored.
     dtype : str
         ``"float16"`` or ``"float32"``, as stored and read.
+
+    Raises
+    ------
+    UserError
+        When the encoder is trained, or there is no such ``dtype``.
 
     Example
     -------
     >>> from speechbrain.dataio import audio_io
-    >>> from speechbrain_ext.encoders.prosody import ProsodyEncoder
+    >>> from speechbrain_ext.encoders.spectra import SpectrogramEncoder
+    >>> from speechbrain_ext.models.inputs import Input
     >>> from speechbrain_ext.utterance import Utterance
     >>> folder = getfixture("tmp_path")
     >>> path = str(folder / "a.wav")
     >>> audio_io.save(path, torch.rand(1, 16000), 16000)
-    >>> encoder = ProsodyEncoder()
-    >>> encoder.freeze()
-    >>> store = FeatureStore(folder / "features", encoder)
+    >>> store = FeatureStore(folder / "features", Input(SpectrogramEncoder()))
     >>> data = [Utterance("a", 1.0, "s", "sad", "demo", wav=path)]
     >>> store.extract(data, progress=False)
     1
     >>> store.extract(data, progress=False)
     0
-    >>> store.load(data[0].to_dict()).shape[:2]
-    torch.Size([13, 1])
+    >>> store.load(data[0].to_dict()).shape
+    torch.Size([1, 98, 201])
     """
 
-    def __init__(self, folder, encoder, dtype="float16"):
+    def __init__(self, folder, source, dtype="float16"):
         if dtype not in ("float16", "float32"):
             raise UserError(
-                f"feature_dtype: '{dtype}' is none; choose float16 or float32."
+                f"feature_dtype: expected float16 or float32, got '{dtype}'."
             )
-        if not encoder.frozen:
+        if not source.encoder.frozen:
             raise UserError(
                 "feature_folder: the features of an encoder that is trained "
                 "cannot be stored; freeze it, or set feature_folder to null."
             )
-        self.encoder = encoder
+        self.source = source
+        self.encoder = source.encoder
         self.dtype = dtype
-        self.folder = Path(folder) / f"{encoder.fingerprint()}-{dtype}"
+        self.folder = Path(folder) / f"{self.encoder.fingerprint()}-{dtype}"
+        self.taken = source.layers
 
     def path(self, record):
         """File of a record's features.
@@ -82,18 +93,32 @@ class FeatureStore:
         -------
         pathlib.Path
         """
-        audio = {key: record[key] for key in _AUDIO_KEYS if key in record}
-        pieces = record.get("pieces", [record])
-        states = [os.stat(wav) for wav in sorted({p["wav"] for p in pieces})]
-        name = fingerprint(audio, [[s.st_size, s.st_mtime_ns] for s in states])
+        return self._path(record, self.taken)
+
+    def _path(self, record, taken):
+        name = fingerprint(
+            [_read_by(what, record) for what in self.encoder.reads],
+            [taken.start, taken.stop],
+        )
         return self.folder / name[:2] / f"{name}.npy"
+
+    def _places(self, record):
+        """Where the layers may lie: in a file of their own, among all."""
+        yield self.path(record), slice(None)
+        if self.taken != LAYERS["all"]:
+            yield self._path(record, LAYERS["all"]), self.taken
+
+    def has(self, record):
+        """Whether the features of a record are stored."""
+        return any(path.exists() for path, _ in self._places(record))
 
     def extract(self, utterances, device="cpu", progress=True):
         """Compute and store what is not there yet.
 
         Every process has an order of its own and looks again before each
         utterance, so that several that begin together share the work. What is
-        stored does not depend on the order.
+        stored does not depend on the order. An encoder that says that it is
+        ``parallel`` runs on all cores.
 
         Arguments
         ---------
@@ -115,27 +140,48 @@ class FeatureStore:
             When a recording cannot be read, the disk is full, or values do
             not fit into float16.
         """
-        records = [utterance.to_dict() for utterance in utterances]
-        todo = [
-            (record, path)
-            for record, path in ((r, self.path(r)) for r in records)
-            if not path.exists()
-        ]
+        records = (utterance.to_dict() for utterance in utterances)
+        todo = [record for record in records if not self.has(record)]
         if not todo:
             return 0
         random.Random(os.getpid()).shuffle(todo)
-        encoder = self.encoder.to(device).eval()
+        self.encoder.to(device).eval()
+        shares = [todo[i : i + _SHARE] for i in range(0, len(todo), _SHARE)]
         count = 0
-        bar = tqdm(todo, desc="Features", unit="utt", disable=not progress)
-        with torch.no_grad():
-            for record, path in bar:
-                if path.exists():
-                    continue
-                wav = load_waveform(record)[None].to(device)
-                feats = encoder(wav, all_layers=True)[0].transpose(0, 1)
-                self._write(feats.cpu().numpy(), path)
-                count += 1
+        with tqdm(
+            desc="Features", total=len(todo), unit="utt", disable=not progress
+        ) as bar:
+            for done in self._run(shares, device, bar):
+                count += done
         return count
+
+    def _run(self, shares, device, bar):
+        if not self.encoder.parallel or len(shares) == 1:
+            for share in shares:
+                yield sum(self._extract(each, device) for each in share)
+                bar.update(len(share))
+            return
+        from joblib import Parallel, delayed
+
+        jobs = (delayed(self._extract_all)(share) for share in shares)
+        found = Parallel(n_jobs=-1, return_as="generator")(jobs)
+        for share, done in zip(shares, found):
+            yield done
+            bar.update(len(share))
+
+    def _extract_all(self, share):
+        torch.set_num_threads(1)
+        return sum(self._extract(record, "cpu") for record in share)
+
+    @torch.no_grad()
+    def _extract(self, record, device):
+        """1 if the features had to be computed, 0 otherwise."""
+        if self.has(record):
+            return 0
+        wav = load_waveform(record)[None].to(device)
+        hidden = self.encoder(wav, all_layers=True)[0, self.taken]
+        self._write(hidden.cpu().numpy(), self.path(record))
+        return 1
 
     def _write(self, feats, path):
         limit = np.finfo(self.dtype).max
@@ -147,37 +193,150 @@ class FeatureStore:
         with atomic_path(path) as part, open(part, "wb") as file:
             np.save(file, feats.astype(self.dtype))
 
-    def load(self, record, layers=slice(None), limit=None):
+    def load(self, record):
         """Features of a record.
 
         Arguments
         ---------
         record : dict
             As ``load_waveform`` takes it.
-        layers : slice
-            Those to read.
-        limit : int, optional
-            Frames to read at the most.
 
         Returns
         -------
         torch.Tensor
-            [frames, layers, channels], of the store's dtype.
+            [layers, frames, channels], of the store's dtype; frames up to the
+            ``max_length`` of the input.
         """
-        feats = np.load(self.path(record), mmap_mode="r")[:limit, layers]
+        path, taken = next(
+            (one for one in self._places(record) if one[0].exists()),
+            (self.path(record), slice(None)),
+        )
+        feats = np.load(path, mmap_mode="r")[taken, : self.source.limit]
         return torch.from_numpy(feats.copy())
 
-    def extract_all(self, splits, run_opts):
-        """Compute and store what is not there yet, in one process of a run.
 
-        Arguments
-        ---------
-        splits : dict
-            From the name of a split to its utterances.
-        run_opts : dict
-            SpeechBrain's: ``device`` and ``noprogressbar`` count.
-        """
-        utterances = [u for split in splits.values() for u in split]
-        device = run_opts.get("device") or infer_device()
-        progress = not run_opts.get("noprogressbar")
-        run_on_main(self.extract, [utterances, device, progress])
+class StoredInput:
+    """The stored features of an input, normalised once and kept in memory.
+
+    Arguments
+    ---------
+    store : FeatureStore
+        Where the features lie.
+    memory : FeatureMemory
+        What keeps them.
+    """
+
+    def __init__(self, store, memory):
+        self.store = store
+        self.memory = memory
+        self.normalized = False
+
+    def normalize(self):
+        """Give normalised features from now on."""
+        self.normalized = True
+        self.memory.kept.clear()
+        self.memory.size = 0
+
+    def load(self, record):
+        """As ``FeatureStore.load``, normalised if ``normalize`` was called."""
+        key = str(self.store.path(record))
+        if key in self.memory.kept:
+            return self.memory.kept[key]
+        feats = self.store.load(record)
+        normalizer = self.store.source.normalizer
+        if self.normalized and normalizer is not None:
+            # Statistics follow the model to its device.
+            device = next(normalizer.buffers()).device
+            length = torch.tensor([feats.shape[1]])
+            feats = normalizer(
+                feats.to(device).float(), length, [record["speaker"]]
+            ).to(feats)
+        self.memory.keep(key, feats)
+        return feats
+
+
+class FeatureMemory:
+    """Features in memory, up to a bound; what is beyond is read from files.
+
+    Arguments
+    ---------
+    gigabytes : float
+        The bound.
+    """
+
+    def __init__(self, gigabytes):
+        if not is_number(gigabytes) or gigabytes < 0:
+            raise UserError(
+                f"feature_memory: expected gigabytes from 0, got {gigabytes}."
+            )
+        self.bound = gigabytes * 1e9
+        self.kept = {}
+        self.size = 0
+
+    def keep(self, key, feats):
+        """Keep the features if there is room."""
+        size = feats.numel() * feats.element_size()
+        if self.size + size <= self.bound:
+            self.kept[key] = feats
+            self.size += size
+
+
+def store_inputs(hparams, splits, run_opts):
+    """The inputs of a recipe as stored features, computed where need be.
+
+    Arguments
+    ---------
+    hparams : dict
+        ``inputs``, ``feature_folder`` (``None``: nothing is stored),
+        ``feature_dtype`` and ``feature_memory``.
+    splits : dict
+        From the name of a split to its utterances.
+    run_opts : dict
+        SpeechBrain's: ``device`` and ``noprogressbar`` count.
+
+    Returns
+    -------
+    dict
+        From the name of an input to ``StoredInput``; empty if nothing is
+        stored.
+    """
+    if hparams["feature_folder"] is None:
+        return {}
+    memory = FeatureMemory(hparams["feature_memory"])
+    utterances = [u for split in splits.values() for u in split]
+    device = run_opts.get("device") or infer_device()
+    progress = not run_opts.get("noprogressbar")
+    stored = {}
+    for name, source in hparams["inputs"].items():
+        store = FeatureStore(
+            hparams["feature_folder"], source, hparams["feature_dtype"]
+        )
+        # In one process of a run.
+        run_on_main(store.extract, [utterances, device, progress])
+        stored[name] = StoredInput(store, memory)
+    return stored
+
+
+def _read_by(what, record):
+    """The part of a record that an encoder reads, for the name of a file."""
+    if what != "audio":
+        return record.get(what)
+    return [
+        [
+            _content(os.path.abspath(piece["wav"])),
+            [piece.get(key) for key in ("start", "stop", "gain", "crossfade")],
+        ]
+        for piece in record.get("pieces", [record])
+    ]
+
+
+def _content(path):
+    status = os.stat(path)
+    return _digest(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=None)
+def _digest(path, size, changed):
+    """Digest of a file, wherever it lies."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:20]

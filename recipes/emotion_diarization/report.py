@@ -13,6 +13,7 @@ from speechbrain_ext.decoding import PostProcessing
 from speechbrain_ext.metrics.report import format_table, format_transitions
 from speechbrain_ext.metrics.rttm import write_rttm
 from speechbrain_ext.plots import layer_weights, timeline
+from speechbrain_ext.training.results import mixture_weights
 from speechbrain_ext.training.run import machine_record
 
 
@@ -30,7 +31,7 @@ def write_results(run, train, test, posteriors, model, record):
     posteriors : dict
         From id to log posteriors of the test set.
     model : dict
-        ``classes``, ``grid``, ``postprocessing`` and ``modules``.
+        ``classes``, ``grid``, ``postprocessing`` and ``inputs``.
     record : dict
         What else goes into results.json.
     """
@@ -45,9 +46,8 @@ def write_results(run, train, test, posteriors, model, record):
     write_rttm(run / "predictions.rttm", found)
     stats.write_csv(run / "predictions.csv")
     _draw_example(run, test, posteriors, found, classes, grid)
-    weights = None
-    if "mixture" in model["modules"]:
-        weights = model["modules"]["mixture"].weights()
+    weights = mixture_weights(model["inputs"])
+    if weights is not None:
         layer_weights(run / "figures" / "layer_weights.png", weights)
     results = {
         **record,

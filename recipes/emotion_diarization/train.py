@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import speechbrain as sb
+import torch
 from prepare import prepare, resimulation
 from report import show, write_results
 from score import diarize, score
@@ -20,10 +21,8 @@ from speechbrain_ext.base.errors import UserError, exits_cleanly
 from speechbrain_ext.base.files import read_json
 from speechbrain_ext.data import FrameDataset, make_batches
 from speechbrain_ext.decoding import candidates, tune
-from speechbrain_ext.encoders.grid import absolute_lengths
-from speechbrain_ext.models.inputs import frame_log_probs
-from speechbrain_ext.store import FeatureStore
-from speechbrain_ext.training.brain import EmotionBrain, frame_loss
+from speechbrain_ext.store import store_inputs
+from speechbrain_ext.training.brain import EmotionBrain
 from speechbrain_ext.training.run import begin_run
 from speechbrain_ext.utterance import load_manifest
 
@@ -34,21 +33,21 @@ class DiarizationBrain(EmotionBrain):
     """A frame-wise classifier: encoder, perhaps a mixture of layers, head."""
 
     def compute_forward(self, batch, stage):
-        """Log posteriors [batch, frames, classes] (figure 3)."""
+        """Log posteriors [frames, classes] of all utterances (figure 3)."""
         batch = batch.to(self.device)
-        lengths = frame_lengths(batch)
-        if hasattr(batch, "sig"):
-            return frame_log_probs(self.modules, lengths, *batch.sig)
-        hidden, _ = self.hidden(batch)[""]
-        return frame_log_probs(self.modules, lengths, hidden=hidden)
+        frames, lengths = self.frames("speech", batch)
+        logits = self.modules.head(frames, lengths)
+        return torch.log_softmax(logits.float(), dim=-1)
 
     def compute_objectives(self, predictions, batch, stage):
         """Negative log likelihood of the frames (section 5.2)."""
-        lengths = frame_lengths(batch)
+        labels, lengths = batch.labels
         if stage != sb.Stage.TRAIN:
-            for id, frames, length in zip(batch.id, predictions, lengths):
-                self.collected[id] = frames[:length].cpu().numpy()
-        return frame_loss(predictions, batch.labels.data, lengths)
+            frames = predictions.cpu().split(lengths.tolist())
+            self.collected.update(
+                zip(batch.id, map(torch.Tensor.numpy, frames))
+            )
+        return torch.nn.functional.nll_loss(predictions, labels)
 
     def validation(self, stage_loss):
         """EDER counts."""
@@ -58,14 +57,9 @@ class DiarizationBrain(EmotionBrain):
     def error(self, posteriors, postprocessing):
         """EDER on the validation set in percent, the mean over utterances."""
         valid = self.utterances["valid"]
-        model = self.hparams.classes, self.hparams.encoder.grid
+        model = self.hparams.classes, self.hparams.inputs["speech"].grid
         found = diarize(posteriors, valid, *model, postprocessing)
         return score(found, valid).summarize(bootstrap=0)["eder"]
-
-
-def frame_lengths(batch):
-    """Number of valid frames of every utterance of a batch."""
-    return absolute_lengths(batch.labels.lengths, batch.labels.data.shape[1])
 
 
 def dataio_prep(hparams, run_opts):
@@ -75,39 +69,33 @@ def dataio_prep(hparams, run_opts):
         name: load_manifest(manifests / f"{name}.json")
         for name in ("train", "valid", "test")
     }
-    check_lengths(data, hparams["encoder"])
-    store, plan = None, None
+    check_lengths(data, hparams["inputs"]["speech"].encoder)
+    plan = None
     if hparams["resimulate"]:
+        if hparams["feature_folder"] is not None:
+            raise UserError(
+                "resimulate and feature_folder exclude each other: a fresh "
+                "plan has features of its own; set one of them to null."
+            )
         plan = resimulation(
             manifests,
             hparams["preparation"]["seed"],
             hparams["simulation"]["train"],
         )
-    if hparams["feature_folder"] is not None:
-        if plan is not None:
-            raise UserError(
-                "resimulate and feature_folder exclude each other: a fresh "
-                "plan has features of its own; set one of them to null."
-            )
-        store = FeatureStore(
-            hparams["feature_folder"],
-            hparams["encoder"],
-            hparams["feature_dtype"],
-        )
-        store.extract_all(data, run_opts)
+    stored = store_inputs(hparams, data, run_opts)
+    grid = hparams["inputs"]["speech"].grid
     datasets = {
-        name: FrameDataset(
-            utterances, hparams["encoder"].grid, hparams["classes"], store
-        )
+        name: FrameDataset(utterances, grid, hparams["classes"], stored)
         for name, utterances in data.items()
     }
-    return data, make_batches(
+    batches = make_batches(
         datasets,
         hparams["seed"],
         plan,
         max_seconds=hparams["batch_seconds"],
         num_buckets=hparams["num_buckets"],
     )
+    return data, batches, stored
 
 
 def check_lengths(data, encoder):
@@ -142,7 +130,7 @@ def main(arguments):
         [run / "manifests"],
         {**hparams["preparation"], "progress": progress},
     )
-    data, batches = dataio_prep(hparams, run_opts)
+    data, *batches = dataio_prep(hparams, run_opts)
 
     brain = DiarizationBrain(
         modules=hparams["modules"],
@@ -152,7 +140,7 @@ def main(arguments):
         checkpointer=hparams["checkpointer"],
     )
     brain.utterances = data
-    brain.fit_batches(batches)
+    brain.fit_batches(*batches)
     record = {
         "recipe": "emotion_diarization",
         "hparams": Path(hparams_file).name,
@@ -179,8 +167,8 @@ def main(arguments):
             test,
             {
                 "classes": hparams["classes"],
-                "grid": hparams["encoder"].grid,
-                "modules": hparams["modules"],
+                "grid": hparams["inputs"]["speech"].grid,
+                "inputs": hparams["inputs"],
                 "postprocessing": postprocessing,
             },
             record,

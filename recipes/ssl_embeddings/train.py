@@ -7,15 +7,16 @@
 See README.md beside this file.
 """
 
+import itertools
 import sys
 from pathlib import Path
 
 import speechbrain as sb
+import torch
 
 from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.data import UtteranceDataset, make_batches
-from speechbrain_ext.models.inputs import inputs, utterance_log_probs
-from speechbrain_ext.store import FeatureStore
+from speechbrain_ext.store import store_inputs
 from speechbrain_ext.training.brain import RecognitionBrain
 from speechbrain_ext.training.preparation import prepared_splits
 from speechbrain_ext.training.results import show
@@ -28,38 +29,22 @@ class EmbeddingBrain(RecognitionBrain):
     def compute_forward(self, batch, stage):
         """Log posteriors [batch, classes] (figure 1)."""
         batch = batch.to(self.device)
-        return utterance_log_probs(
-            self.modules, hidden=self.hidden(batch), speakers=batch.speaker
-        )
+        frames = [self.frames(name, batch) for name in self.hparams.inputs]
+        logits = self.modules.head(*itertools.chain(*frames))
+        return torch.log_softmax(logits.float(), dim=-1)
 
 
 def dataio_prep(hparams, data, run_opts):
     """Utterances -> batches; embeddings are computed where need be."""
-    stores = None
-    if hparams["feature_folder"] is not None:
-        stores = {
-            prefix: FeatureStore(
-                hparams["feature_folder"],
-                hparams["modules"][prefix + "encoder"],
-                hparams["feature_dtype"],
-            )
-            for prefix in inputs(hparams["modules"])
-        }
-        for store in stores.values():
-            store.extract_all(data, run_opts)
+    stored = store_inputs(hparams, data, run_opts)
     datasets = {
-        name: UtteranceDataset(
-            utterances,
-            hparams["classes"],
-            stores=stores,
-            layers=hparams["layers"],
-            max_length=hparams["max_length"],
-        )
+        name: UtteranceDataset(utterances, hparams["classes"], stored)
         for name, utterances in data.items()
     }
-    return make_batches(
+    batches = make_batches(
         datasets, hparams["seed"], batch_size=hparams["batch_size"]
     )
+    return batches, stored
 
 
 @exits_cleanly
@@ -79,7 +64,7 @@ def main(arguments):
     )
     data = prepared_splits(run / "manifests", hparams, run_opts)
     brain.utterances = data
-    brain.fit_batches(dataio_prep(hparams, data, run_opts))
+    brain.fit_batches(*dataio_prep(hparams, data, run_opts))
     brain.finish(
         run,
         {

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import speechbrain as sb
+import torch
 
 from speechbrain_ext.base.errors import UserError, exits_cleanly
 from speechbrain_ext.data import UtteranceDataset, make_batches
 from speechbrain_ext.encoders.adaptation import unfreeze_top, unfrozen_layers
-from speechbrain_ext.models.inputs import utterance_log_probs
 from speechbrain_ext.training.augmentation import check_options, make_augmenter
 from speechbrain_ext.training.brain import RecognitionBrain
 from speechbrain_ext.training.preparation import prepared_splits
@@ -41,12 +41,11 @@ class FinetuningBrain(RecognitionBrain):
     def compute_forward(self, batch, stage):
         """Log posteriors [batch, classes] (figure 1)."""
         batch = batch.to(self.device)
-        wav, wav_lens = batch.sig
         if stage == sb.Stage.TRAIN and self.augmenter is not None:
-            wav, wav_lens = self.augmenter(wav, wav_lens)
-        return utterance_log_probs(
-            self.modules, wav, wav_lens, layers=self.hparams.layers
-        )
+            batch.sig = self.augmenter(*batch.sig)
+        frames, lengths = self.frames("speech", batch)
+        logits = self.modules.head(frames, lengths)
+        return torch.log_softmax(logits.float(), dim=-1)
 
     def on_stage_start(self, stage, epoch=None):
         """Unfreeze more of the encoder, if that is asked for."""

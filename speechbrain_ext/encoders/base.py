@@ -27,6 +27,10 @@ class Encoder(nn.Module):
 
     sample_rate = 16000
     max_samples = None
+    # What is read of a record, and whether single utterances are to be spread
+    # over the cores.
+    reads = ("audio",)
+    parallel = False
     # Of pretrained encoders: the transformer layers from the bottom upwards,
     # and what normalises the last one's output.
     layers = ()

@@ -1,0 +1,1 @@
+"""Named inputs -> emotion: normalisation, mixture of layers, heads."""

@@ -1,10 +1,17 @@
-"""From an encoder's frames to class scores, frame by frame."""
+"""From packed frames to class scores: one a frame, or one an utterance."""
 
 import torch
 from torch import nn
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.base import length_mask
+from speechbrain_ext.models.packing import (
+    frame_by_frame,
+    mean_over_frames,
+    pack,
+    pad,
+    split,
+)
 
 
 class LinearHead(nn.Module):
@@ -22,8 +29,8 @@ class LinearHead(nn.Module):
     Example
     -------
     >>> head = LinearHead(8, 4)
-    >>> head(torch.randn(2, 5, 8), torch.tensor([5, 3])).shape
-    torch.Size([2, 5, 4])
+    >>> head(torch.randn(8, 8), torch.tensor([5, 3])).shape
+    torch.Size([8, 4])
     """
 
     def __init__(self, input_size, num_classes, dropout=0.0):
@@ -37,14 +44,14 @@ class LinearHead(nn.Module):
         Arguments
         ---------
         frames : torch.Tensor
-            ``[batch, frames, channels]``.
+            Packed ``[frames, channels]``.
         lengths : torch.Tensor
-            Number of valid frames ``[batch]``; not needed here.
+            Number of frames of each utterance ``[batch]``; not needed here.
 
         Returns
         -------
         torch.Tensor
-            Logits ``[batch, frames, classes]``.
+            Logits ``[frames, classes]``.
         """
         return self.linear(self.dropout(frames))
 
@@ -62,14 +69,14 @@ class ConvLayers(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, frames, lengths):
-        """Convolve; what ``frames`` holds beyond the lengths is ignored."""
-        valid = length_mask(lengths, frames.shape[1])[:, None]
-        x = self.dropout(frames).transpose(1, 2)
+        """Convolve every utterance by itself."""
+        x = pad(self.dropout(frames), lengths).transpose(1, 2)
+        valid = length_mask(lengths, x.shape[2])[:, None]
         for layer in self.layers:
             # Beyond its end an utterance alone sees the zero padding of the
             # convolution, so that is what it must see in a batch.
             x = self.dropout(torch.relu(layer(x.masked_fill(~valid, 0.0))))
-        return x.transpose(1, 2)
+        return pack(x.transpose(1, 2), lengths)
 
 
 class ConvHead(nn.Module):
@@ -93,8 +100,8 @@ class ConvHead(nn.Module):
     Example
     -------
     >>> head = ConvHead(8, 4, channels=6, kernel_size=5, layers=2)
-    >>> head(torch.randn(2, 7, 8), torch.tensor([7, 3])).shape
-    torch.Size([2, 7, 4])
+    >>> head(torch.randn(10, 8), torch.tensor([7, 3])).shape
+    torch.Size([10, 4])
     """
 
     def __init__(
@@ -139,8 +146,8 @@ class RecurrentHead(nn.Module):
     Example
     -------
     >>> head = RecurrentHead(8, 4, projection=6, hidden=5)
-    >>> head(torch.randn(2, 7, 8), torch.tensor([7, 3])).shape
-    torch.Size([2, 7, 4])
+    >>> head(torch.randn(10, 8), torch.tensor([7, 3])).shape
+    torch.Size([10, 4])
     """
 
     def __init__(
@@ -168,21 +175,8 @@ class RecurrentHead(nn.Module):
     def forward(self, frames, lengths):
         """As ``LinearHead.forward``."""
         x = torch.relu(self.projection(self.dropout(frames)))
-        packed = nn.utils.rnn.pack_padded_sequence(
-            x, lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        x, _ = nn.utils.rnn.pad_packed_sequence(
-            self.lstm(packed)[0],
-            batch_first=True,
-            total_length=frames.shape[1],
-        )
+        x = frame_by_frame(self.lstm, x, lengths)
         return self.linear(self.dropout(x))
-
-
-def masked_mean(x, lengths):
-    """Mean over the valid frames of each utterance."""
-    valid = length_mask(lengths, x.shape[1])[:, :, None]
-    return x.masked_fill(~valid, 0.0).sum(1) / lengths[:, None]
 
 
 class DenseHead(nn.Module):
@@ -204,7 +198,7 @@ class DenseHead(nn.Module):
     Example
     -------
     >>> head = DenseHead(8, 4)
-    >>> head(torch.randn(2, 5, 8), torch.tensor([5, 3])).shape
+    >>> head(torch.randn(8, 8), torch.tensor([5, 3])).shape
     torch.Size([2, 4])
     """
 
@@ -220,18 +214,17 @@ class DenseHead(nn.Module):
         Arguments
         ---------
         frames : torch.Tensor
-            ``[batch, frames, channels]``.
+            Packed ``[frames, channels]``.
         lengths : torch.Tensor
-            Number of valid frames ``[batch]``.
+            Number of frames of each utterance ``[batch]``.
 
         Returns
         -------
         torch.Tensor
             Logits ``[batch, classes]``.
         """
-        return self.output(
-            masked_mean(self.second(self.first(frames)), lengths)
-        )
+        x = self.second(self.first(frames))
+        return self.output(mean_over_frames(x, lengths))
 
 
 class LSTMHead(nn.Module):
@@ -254,7 +247,7 @@ class LSTMHead(nn.Module):
     Example
     -------
     >>> head = LSTMHead(8, 4)
-    >>> head(torch.randn(2, 5, 8), torch.tensor([5, 3])).shape
+    >>> head(torch.randn(8, 8), torch.tensor([5, 3])).shape
     torch.Size([2, 4])
     """
 
@@ -267,10 +260,8 @@ class LSTMHead(nn.Module):
 
     def forward(self, frames, lengths):
         """As ``DenseHead.forward``."""
-        # It sees no frame before its time, so that padding, which comes last,
-        # cannot change the frames that count.
-        states, _ = self.lstm(self.first(frames))
-        return self.output(masked_mean(self.dropout(states), lengths))
+        x = frame_by_frame(self.lstm, self.first(frames), lengths)
+        return self.output(mean_over_frames(self.dropout(x), lengths))
 
 
 class FusionHead(nn.Module):
@@ -294,8 +285,8 @@ class FusionHead(nn.Module):
     Example
     -------
     >>> head = FusionHead(8, 3, 4)
-    >>> second = torch.randn(2, 6, 3), torch.tensor([6, 3])
-    >>> head(torch.randn(2, 5, 8), torch.tensor([5, 3]), *second).shape
+    >>> second = torch.randn(9, 3), torch.tensor([6, 3])
+    >>> head(torch.randn(8, 8), torch.tensor([5, 3]), *second).shape
     torch.Size([2, 4])
     """
 
@@ -314,15 +305,14 @@ class FusionHead(nn.Module):
         Arguments
         ---------
         frames : torch.Tensor
-            ``[batch, frames, channels]``.
+            Packed ``[frames, channels]``.
         lengths : torch.Tensor
-            Number of valid frames ``[batch]``.
+            Number of frames of each utterance ``[batch]``.
         fusion_frames : torch.Tensor
-            The second input, of the same stride (which is for the caller to
-            see to, ``frames.check_strides``),
-            ``[batch, other frames, other channels]``.
+            The second input, packed, of the same stride (the caller sees to
+            it, ``check_strides``) ``[other frames, other channels]``.
         fusion_lengths : torch.Tensor
-            Number of its valid frames ``[batch]``; where it has fewer than
+            Number of its frames ``[batch]``; where it has fewer than
             ``lengths``, its last frame stands for the rest.
 
         Returns
@@ -330,12 +320,16 @@ class FusionHead(nn.Module):
         torch.Tensor
             Logits ``[batch, classes]``.
         """
-        places = torch.arange(frames.shape[1], device=frames.device)
-        places = torch.minimum(places, fusion_lengths[:, None] - 1)
-        index = places[:, :, None].expand(-1, -1, fusion_frames.shape[2])
-        aligned = fusion_frames.gather(1, index)
-        both = torch.cat([self.first(frames), self.fusion(aligned)], dim=2)
-        return self.output(masked_mean(self.second(both), lengths))
+        aligned = torch.cat(
+            [
+                other[torch.arange(length).clamp(max=len(other) - 1)]
+                for other, length in zip(
+                    split(fusion_frames, fusion_lengths), lengths.tolist()
+                )
+            ]
+        )
+        both = torch.cat([self.first(frames), self.fusion(aligned)], dim=1)
+        return self.output(mean_over_frames(self.second(both), lengths))
 
 
 class MeanHead(nn.Module):
@@ -358,7 +352,7 @@ class MeanHead(nn.Module):
     Example
     -------
     >>> head = MeanHead(8, 4)
-    >>> head(torch.randn(2, 5, 8), torch.tensor([5, 3])).shape
+    >>> head(torch.randn(8, 8), torch.tensor([5, 3])).shape
     torch.Size([2, 4])
     """
 
@@ -368,7 +362,7 @@ class MeanHead(nn.Module):
 
     def forward(self, frames, lengths):
         """As ``DenseHead.forward``."""
-        return self.layers(masked_mean(frames, lengths))
+        return self.layers(mean_over_frames(frames, lengths))
 
 
 class ConvMeanHead(nn.Module):
@@ -395,8 +389,8 @@ class ConvMeanHead(nn.Module):
 
     Example
     -------
-    >>> head = ConvHead(8, 4)
-    >>> head(torch.randn(2, 5, 8), torch.tensor([5, 3])).shape
+    >>> head = ConvMeanHead(8, 4)
+    >>> head(torch.randn(8, 8), torch.tensor([5, 3])).shape
     torch.Size([2, 4])
     """
 
@@ -419,7 +413,7 @@ class ConvMeanHead(nn.Module):
     def forward(self, frames, lengths):
         """As ``DenseHead.forward``."""
         frames = self.convolutions(frames, lengths)
-        return self.layers(masked_mean(frames, lengths))
+        return self.layers(mean_over_frames(frames, lengths))
 
 
 HEADS = {
@@ -458,17 +452,17 @@ def make_head(kind, **options):
     """
     if kind not in HEADS:
         raise UserError(
-            f"head_kind: '{kind}' is none; choose {', '.join(HEADS)}."
+            f"head_kind: expected one of {', '.join(HEADS)}, got '{kind}'."
         )
     if (kind == "fusion") != ("fusion_size" in options):
         raise UserError(
-            f"head_kind: '{kind}' does not go with this YAML; fusion needs one "
-            "with a fusion_encoder, and no other head takes it."
+            f"head_kind: '{kind}' does not fit the inputs of this YAML; fusion "
+            "needs two, and no other head takes a second one."
         )
     dropout = options.get("dropout", 0.0)
     if not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
         raise UserError(
-            f"dropout: {dropout} cannot be; give a number from 0 to below 1."
+            f"dropout: expected a number from 0 to below 1, got {dropout}."
         )
     return HEADS[kind](**options)
 

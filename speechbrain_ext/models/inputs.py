@@ -1,14 +1,14 @@
-"""Encoder, normalisation and mixture of layers: waveforms -> frames.
+"""An input of a model by its name: encoder, normalisation, mixture of layers.
 
-What the frame-wise and the utterance-level classifiers begin with. Modules go
-by their names: ``encoder``, perhaps ``normalizer`` and ``mixture``; a second
-input has the same names after a prefix, such as ``fusion_encoder``.
+A model has one input or several (``speech``, ``egemaps``, ...); each gives
+packed frames (``speechbrain_ext.models.packing``), which a head takes.
 """
 
-import torch
+from torch import nn
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.grid import absolute_lengths
+from speechbrain_ext.models.packing import pack
 
 #: What a row of table 1 of Pepino et al. (2021) takes from an encoder.
 LAYERS = {
@@ -18,102 +18,179 @@ LAYERS = {
 }
 
 
-def selected_layers(layers):
-    """Which hidden states are taken."""
-    if layers not in LAYERS:
-        raise UserError(
-            f"layers: '{layers}' is none; choose {', '.join(LAYERS)}."
-        )
-    return LAYERS[layers]
+class Input(nn.Module):
+    """Encoder, normalisation and mixture of layers: recordings -> frames.
+
+    Arguments
+    ---------
+    encoder : speechbrain_ext.encoders.Encoder
+        Waveforms to hidden states.
+    normalizer : FeatureNormalizer or SpeakerNormalizer, optional
+        Normalises every layer.
+    mixture : LayerMixture, optional
+        Mixes the layers; without it the last one is taken.
+    layers : str
+        Which hidden states are taken: ``"all"``, ``"local"`` (the first one) or
+        ``"contextual"`` (the last one).
+    max_length : float, optional
+        Frames beyond are cut off (s).
+
+    Raises
+    ------
+    UserError
+        When there are no such ``layers``, or ``max_length`` is not positive.
+
+    Example
+    -------
+    >>> import torch
+    >>> from speechbrain_ext.encoders.spectra import SpectrogramEncoder
+    >>> frames, lengths = Input(SpectrogramEncoder())(torch.randn(2, 16000))
+    >>> frames.shape, lengths
+    (torch.Size([196, 201]), tensor([98, 98]))
+    """
+
+    def __init__(
+        self,
+        encoder,
+        normalizer=None,
+        mixture=None,
+        layers="all",
+        max_length=None,
+    ):
+        super().__init__()
+        self.encoder = encoder
+        self.normalizer = normalizer
+        self.mixture = mixture
+        if normalizer is None and mixture is None and layers == "all":
+            # Nothing sees the others.
+            layers = "contextual"
+        self.layers = _taken(layers)
+        self.limit = None
+        if max_length is not None:
+            if isinstance(max_length, bool) or not (
+                isinstance(max_length, (int, float)) and max_length > 0
+            ):
+                raise UserError(
+                    f"max_length: expected seconds above 0, got {max_length}."
+                )
+            self.limit = max(1, round(max_length * 16000 / encoder.grid.stride))
+        self.max_length = max_length
+
+    @property
+    def grid(self):
+        """The frames of the encoder."""
+        return self.encoder.grid
+
+    @property
+    def by_speaker(self):
+        """Whether features are normalised by speaker."""
+        return self.normalizer is not None and self.normalizer.by_speaker
+
+    def hidden(self, wav, wav_lens=None):
+        """Hidden states of a batch of waveforms.
+
+        Arguments
+        ---------
+        wav : torch.Tensor
+            ``[batch, samples]``
+        wav_lens : torch.Tensor, optional
+            Lengths relative to the longest one ``[batch]``.
+
+        Returns
+        -------
+        torch.Tensor
+            Packed ``[layers, frames, channels]``.
+        torch.Tensor
+            Number of frames of each utterance ``[batch]``.
+        """
+        if self.layers == LAYERS["contextual"]:
+            hidden = self.encoder(wav, wav_lens)[:, None]
+        else:
+            hidden = self.encoder(wav, wav_lens, all_layers=True)
+            hidden = hidden[:, self.layers]
+        if wav_lens is None:
+            wav_lens = wav.new_ones(wav.shape[0])
+        samples = absolute_lengths(wav_lens.to(wav.device), wav.shape[1])
+        lengths = self.grid.num_frames(samples)
+        if self.limit is not None:
+            lengths = lengths.clamp(max=self.limit)
+        return pack(hidden, lengths), lengths
+
+    def frames(self, hidden, lengths, speakers=None):
+        """Normalise and mix hidden states.
+
+        Arguments
+        ---------
+        hidden : torch.Tensor
+            Packed ``[layers, frames, channels]``.
+        lengths : torch.Tensor
+            Number of frames of each utterance ``[batch]``.
+        speakers : list of str, optional
+            Who speaks ``[batch]``, for normalisation by speaker.
+
+        Returns
+        -------
+        torch.Tensor
+            ``[frames, channels]``
+        """
+        if self.normalizer is not None:
+            hidden = self.normalizer(hidden, lengths, speakers)
+        return self._mix(hidden)
+
+    def forward(self, wav=None, wav_lens=None, speakers=None, normalised=None):
+        """Frames of a batch.
+
+        Arguments
+        ---------
+        wav : torch.Tensor, optional
+            ``[batch, samples]``
+        wav_lens : torch.Tensor, optional
+            Lengths relative to the longest one ``[batch]``.
+        speakers : list of str, optional
+            Who speaks ``[batch]``, for normalisation by speaker.
+        normalised : tuple of torch.Tensor, optional
+            In place of waveforms: hidden states that are normalised already,
+            ``[layers, frames, channels]``, and the lengths ``[batch]``.
+
+        Returns
+        -------
+        torch.Tensor
+            Packed ``[frames, channels]``.
+        torch.Tensor
+            Number of frames of each utterance ``[batch]``.
+        """
+        if normalised is not None:
+            hidden, lengths = normalised
+            return self._mix(hidden.float()), lengths
+        hidden, lengths = self.hidden(wav, wav_lens)
+        return self.frames(hidden, lengths, speakers), lengths
+
+    def _mix(self, hidden):
+        return hidden[-1] if self.mixture is None else self.mixture(hidden)
 
 
 def count_layers(encoder, layers):
     """Number of hidden states that are taken of an encoder."""
-    return len(range(encoder.num_layers)[selected_layers(layers)])
+    return len(range(encoder.num_layers)[_taken(layers)])
 
 
-def frame_limit(grid, max_length):
-    """Number of frames that so many seconds hold, at the most."""
-    return max(1, round(max_length * 16000 / grid.stride))
+def _taken(layers):
+    if layers not in LAYERS:
+        raise UserError(
+            f"layers: expected one of {', '.join(LAYERS)}, got '{layers}'."
+        )
+    return LAYERS[layers]
 
 
-def check_strides(modules):
-    """See that frames of all inputs of a model come equally often."""
-    first, *others = [
-        modules[f"{prefix}encoder"].grid.stride for prefix in inputs(modules)
-    ]
-    for other in others:
-        if other != first:
+def check_strides(inputs):
+    """See that the frames of all inputs come equally often."""
+    (first, one), *others = inputs.items()
+    for name, other in others:
+        if other.grid.stride != one.grid.stride:
             raise UserError(
-                f"fusion_encoder: its frames are {other / 16:g} ms apart, "
-                f"those of the encoder {first / 16:g} ms, so that frames of "
-                "different times would be joined; choose an encoder_source "
-                f"with frames {other / 16:g} ms apart."
+                f"inputs: the frames of '{name}' are "
+                f"{other.grid.stride / 16:g} ms apart, those of '{first}' "
+                f"{one.grid.stride / 16:g} ms, so that frames of different "
+                "times would be joined; choose an encoder_source with frames "
+                f"{other.grid.stride / 16:g} ms apart."
             )
-
-
-def hidden_states(modules, wav, wav_lens, layers="all", max_length=None):
-    """Hidden states of every input of a model."""
-    found = {}
-    for prefix in inputs(modules):
-        encoder = modules[prefix + "encoder"]
-        taken = selected_layers("all" if prefix else layers)
-        if taken == LAYERS["contextual"]:
-            hidden = encoder(wav, wav_lens)[:, None]
-        else:
-            hidden = encoder(wav, wav_lens, all_layers=True)[:, taken]
-        if wav_lens is None:
-            wav_lens = wav.new_ones(wav.shape[0])
-        samples = absolute_lengths(wav_lens.to(wav.device), wav.shape[1])
-        # DDP stands around an encoder that is trained.
-        grid = getattr(encoder, "module", encoder).grid
-        lengths = grid.num_frames(samples)
-        if max_length is not None:
-            limit = frame_limit(grid, max_length)
-            hidden, lengths = hidden[:, :, :limit], lengths.clamp(max=limit)
-        found[prefix] = hidden, lengths
-    return found
-
-
-def mixed_frames(modules, hidden, prefix="", speakers=None):
-    """Normalise and mix hidden states."""
-    if prefix + "normalizer" in modules:
-        hidden = modules[prefix + "normalizer"](hidden, speakers)
-    if prefix + "mixture" in modules:
-        return modules[prefix + "mixture"](hidden)
-    return hidden[:, -1]
-
-
-def inputs(modules):
-    """Prefixes of a model's inputs: ``""``, and ``"fusion_"`` if it has one."""
-    return ["", "fusion_"] if "fusion_encoder" in modules else [""]
-
-
-def frame_log_probs(modules, lengths, wav=None, wav_lens=None, hidden=None):
-    """Log posteriors of every frame (Wang et al. 2023, figure 3)."""
-    if hidden is None:
-        layers = "all" if "mixture" in modules else "contextual"
-        hidden, _ = hidden_states(modules, wav, wav_lens, layers)[""]
-    frames = mixed_frames(modules, hidden)
-    logits = modules["head"](frames, lengths)
-    return torch.log_softmax(logits.float(), dim=-1)
-
-
-def utterance_log_probs(
-    modules,
-    wav=None,
-    wav_lens=None,
-    hidden=None,
-    layers="all",
-    max_length=None,
-    speakers=None,
-):
-    """Log posteriors of every utterance."""
-    if hidden is None:
-        hidden = hidden_states(modules, wav, wav_lens, layers, max_length)
-    found = []
-    for prefix in inputs(modules):
-        states, lengths = hidden[prefix]
-        found += mixed_frames(modules, states, prefix, speakers), lengths
-    logits = modules["head"](*found)
-    return torch.log_softmax(logits.float(), dim=-1)

@@ -29,8 +29,7 @@ class LayerMixture(nn.Module):
     Example
     -------
     >>> mixture = LayerMixture(3)
-    >>> x = torch.tensor([1.0, 2.0, 6.0]).reshape(1, 3, 1, 1)
-    >>> mixture(x).item()
+    >>> mixture(torch.tensor([1.0, 2.0, 6.0]).reshape(3, 1, 1)).item()
     3.0
     >>> mixture.weights()
     [0.333..., 0.333..., 0.333...]
@@ -41,28 +40,30 @@ class LayerMixture(nn.Module):
         self.normalize = normalize
         self.alpha = nn.Parameter(torch.ones(num_layers))
 
-    def forward(self, x):
+    def forward(self, hidden):
         """Mix the layers.
 
         Arguments
         ---------
-        x : torch.Tensor
-            ``[batch, layers, frames, channels]``
+        hidden : torch.Tensor
+            ``[layers, frames, channels]``
 
         Returns
         -------
         torch.Tensor
-            ``[batch, frames, channels]``; frames that are zero in all layers
-            stay zero.
+            ``[frames, channels]``; frames that are zero in all layers stay
+            zero.
         """
-        if x.dim() != 4 or x.shape[1] != len(self.alpha):
+        if hidden.dim() != 3 or len(hidden) != len(self.alpha):
             raise ValueError(
-                f"x is [batch, {len(self.alpha)}, frames, channels], not "
-                f"{list(x.shape)}"
+                f"expected [{len(self.alpha)}, frames, channels], got "
+                f"{list(hidden.shape)}"
             )
         if self.normalize:
-            x = F.layer_norm(x, x.shape[-1:])
-        return torch.einsum("l,blfc->bfc", self._normalised(), x)
+            hidden = F.layer_norm(hidden, hidden.shape[-1:])
+        # One product of a vector and a matrix, which copies nothing.
+        mixed = self._normalised() @ hidden.reshape(len(hidden), -1)
+        return mixed.reshape(hidden.shape[1:])
 
     def weights(self):
         """Share of each layer.

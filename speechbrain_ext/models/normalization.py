@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.models.packing import split
 
 # Channels that never vary must not blow up.
 _MIN_STD = 1e-6
@@ -31,11 +32,11 @@ class FeatureNormalizer(nn.Module):
     Example
     -------
     >>> normalizer = FeatureNormalizer(1, 2)
-    >>> hidden = torch.tensor([[[[1.0, 10.0], [3.0, 30.0], [99.0, 99.0]]]])
+    >>> hidden = torch.tensor([[[1.0, 10.0], [3.0, 30.0]]])
     >>> normalizer.update(hidden, torch.tensor([2]))
-    >>> normalizer(hidden)[0, 0, :2]
-    tensor([[-1., -1.],
-            [ 1.,  1.]])
+    >>> normalizer(hidden)
+    tensor([[[-1., -1.],
+             [ 1.,  1.]]])
     """
 
     by_speaker = False
@@ -58,14 +59,15 @@ class FeatureNormalizer(nn.Module):
         Arguments
         ---------
         hidden : torch.Tensor
-            ``[batch, layers, frames, channels]``.
+            Packed ``[layers, frames, channels]``.
         lengths : torch.Tensor
-            Number of valid frames ``[batch]``; padding does not count.
+            Number of frames of each utterance ``[batch]``.
         speakers : list of str, optional
             Not needed here; see ``SpeakerNormalizer``.
         """
-        for item, length in zip(hidden, lengths.tolist()):
-            frames = item[:, :length].double()
+        for frames in split(hidden, lengths):
+            frames = frames.double()
+            length = frames.shape[1]
             mean = frames.mean(dim=1, keepdim=True)
             squares = (frames - mean).square().sum(dim=1, keepdim=True)
             # Chan et al. (1983): exact however the data is cut into batches.
@@ -80,13 +82,15 @@ class FeatureNormalizer(nn.Module):
         """Whether there are statistics yet."""
         return bool(self.count > 0)
 
-    def forward(self, hidden, speakers=None):
+    def forward(self, hidden, lengths=None, speakers=None):
         """Normalise.
 
         Arguments
         ---------
         hidden : torch.Tensor
-            ``[batch, layers, frames, channels]``.
+            Packed ``[layers, frames, channels]``.
+        lengths : torch.Tensor, optional
+            Not needed here.
         speakers : list of str, optional
             Not needed here.
 
@@ -128,9 +132,10 @@ class SpeakerNormalizer(nn.Module):
     Example
     -------
     >>> normalizer = SpeakerNormalizer(1, 1)
-    >>> hidden = torch.tensor([[[[1.0], [3.0]]], [[[10.0], [30.0]]]])
-    >>> normalizer.update(hidden, torch.tensor([2, 2]), ["ann", "bob"])
-    >>> normalizer(hidden, ["ann", "bob"]).flatten().tolist()
+    >>> hidden = torch.tensor([[[1.0], [3.0], [10.0], [30.0]]])
+    >>> speakers = torch.tensor([2, 2]), ["ann", "bob"]
+    >>> normalizer.update(hidden, *speakers)
+    >>> normalizer(hidden, *speakers).flatten().tolist()
     [-1.0, 1.0, -1.0, 1.0]
     """
 
@@ -154,30 +159,34 @@ class SpeakerNormalizer(nn.Module):
         Arguments
         ---------
         hidden : torch.Tensor
-            ``[batch, layers, frames, channels]``.
+            Packed ``[layers, frames, channels]``.
         lengths : torch.Tensor
-            Number of valid frames ``[batch]``; padding does not count.
+            Number of frames of each utterance ``[batch]``.
         speakers : list of str
             Who speaks ``[batch]``.
         """
-        for item, length, speaker in zip(hidden, lengths, speakers):
+        for frames, length, speaker in zip(
+            split(hidden, lengths), lengths, speakers
+        ):
             if speaker not in self.speakers:
                 self.speakers[speaker] = FeatureNormalizer(*self.shape).to(
                     hidden.device
                 )
-            self.speakers[speaker].update(item[None], length[None])
+            self.speakers[speaker].update(frames, length[None])
 
     def is_fitted(self):
         """Whether there are statistics yet."""
         return bool(self.speakers)
 
-    def forward(self, hidden, speakers):
+    def forward(self, hidden, lengths, speakers):
         """Normalise.
 
         Arguments
         ---------
         hidden : torch.Tensor
-            ``[batch, layers, frames, channels]``.
+            Packed ``[layers, frames, channels]``.
+        lengths : torch.Tensor
+            Number of frames of each utterance ``[batch]``.
         speakers : list of str
             Who speaks ``[batch]``.
 
@@ -197,12 +206,13 @@ class SpeakerNormalizer(nn.Module):
                     f"There are no statistics of the speaker '{speaker}'; "
                     "speaker normalisation needs their recordings first."
                 )
-        known = {
-            speaker: self.speakers[speaker].statistics(hidden.dtype)
-            for speaker in set(speakers)
-        }
-        mean, std = zip(*(known[speaker] for speaker in speakers))
-        return (hidden - torch.stack(mean)).div_(torch.stack(std))
+        return torch.cat(
+            [
+                self.speakers[speaker](frames)
+                for frames, speaker in zip(split(hidden, lengths), speakers)
+            ],
+            dim=1,
+        )
 
 
 NORMALIZERS = {"global": FeatureNormalizer, "speaker": SpeakerNormalizer}
@@ -236,6 +246,6 @@ def make_normalizer(kind, num_layers, channels):
     """
     if kind not in NORMALIZERS:
         raise UserError(
-            f"normalization: '{kind}' is none; choose speaker or global."
+            f"normalization: expected speaker or global, got '{kind}'."
         )
     return NORMALIZERS[kind](num_layers, channels)

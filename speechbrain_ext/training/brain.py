@@ -1,5 +1,7 @@
 """The Brain that the recipes' Brains extend."""
 
+import contextlib
+import ctypes
 import logging
 import time
 from pathlib import Path
@@ -15,9 +17,8 @@ from speechbrain_ext.base.files import read_json
 from speechbrain_ext.base.random import stable_rng
 from speechbrain_ext.data import BucketBatches, make_loader
 from speechbrain_ext.encoders.adaptation import parameter_groups
-from speechbrain_ext.encoders.grid import absolute_lengths
 from speechbrain_ext.metrics.recognition import RecognitionStats
-from speechbrain_ext.models.inputs import check_strides, hidden_states, inputs
+from speechbrain_ext.models.inputs import check_strides
 from speechbrain_ext.training.checkpoints import RandomState
 from speechbrain_ext.training.results import write_results
 
@@ -26,15 +27,16 @@ STATISTICS_SECONDS = 80
 
 
 class EmotionBrain(sb.Brain):
-    """An encoder that may be trained, and what stands on it.
+    """Named inputs, whose encoders may be trained, and a head on them.
 
-    A recipe's YAML gives ``opt_class`` for everything but the encoder and,
-    where the encoder is trained, ``encoder_opt_class`` for it; the schedulers
+    A recipe's YAML gives ``inputs`` (from a name to
+    ``speechbrain_ext.models.inputs.Input``), which stand under the same names
+    in ``modules``; ``opt_class`` for everything but encoders and, where an
+    encoder is trained, ``encoder_opt_class`` for it; the schedulers
     ``lr_annealing`` and ``encoder_lr_annealing`` that follow the validation
-    error; ``seed``, ``epoch_counter`` and ``train_logger``; in ``modules`` the
-    encoder under the name ``encoder``; perhaps ``layer_decay``, by which the
-    encoder's learning rate falls from layer to layer, and ``layers`` and
-    ``max_length`` as for ``speechbrain_ext.models.inputs.hidden_states``.
+    error; ``seed``, ``epoch_counter`` and ``train_logger``; perhaps
+    ``layer_decay``, by which the encoder's learning rate falls from layer to
+    layer.
 
     A recipe's Brain gives ``validation``, and collects outputs of validation
     and test by utterance in ``collected``.
@@ -48,11 +50,22 @@ class EmotionBrain(sb.Brain):
     *args
     **kwargs
         As for ``speechbrain.Brain``.
+
+    Raises
+    ------
+    UserError
+        When the frames of two inputs are not equally far apart.
     """
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.stored = {}
+        check_strides(self.hparams.inputs)
+
     def init_optimizers(self):
-        """One optimizer for the encoder if it is trained, one for the rest."""
-        encoder = list(self.modules.encoder.parameters())
+        """One optimizer for encoders that are trained, one for the rest."""
+        encoders = [one.encoder for one in self.hparams.inputs.values()]
+        encoder = [p for one in encoders for p in one.parameters()]
         of_encoder = {id(parameter) for parameter in encoder}
         rest = [p for p in self.modules.parameters() if id(p) not in of_encoder]
         self.optimizers_dict = {}
@@ -62,9 +75,12 @@ class EmotionBrain(sb.Brain):
                 continue
             decay = getattr(self.hparams, "layer_decay", 1.0)
             if prefix and decay != 1.0:
-                parameters = parameter_groups(
-                    self.hparams.encoder, self.hparams.encoder_lr, decay
-                )
+                rate = self.hparams.encoder_lr
+                parameters = [
+                    group
+                    for one in encoders
+                    for group in parameter_groups(one, rate, decay)
+                ]
             optimizer = getattr(self.hparams, prefix + "opt_class")(parameters)
             self.optimizers_dict[prefix + "optimizer"] = optimizer
             if self.checkpointer is not None:
@@ -115,14 +131,19 @@ class EmotionBrain(sb.Brain):
         Those of all recordings alike are of the training data alone; those of
         single speakers are of all that they say.
         """
-        normalizers = {}
-        for prefix in inputs(self.hparams.modules):
-            normalizer = self.hparams.modules.get(prefix + "normalizer")
-            if normalizer is not None and not normalizer.is_fitted():
-                normalizers[prefix] = normalizer
-        by_speaker = any(n.by_speaker for n in normalizers.values())
-        for name, batches in self.batches.items() if normalizers else ():
-            if name != "train" and not by_speaker:
+        todo = {
+            name: source
+            for name, source in self.hparams.inputs.items()
+            if source.normalizer is not None
+            and not source.normalizer.is_fitted()
+        }
+        for split, batches in self.batches.items():
+            wanted = {
+                name: source
+                for name, source in todo.items()
+                if split == "train" or source.by_speaker
+            }
+            if not wanted:
                 continue
             # All of the data in every process of a distributed run.
             loader = make_loader(
@@ -131,43 +152,42 @@ class EmotionBrain(sb.Brain):
                 )
             )
             for batch in tqdm(
-                loader, f"Statistics, {name}", disable=self.noprogressbar
+                loader, f"Statistics, {split}", disable=self.noprogressbar
             ):
                 batch = batch.to(self.device)
-                with torch.no_grad():
-                    hidden = self.hidden(batch)
-                for prefix, normalizer in normalizers.items():
-                    if name == "train" or normalizer.by_speaker:
-                        normalizer.update(*hidden[prefix], batch.speaker)
+                for name, source in wanted.items():
+                    with torch.no_grad():
+                        hidden, lengths = (
+                            batch[name]
+                            if self.stored
+                            else source.hidden(*batch.sig)
+                        )
+                    source.normalizer.update(hidden, lengths, batch.speaker)
+        for features in self.stored.values():
+            features.normalize()
 
-    def hidden(self, batch):
-        """Hidden states of a batch, stored or computed.
+    def frames(self, name, batch):
+        """Frames of an input, normalised and mixed.
 
         Arguments
         ---------
+        name : str
+            Of the input.
         batch : speechbrain.dataio.batch.PaddedBatch
-            Of a ``SpeechDataset``.
+            Of a ``SpeechDataset``, on the Brain's device.
 
         Returns
         -------
-        dict
-            As ``speechbrain_ext.models.inputs.hidden_states`` has it.
+        torch.Tensor
+            Packed ``[frames, channels]``.
+        torch.Tensor
+            Number of frames of each utterance ``[batch]``.
         """
-        if hasattr(batch, "sig"):
-            return hidden_states(
-                self.modules,
-                *batch.sig,
-                getattr(self.hparams, "layers", "all"),
-                getattr(self.hparams, "max_length", None),
-            )
-        found = {}
-        for prefix in inputs(self.modules):
-            feats, lengths = getattr(batch, prefix + "feats")
-            lengths = absolute_lengths(lengths, feats.shape[1])
-            found[prefix] = feats.transpose(1, 2).float(), lengths
-        return found
+        if self.stored:
+            return self.modules[name](normalised=batch[name])
+        return self.modules[name](*batch.sig, batch.speaker)
 
-    def fit_batches(self, batches):
+    def fit_batches(self, batches, stored=None):
         """``fit`` with batches that follow from seed and epoch.
 
         ``train_seconds`` is the time that it took.
@@ -177,8 +197,13 @@ class EmotionBrain(sb.Brain):
         batches : dict
             From ``"train"``, ``"valid"`` and ``"test"`` to
             ``speechbrain_ext.data.BucketBatches``.
+        stored : dict, optional
+            From the name of an input to ``speechbrain_ext.store.StoredInput``,
+            where the batches hold stored features.
         """
+        keep_memory()
         self.batches = batches
+        self.stored = stored or {}
         loaders = {
             name: make_loader(batches[name], self.hparams.num_workers)
             for name in ("train", "valid")
@@ -287,13 +312,15 @@ class EmotionBrain(sb.Brain):
         return rates
 
 
-def frame_loss(log_probs, labels, lengths):
-    """Mean negative log likelihood over the valid frames of a batch."""
-    frames = torch.arange(labels.shape[1], device=labels.device)
-    labels = labels.masked_fill(frames >= lengths[:, None], -100)
-    return torch.nn.functional.nll_loss(
-        log_probs.float().transpose(1, 2), labels, ignore_index=-100
-    )
+def keep_memory():
+    """Have glibc keep the memory of a batch for the next one."""
+    # By default it gives every large block back to the kernel, which costs as
+    # much time as a small model's arithmetic on a CPU.
+    trim_threshold, mmap_max = -1, -4
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, 2**31 - 1)
 
 
 class RecognitionBrain(EmotionBrain):
@@ -312,17 +339,15 @@ class RecognitionBrain(EmotionBrain):
     Raises
     ------
     UserError
-        When ``stop_by``, ``batch_size``, ``batch_seconds`` or ``max_length``
-        cannot be, or the strides of two encoders differ.
+        When ``stop_by``, ``batch_size`` or ``batch_seconds`` is invalid.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         stop_by = self.hparams.stop_by
         if stop_by not in ("loss", "UA"):
-            raise UserError(f"stop_by: '{stop_by}' is none; choose loss or UA.")
+            raise UserError(f"stop_by: expected loss or UA, got '{stop_by}'.")
         _check_sizes(self.hparams)
-        check_strides(self.hparams.modules)
 
     def compute_objectives(self, predictions, batch, stage):
         """Cross entropy.
@@ -344,7 +369,7 @@ class RecognitionBrain(EmotionBrain):
         if stage != sb.Stage.TRAIN:
             outputs = predictions.detach().float().cpu().numpy()
             self.collected.update(zip(batch.id, outputs))
-        labels = batch.labels.data[:, 0].to(predictions.device)
+        labels = batch.labels.data.to(predictions.device)
         return torch.nn.functional.nll_loss(predictions.float(), labels)
 
     def validation(self, stage_loss):
@@ -400,7 +425,7 @@ class RecognitionBrain(EmotionBrain):
         write_results(
             run,
             stats,
-            self.hparams.modules,
+            self.hparams.inputs,
             {
                 **record,
                 "hparams": Path(record["hparams"]).name,
@@ -418,13 +443,10 @@ def _check_sizes(hparams):
     size = getattr(hparams, "batch_size", 1)
     if not isinstance(size, int) or size < 1:
         raise UserError(
-            f"batch_size: {size} cannot be; give a whole number from 1 on."
+            f"batch_size: expected a whole number from 1, got {size}."
         )
-    for name in ("batch_seconds", "max_length"):
-        seconds = getattr(hparams, name, None)
-        if seconds is None:
-            continue
-        if not isinstance(seconds, (int, float)) or seconds <= 0:
-            raise UserError(
-                f"{name}: {seconds} cannot be; give seconds over 0."
-            )
+    seconds = getattr(hparams, "batch_seconds", 1)
+    if not isinstance(seconds, (int, float)) or seconds <= 0:
+        raise UserError(
+            f"batch_seconds: expected seconds above 0, got {seconds}."
+        )

@@ -12,16 +12,15 @@ from speechbrain_ext.plots import (
 from speechbrain_ext.training.run import machine_record
 
 
-def write_results(run, stats, modules, record):
+def write_results(run, stats, inputs, record):
     """Write everything that a finished run leaves behind."""
     summary = stats.summarize()
     stats.write_csv(run / "predictions.csv")
     counts = {Path(record["hparams"]).stem: stats.confusion()}
     write_confusion_csv(run / "confusion.csv", counts, stats.classes)
     confusion_matrices(run / "figures" / "confusion.png", counts, stats.classes)
-    weights = None
-    if "mixture" in modules and len(modules["mixture"].weights()) > 1:
-        weights = modules["mixture"].weights()
+    weights = mixture_weights(inputs)
+    if weights is not None:
         layer_weights(run / "figures" / "layer_weights.png", weights)
     results = {
         **record,
@@ -33,6 +32,13 @@ def write_results(run, stats, modules, record):
     }
     # Last: a run with this file is finished.
     write_json(results, run / "results.json")
+
+
+def mixture_weights(inputs):
+    """Learned weights of the layers of the first input; None without any."""
+    mixture = next(iter(inputs.values())).mixture
+    weights = [] if mixture is None else mixture.weights()
+    return weights if len(weights) > 1 else None
 
 
 def show(run):

@@ -27,15 +27,18 @@ def make_items(lengths, seed, offset=0.0):
 
 
 def feed(normalizer, items, speakers, size):
-    """Update by batches of so many, with padding that must not count."""
+    """Update by batches of so many."""
     for begin in range(0, len(items), size):
         part = items[begin : begin + size]
-        longest = max(item.shape[1] for item in part) + begin % 3
-        hidden = torch.full((len(part), LAYERS, longest, CHANNELS), torch.nan)
-        for row, item in zip(hidden, part):
-            row[:, : item.shape[1]] = torch.from_numpy(item)
+        hidden = torch.from_numpy(np.concatenate(part, axis=1))
         lengths = torch.tensor([item.shape[1] for item in part])
         normalizer.update(hidden, lengths, speakers[begin : begin + size])
+
+
+def apply(normalizer, item, speaker):
+    """One utterance alone, normalised."""
+    length = torch.tensor([item.shape[1]])
+    return normalizer(torch.as_tensor(item), length, [speaker])
 
 
 def statistics(items):
@@ -91,9 +94,9 @@ def test_what_was_normalised_has_mean_0_and_variance_1(kind):
     feed(normalizer, items, speakers, 3)
     outputs = {}
     for item, speaker in zip(items, speakers):
-        output = normalizer(torch.from_numpy(item)[None], [speaker])
+        output = apply(normalizer, item, speaker)
         key = speaker if kind == "speaker" else ""
-        outputs.setdefault(key, []).append(output[0].numpy())
+        outputs.setdefault(key, []).append(output.numpy())
     for group in outputs.values():
         mean, std = statistics(group)
         np.testing.assert_allclose(mean, 0, atol=1e-5)
@@ -105,9 +108,9 @@ def test_the_input_stays_as_it_was():
     for kind in ("global", "speaker"):
         normalizer = make_normalizer(kind, LAYERS, CHANNELS)
         feed(normalizer, items, ["ann"], 1)
-        hidden = torch.from_numpy(items[0])[None]
+        hidden = torch.from_numpy(items[0])
         before = hidden.clone()
-        normalizer(hidden, ["ann"])
+        apply(normalizer, hidden, "ann")
         assert torch.equal(hidden, before)
 
 
@@ -120,7 +123,7 @@ def test_global_statistics_are_saved_with_the_model(tmp_path):
     assert not other.is_fitted()
     other.load_state_dict(torch.load(tmp_path / "a.ckpt", weights_only=True))
     assert other.is_fitted()
-    hidden = torch.randn(2, LAYERS, 4, CHANNELS)
+    hidden = torch.randn(LAYERS, 8, CHANNELS)
     assert torch.equal(other(hidden), normalizer(hidden))
     # What was taken up can be added to.
     feed(other, make_items([7], 1), [""], 1)
@@ -157,7 +160,7 @@ def test_a_speaker_nobody_knows():
     normalizer = SpeakerNormalizer(LAYERS, CHANNELS)
     feed(normalizer, make_items([5], 0), ["ann"], 1)
     with pytest.raises(UserError, match="no statistics of the speaker 'bob'"):
-        normalizer(torch.randn(2, LAYERS, 4, CHANNELS), ["ann", "bob"])
+        apply(normalizer, torch.randn(LAYERS, 4, CHANNELS), "bob")
 
 
 def test_one_frame_alone_stays_finite():
@@ -165,10 +168,18 @@ def test_one_frame_alone_stays_finite():
         normalizer = make_normalizer(kind, LAYERS, CHANNELS)
         items = make_items([1], 0)
         feed(normalizer, items, ["ann"], 1)
-        output = normalizer(torch.from_numpy(items[0])[None], ["ann"])
-        assert torch.isfinite(output).all()
+        assert torch.isfinite(apply(normalizer, items[0], "ann")).all()
+
+
+def test_a_channel_that_never_varies():
+    normalizer = FeatureNormalizer(LAYERS, CHANNELS)
+    ones = torch.ones(LAYERS, 9, CHANNELS)
+    normalizer.update(ones, torch.tensor([9]))
+    assert torch.isfinite(normalizer(ones)).all()
 
 
 def test_no_such_kind():
-    with pytest.raises(UserError, match="normalization: 'session' is none"):
+    with pytest.raises(
+        UserError, match="expected speaker or global, got 'session'"
+    ):
         make_normalizer("session", 1, 1)

@@ -2,15 +2,12 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.data import (
     BucketBatches,
     FrameDataset,
-    SpeechDataset,
     UtteranceDataset,
     count_samples,
     load_waveform,
@@ -18,8 +15,6 @@ from speechbrain_ext.data import (
     make_loader,
 )
 from speechbrain_ext.encoders.grid import FrameGrid
-from speechbrain_ext.encoders.prosody import ProsodyEncoder
-from speechbrain_ext.store import FeatureStore
 from speechbrain_ext.utterance import Utterance
 
 GRID = FrameGrid([(400, 320, 0)])
@@ -98,14 +93,18 @@ def test_the_number_of_readers_does_not_matter(write_audio, workers):
     )
     batches = BucketBatches(data, 2, seed=1)
     found = [
-        (batch.id, batch.sig.data.sum().item(), batch.labels.data.shape)
+        (batch.id, batch.sig.data.sum().item(), batch.labels.lengths.tolist())
         for batch in make_loader(batches, workers)
     ]
     expected = [
-        (batch.id, batch.sig.data.sum().item(), batch.labels.data.shape)
+        (batch.id, batch.sig.data.sum().item(), batch.labels.lengths.tolist())
         for batch in make_loader(batches)
     ]
     assert found == expected and len(found) > 1
+    for batch in make_loader(batches):
+        # Waveforms are padded, labels of frames are not.
+        assert batch.sig.lengths.max() == 1
+        assert len(batch.labels.data) == batch.labels.lengths.sum()
 
 
 def test_lengths_agree_with_the_audio(write_audio):
@@ -119,74 +118,6 @@ def test_lengths_agree_with_the_audio(write_audio):
         assert load_waveform(record).shape[0] == count_samples(record)
 
 
-@pytest.fixture
-def store(tmp_path):
-    torch.manual_seed(0)
-    encoder = ProsodyEncoder()
-    encoder.freeze()
-    return FeatureStore(tmp_path / "features", encoder, "float32")
-
-
-def test_stored_features_are_those_of_the_encoder(store, write_audio):
-    path = write_audio(seconds=0.7)
-    data = [Utterance("a", 0.7, "s", "sad", "demo", wav=path)]
-    store.extract(data, progress=False)
-    item = FrameDataset(data, store.encoder.grid, CLASSES, store)[0]
-    expected = store.encoder(load_waveform({"wav": path})[None])[0]
-    torch.testing.assert_close(item["feats"][:, 0], expected)
-    assert item["labels"].shape[0] == item["feats"].shape[0]
-
-
-def test_an_interrupted_extraction_goes_on(store, write_audio, monkeypatch):
-    data = [
-        Utterance(
-            str(i), 0.2, "s", "sad", "d", wav=write_audio(f"{i}.wav", 0.2)
-        )
-        for i in range(4)
-    ]
-    write = FeatureStore._write
-    written = []
-
-    def write_two(self, feats, path):
-        if len(written) == 2:
-            raise KeyboardInterrupt
-        written.append(path)
-        write(self, feats, path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(FeatureStore, "_write", write_two)
-        with pytest.raises(KeyboardInterrupt):
-            store.extract(data, progress=False)
-    assert store.extract(data, progress=False) == 2
-
-
-def test_nothing_old_is_met(store, write_audio, tmp_path):
-    path = write_audio(seconds=0.2)
-    record = {"wav": path}
-    before = store.path(record)
-    assert store.path({**record, "start": 0.1}) != before
-    assert store.path({"pieces": [{**record, "gain": 1.0}]}) != before
-    torch.manual_seed(1)
-    other = ProsodyEncoder()
-    other.freeze()
-    assert FeatureStore(tmp_path, other).folder.name != store.folder.name
-    write_audio(seconds=0.3)
-    assert store.path(record) != before, "the recording changed"
-
-
-def test_what_cannot_be_stored(tmp_path, write_audio):
-    encoder = ProsodyEncoder()
-    with pytest.raises(UserError, match="trained"):
-        FeatureStore(tmp_path, encoder)
-    encoder.freeze()
-    with pytest.raises(UserError, match="float16 or float32"):
-        FeatureStore(tmp_path, encoder, "int8")
-    with pytest.raises(UserError, match="does not fit into float16"):
-        FeatureStore(tmp_path, encoder)._write(
-            np.full((2, 1, 3), 1e6), tmp_path / "x.npy"
-        )
-
-
 def test_utterances_with_one_label_each(write_audio):
     data = [
         Utterance(name, 0.5, speaker, name, "demo", wav=write_audio(seconds=s))
@@ -195,7 +126,7 @@ def test_utterances_with_one_label_each(write_audio):
     found = UtteranceDataset(data, ["angry", "neutral", "sad"])
     (batch,) = make_loader(BucketBatches(found, batch_size=2, shuffle=False))
     assert batch.id == ["sad", "neutral"] and batch.speaker == ["ann", "bob"]
-    assert batch.labels.data.tolist() == [[2], [1]]
+    assert batch.labels.data.tolist() == [2, 1]
     assert batch.sig.data.shape == (2, 8000)
     assert batch.sig.lengths.tolist() == [1, 1]
 
@@ -273,57 +204,3 @@ def test_batches_of_all_splits(monkeypatch):
         [list(alone["train"])[0], list(alone["train"])[2]],
         [list(alone["train"])[1], list(alone["train"])[0]],
     ]
-
-
-class Layered(ProsodyEncoder):
-    """Three layers, the last one that of log-mel features."""
-
-    num_layers = 3
-
-    def encode(self, wav, lengths, all_layers):
-        last = super().encode(wav, lengths, False)
-        return (
-            torch.stack([last + 2, last + 1, last], 1) if all_layers else last
-        )
-
-
-@pytest.mark.parametrize(
-    "layers, taken", [("all", [0, 1, 2]), ("local", [0]), ("contextual", [2])]
-)
-def test_stored_layers_of_two_encoders(layers, taken, write_audio, tmp_path):
-    """What is cut off is frames, at the same time in both inputs."""
-    torch.manual_seed(0)
-    path = write_audio(seconds=0.7)
-    data = [Utterance("a", 0.7, "s", "sad", "demo", wav=path)]
-    stores = {}
-    for prefix, encoder in (("", Layered()), ("fusion_", ProsodyEncoder())):
-        encoder.freeze()
-        folder = tmp_path / f"{prefix}features"
-        stores[prefix] = FeatureStore(folder, encoder, "float32")
-        stores[prefix].extract(data, progress=False)
-    items = {
-        limit: SpeechDataset(
-            data,
-            lambda record: torch.zeros(1),
-            stores,
-            layers=layers,
-            max_length=limit,
-        )[0]
-        for limit in (None, 0.3, 9.0)
-    }
-    assert set(items[None]) == {
-        "id",
-        "speaker",
-        "labels",
-        "feats",
-        "fusion_feats",
-    }
-    whole = stores[""].load({"wav": path})
-    assert whole.shape[1] == 3
-    assert torch.equal(items[None]["feats"], whole[:, taken])
-    assert items[None]["fusion_feats"].shape[1] == 1
-    assert torch.equal(items[9.0]["feats"], items[None]["feats"])
-    frames = round(0.3 * 16000 / ProsodyEncoder().grid.stride)
-    for name in ("feats", "fusion_feats"):
-        assert items[0.3][name].shape[0] == frames < whole.shape[0]
-        assert torch.equal(items[0.3][name], items[None][name][:frames])
