@@ -29,7 +29,11 @@ MAX_PARAMETERS = 1_000_000_000
 
 _OURS = "speechbrain_ext"
 _HUGGINGFACE = "speechbrain.integrations.huggingface"
-_SSL_CLASSES = ("hubert.HuBERT", "wav2vec2.Wav2Vec2", "wavlm.WavLM")
+#: WavLM and HuBERT are loaded by the very code of wav2vec 2.0.
+SSL_CLASSES = [
+    f"{_HUGGINGFACE}.{name}"
+    for name in ("hubert.HuBERT", "wav2vec2.Wav2Vec2", "wavlm.WavLM")
+]
 #: What a model may be made of.
 ALLOWED = {
     f"{module}.{name}"
@@ -51,17 +55,13 @@ ALLOWED = {
         f"{_OURS}.models.normalization": "make_normalizer FeatureNormalizer "
         "SpeakerNormalizer",
         f"{_OURS}.protocols": "classes_of",
-        f"{_HUGGINGFACE}.hubert": "HuBERT",
-        f"{_HUGGINGFACE}.wav2vec2": "Wav2Vec2",
-        f"{_HUGGINGFACE}.wavlm": "WavLM",
         "speechbrain.dataio.encoder": "CategoricalEncoder",
-        "speechbrain.nnet.activations": "Softmax",
         "speechbrain.nnet.linear": "Linear",
         "speechbrain.nnet.pooling": "Pooling1d StatisticsPooling",
         "speechbrain.processing.features": "InputNormalization",
     }.items()
     for name in names.split()
-}
+} | set(SSL_CLASSES)
 # Arguments of what takes more than its signature names.
 _SSL = "source save_path output_norm freeze freeze_feature_extractor "
 _ARGUMENTS = {
@@ -70,8 +70,7 @@ _ARGUMENTS = {
     "num_classes hidden dropout kernel_size layers",
     "speechbrain.dataio.encoder.CategoricalEncoder": "",
     **dict.fromkeys(
-        (f"{_HUGGINGFACE}.{n}" for n in _SSL_CLASSES),
-        f"{_SSL} apply_spec_augment output_all_hiddens",
+        SSL_CLASSES, f"{_SSL} apply_spec_augment output_all_hiddens"
     ),
 }
 # What an encoder is asked for with getattr.
