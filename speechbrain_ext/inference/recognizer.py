@@ -320,8 +320,8 @@ class EmotionRecognizer(EmotionModel):
         if self.classifier.cuts(recording.num_samples):
             longest = self.classifier.max_length
             logger.warning(
-                "'%s' lasts %.2f s, longer than the model's max_length: its "
-                "first %g s alone are judged, as in training; cut the "
+                "'%s' lasts %.2f s, longer than the model's max_length: only "
+                "its first %g s are judged, as in training; cut the "
                 "recording into parts of at most %g s to have all of it "
                 "judged.",
                 recording.path,
