@@ -170,18 +170,20 @@ class _Watch:
             disable=not show_progress,
         )
         self.failures = []
-        self._running = {}
+        self._running = []
         self._looked = 0
 
     def runs(self, run):
         """A run is under way."""
         if run not in self._running:
-            self._running[run] = ""
+            self._running.append(run)
             self._say(f"Started: {run.name} (log: {run.folder / LOG})")
 
     def ended(self, run, reason):
         """A run has ended, well or not."""
-        self._running.pop(run, None)
+        # A short one was never seen at work.
+        self.runs(run)
+        self._running.remove(run)
         if reason is None:
             self._say(f"Finished: {run.name}{_state(run)}")
         else:
