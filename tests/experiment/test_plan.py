@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from ruamel.yaml import YAML
 
 from speechbrain_ext import corpora, protocols
 from speechbrain_ext.base.errors import UserError
@@ -11,7 +10,6 @@ from speechbrain_ext.base.options import RecipeYaml
 from speechbrain_ext.experiment.plan import (
     combine,
     make_plan,
-    nest,
     parse_grid,
     parse_overrides,
     parse_row,
@@ -75,14 +73,6 @@ def test_references_are_named_by_what_they_refer_to():
     )
 
 
-def test_dotted_keys_become_a_mapping():
-    nested = nest({"a.b": "[1, 2]", "a.c.d": "text", "e": "1"})
-    assert YAML(typ="safe").load(nested["a"]) == {
-        "b": [1, 2],
-        "c": {"d": "text"},
-    }
-
-
 @pytest.mark.parametrize(
     "parse, text, sentence",
     [
@@ -98,8 +88,6 @@ def test_dotted_keys_become_a_mapping():
         (parse_overrides, ["--"], "is no option"),
         (parse_overrides, ["--a=1", "--a=2"], "given twice"),
         (parse_overrides, ["--a=b=c"], "no '=' inside of a value"),
-        (nest, {"a": "1", "a.b": "2"}, "both given"),
-        (nest, {"a.b": "2", "a": "1"}, "both given"),
     ],
 )
 def test_invalid_words(parse, text, sentence):
@@ -189,6 +177,8 @@ def test_unknown_and_missing_options(recipe, tmp_path, one):
         one(qualty="1")
     with pytest.raises(UserError, match="add --data_folder=..."):
         plan(recipe, tmp_path, passed={})
+    with pytest.raises(UserError, match="both given"):
+        one(**{"nested.a": "2", "nested": "1"})
     found = one(precision="bf16")
     assert "--precision=bf16" in found.command
     assert found.settings.run_options == {"precision": "bf16"}

@@ -184,6 +184,8 @@ def test_without_a_checkpoint_or_a_record_it_is_a_new_run(trained, begin):
         ("--qqqqq=1", "d", "has no option 'qqqqq'."),
         ("--lr=1 --lr=2", "d", 'found duplicate key "lr"'),
         ("--lr='{a: 1}'", "d", "another structure"),
+        ("--lr.a=1", "d", "another structure"),
+        ("--simulation=1 --simulation.train=2", "d", "both given"),
         ("--classes='{a: 1}'", "d", "another structure"),
         ("--lr='!ref <no_such_key>'", "d", '"no_such_key" is not valid'),
         ("--lr=a=b", "d", "--lr=a=b: SpeechBrain takes no '=' inside"),
@@ -193,7 +195,8 @@ def test_invalid_options(options, data, sentence, begin, tmp_path):
     with pytest.raises(UserError) as raised:
         begin(options, data_folder=data)
     assert sentence in str(raised.value)
-    assert "recipe.yaml" in str(raised.value) or "=" in sentence
+    where = "--lr=a=b" if "=b" in options else "recipe.yaml"
+    assert where in str(raised.value) or "both given" in sentence
     assert not (tmp_path / "run").exists()
 
 
@@ -208,6 +211,9 @@ def test_mappings(begin):
     assert given["preparation"]["label_map"] == {"a": None, "b": "c"}
     assert begin("--simulation='{train: {gap: 2}}'")["simulation"] == {
         "train": {"passes": 1, "gap": 2}
+    }
+    assert begin("--simulation.train.gap='[2, 3]'")["simulation"] == {
+        "train": {"passes": 1, "gap": [2, 3]}
     }
     tagged = begin("--opt_class='!name:builtins.dict {a: 1}'")["opt_class"]
     assert tagged() == {"a": 1}
