@@ -150,7 +150,7 @@ class WhisperEncoder(Encoder):
                 f"encoder source: '{source}' has {extractor.feature_size} mel "
                 "bands in its preprocessor_config.json but "
                 f"{config.num_mel_bins} in its config.json; use the files of "
-                "one and the same checkpoint."
+                "one checkpoint."
             )
         self.n_fft = extractor.n_fft
         self.hop = extractor.hop_length
