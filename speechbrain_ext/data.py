@@ -106,13 +106,7 @@ class SpeechDataset(DynamicItemDataset):
         )
 
     def replace(self, utterances):
-        """Put other utterances in, for a fresh plan every epoch.
-
-        Arguments
-        ---------
-        utterances : list of Utterance
-            The new ones.
-        """
+        """Put other utterances in, for a fresh plan every epoch."""
         self.data = _items(utterances)
         self.data_ids = list(self.data)
         self.known_labels.clear()
@@ -292,13 +286,7 @@ class BucketBatches(Sampler):
         self.set_epoch(1)
 
     def set_epoch(self, epoch):
-        """Make the batches of an epoch.
-
-        Arguments
-        ---------
-        epoch : int
-            Counted from 1.
-        """
+        """Make the batches of an epoch, counted from 1."""
         if epoch == self.epoch:
             return
         if self.plan is not None:
@@ -387,19 +375,7 @@ def make_batches(datasets, seed, plan=None, **limits):
 
 
 def make_loader(batches, num_workers=0):
-    """Data loader whose position a checkpoint can hold.
-
-    Arguments
-    ---------
-    batches : BucketBatches
-        Which utterances of its dataset make a batch.
-    num_workers : int
-        Number of processes that read.
-
-    Returns
-    -------
-    SaveableDataLoader
-    """
+    """Data loader of ``BucketBatches``; a checkpoint can hold its position."""
     return SaveableDataLoader(
         batches.dataset,
         batch_sampler=batches,

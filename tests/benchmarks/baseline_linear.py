@@ -21,9 +21,9 @@ from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.corpora import read_corpus
 from speechbrain_ext.encoders import load_encoder
 from speechbrain_ext.experiment.table import to_markdown
-from speechbrain_ext.protocols import partition
 from speechbrain_ext.models.inputs import Input
 from speechbrain_ext.models.mixture import LayerMixture
+from speechbrain_ext.protocols import partition
 from speechbrain_ext.store import FeatureStore
 
 LAYERS = {"last": slice(-1, None), "all": slice(None)}
