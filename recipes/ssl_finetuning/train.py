@@ -15,7 +15,10 @@ import torch
 from speechbrain_ext.base.errors import UserError, exits_cleanly
 from speechbrain_ext.data import UtteranceDataset, make_batches
 from speechbrain_ext.encoders.adaptation import unfreeze_top, unfrozen_layers
-from speechbrain_ext.training.augmentation import check_augmentation, make_augmenter
+from speechbrain_ext.training.augmentation import (
+    check_augmentation,
+    make_augmenter,
+)
 from speechbrain_ext.training.brain import RecognitionBrain
 from speechbrain_ext.training.preparation import prepared_splits
 from speechbrain_ext.training.results import show

@@ -63,8 +63,7 @@ def check_augmentation(options):
     unknown = [name for name in options if name not in OPTIONS]
     if unknown:
         raise UserError(
-            f"augmentation: expected options among {known}, got "
-            f"'{unknown[0]}'."
+            f"augmentation: expected options among {known}, got '{unknown[0]}'."
         )
 
 

@@ -153,7 +153,9 @@ def main(arguments=None):
     with tempfile.TemporaryDirectory() as folder:
         source = options.encoder_source or make_base(folder)
         steps = interleave(jobs(source, wav, wav_lens), options.repeats)
-    print(f"\nA step of {len(wav)} utterances of up to {wav.shape[1] / 16000} s")
+    print(
+        f"\nA step of {len(wav)} utterances of up to {wav.shape[1] / 16000} s"
+    )
     print(f"\n{to_markdown(table(steps, REFERENCE))}")
     norms = interleave(normalisations(wav_lens * 0.999), options.repeats)
     print(f"\nGroup normalisation\n\n{to_markdown(table(norms, 'plain'))}")
