@@ -56,7 +56,6 @@ class Settings:
 
     yaml: str
     options: dict
-    lengths: dict
     # Where the folders among the options are.
     paths: dict
     run_options: dict
@@ -71,7 +70,6 @@ class Settings:
             "recipe": Path(recipe).resolve().parent.name,
             "yaml": self.yaml,
             **where,
-            **self.lengths,
             "paths": self.paths,
             "options": self.options,
             "run_options": self.run_options,
@@ -144,10 +142,6 @@ class RecipeYaml:
     def __contains__(self, key):
         return key.partition(".")[0] in self.tree
 
-    def own(self, key):
-        """Plain value of a key as the file has it; None for all else."""
-        return _plain(self.tree.get(key))
-
     def folder(self):
         """Where the runs go: ``output_folder`` up to the seed or the fold."""
         value = self.tree.get("output_folder")
@@ -177,13 +171,13 @@ class RecipeYaml:
     def settings(self, overrides="", run_options=None):
         """What a run with these options is made with."""
         own = self._merge(overrides)
-        lengths = {key: _json(own[key]) for key in _LENGTHS if key in own}
         given = {}
         for key, value in own.items():
-            if key in _STAND_INS:
-                own[key] = _STAND_INS[key]
-            elif key.endswith("_folder") and isinstance(value, str | None):
-                given[key], own[key] = value, key.upper()
+            is_path = key.endswith("_folder") and isinstance(value, str | None)
+            if key in _LENGTHS or is_path and key not in _STAND_INS:
+                given[key] = value
+            if key in _STAND_INS or is_path:
+                own[key] = _STAND_INS.get(key, key.upper())
         references = tuple(
             where for where, leaf in _leaves(own) if _tag(leaf) in _REFERENCES
         )
@@ -193,10 +187,10 @@ class RecipeYaml:
         if isinstance(tree.get("preparation"), dict):
             for key in _FREE_IN_PREPARATION:
                 tree["preparation"].pop(key, None)
-        scalars = lengths | {
+        scalars = {
             ".".join(where): _plain(leaf)
             for where, leaf in _leaves(tree)
-            if not _tag(leaf) and where[0] not in lengths
+            if not _tag(leaf)
         }
         for key in tree:
             if isinstance(tree[key], dict | list) and (key,) in references:
@@ -205,9 +199,12 @@ class RecipeYaml:
         folder = _STAND_INS["output_folder"]
         return Settings(
             yaml=self.path.name,
-            options={k: _json(v) for k, v in tree.items() if k not in lengths},
-            lengths=lengths,
-            paths={k: os.path.realpath(v) for k, v in given.items() if v},
+            options=_json(tree),
+            paths={
+                key: os.path.realpath(value)
+                for key, value in given.items()
+                if key not in _LENGTHS and value
+            },
             run_options={
                 key: value
                 for key, value in sorted((run_options or {}).items())

@@ -212,7 +212,7 @@ def _levels(yaml, passed, rows, asked):
         if values is not None and name in passed:
             raise UserError(f"--{name}s and --{name} exclude each other.")
         if name in yaml:
-            own = passed.get(name, yaml.own(name))
+            own = passed.get(name, yaml.tree[name])
             levels[name] = values or [_integer(own, name, yaml)]
     return levels
 
