@@ -236,7 +236,7 @@ class RecipeYaml:
         return tree
 
     def _put(self, value, old, where):
-        # A mapping changes the entries of a mapping that it names.
+        """A mapping changes the entries of a mapping that it names."""
         if not isinstance(value, dict) or _tag(value):
             return value
         if old is None or _tag(old) == "!PLACEHOLDER":
@@ -316,13 +316,13 @@ def _one_line(error):
 
 
 def _tag(node):
-    # Tag such as "!new:torch.nn.Linear"; None for a node without one.
+    """Tag such as "!new:torch.nn.Linear"; None for a node without one."""
     tag = getattr(getattr(node, "tag", None), "value", None)
     return tag if tag and tag.startswith("!") else None
 
 
 def _leaves(node, where=()):
-    # (keys, node) of all in a YAML that is neither a mapping nor a list.
+    """(keys, node) of all in a YAML that is neither a mapping nor a list."""
     if isinstance(node, dict | list):
         pairs = node.items() if isinstance(node, dict) else enumerate(node)
         for key, value in pairs:
@@ -332,7 +332,7 @@ def _leaves(node, where=()):
 
 
 def _plain(value):
-    # A scalar in Python's own types; None for all else.
+    """A scalar in Python's own types; None for all else."""
     if isinstance(value, bool) or value is None:
         return value
     kind = next((k for k in (int, float, str) if isinstance(value, k)), None)
@@ -340,7 +340,7 @@ def _plain(value):
 
 
 def _json(node):
-    # A YAML tree as what JSON can hold, tags included.
+    """A YAML tree as what JSON can hold, tags included."""
     if isinstance(node, dict):
         plain = {str(key): _json(value) for key, value in node.items()}
     elif isinstance(node, list):
@@ -354,7 +354,7 @@ def _json(node):
 
 
 def _parts(record):
-    # What names a run, its options, and its run options.
+    """What names a run, its options, and its run options."""
     top = {k: v for k, v in record.items() if not isinstance(v, dict)}
     return top, record["options"], record.get("run_options", {})
 
@@ -364,7 +364,7 @@ _NOTHING = object()
 
 
 def _differences(old, new, where=()):
-    # (keys, old, new) for all that differs in two trees.
+    """(keys, old, new) for all that differs in two trees."""
     both = (old, new)
     if all(isinstance(x, dict) for x in both) and _own_tag(old) == _own_tag(
         new
@@ -387,7 +387,7 @@ def _own_tag(tree):
 
 
 def _is_longer(where, old, new):
-    # Whether a difference only lets a run go on for longer.
+    """Whether a difference only lets a run go on for longer."""
     if where == ("number_of_epochs",) and is_number(old) and is_number(new):
         # More epochs may have been trained than are asked for now.
         return new >= old
@@ -395,7 +395,7 @@ def _is_longer(where, old, new):
 
 
 def _short(value):
-    # A value as the user may have written it, in some words.
+    """A value as the user may have written it, in some words."""
     if value is _NOTHING:
         return "not there"
     if value is None:
