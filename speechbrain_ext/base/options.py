@@ -225,7 +225,8 @@ class RecipeYaml:
                 value = {part: value}
                 if (other := ".".join([option, *path[:-depth]])) in given:
                     raise UserError(
-                        f"'{other}' and '{key}' are both given; give one."
+                        f"'{self.path}': '{other}' and '{key}' are both "
+                        "given; give one."
                     )
             tree[option] = self._put(value, tree[option], option)
         for (key, *_), leaf in _leaves(tree):

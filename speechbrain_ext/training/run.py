@@ -66,8 +66,16 @@ def read_command_line(arguments, recipe):
     yaml = RecipeYaml(path)
     for word in arguments:
         key, equals, _ = word.removeprefix("--").partition("=")
-        if equals and key in yaml:
-            assignment(word.removeprefix("--"), word)
+        if not word.startswith("--") or key not in yaml:
+            continue
+        if equals:
+            assignment(word[2:], word)
+        names = [n for n in vars(run_opts) if n.startswith(key)]
+        if names and key not in names:
+            raise UserError(
+                f"{word}: SpeechBrain takes '--{key}' for its own option "
+                f"'--{names[0]}'; change '{key}' in '{path}'."
+            )
     given = {name: run_opts[name] for name in run_opts.overridden_args}
     # SpeechBrain keeps those to itself that the YAML has as well.
     both = [f"{key}: {value}" for key, value in given.items() if key in yaml]
