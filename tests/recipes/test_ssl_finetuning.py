@@ -40,7 +40,7 @@ def short_emodb(tmp_path_factory, synthetic_folder):
     """70 short recordings with EmoDB's names: ten speakers, seven emotions."""
     folder = tmp_path_factory.mktemp("short") / "emodb"
     sources = list(by_emotion(synthetic_folder).values())
-    pairs = product(emodb.GENDERS, enumerate(emodb.EMOTIONS))
+    pairs = product(emodb.GENDERS, enumerate(emodb.CORPUS.emotions))
     for speaker, (place, code) in pairs:
         source = sources[place % len(sources)]
         path = folder / "wav" / f"{speaker}a01{code}a.wav"
