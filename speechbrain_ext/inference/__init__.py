@@ -7,7 +7,19 @@ which one a whole recording expresses, from Python or from the command line::
     python -m speechbrain_ext.inference recognize MODEL FILE...
 """
 
-from speechbrain_ext.inference.diarizer import Analysis, EmotionDiarizer
-from speechbrain_ext.inference.recognizer import EmotionRecognizer
+import importlib
 
+_HOMES = {
+    "Analysis": "diarizer",
+    "EmotionDiarizer": "diarizer",
+    "EmotionRecognizer": "recognizer",
+}
 __all__ = ["Analysis", "EmotionDiarizer", "EmotionRecognizer"]
+
+
+def __getattr__(name):
+    """Import a class when it is asked for: its libraries take seconds."""
+    if name not in _HOMES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+    return getattr(module, name)

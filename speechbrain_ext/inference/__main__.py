@@ -1,10 +1,13 @@
 """The command line of ``speechbrain_ext.inference``."""
 
-from transformers.utils import logging
+import os
+import sys
 
-from speechbrain_ext.inference.command import main
+# A model's folder, should it be the current one, is no place for modules.
+if sys.path[0] == os.getcwd():
+    del sys.path[0]
+
+from speechbrain_ext.inference.command import main  # noqa: E402
 
 if __name__ == "__main__":
-    # The one bar to be seen is that of a long recording.
-    logging.disable_progress_bar()
     main()

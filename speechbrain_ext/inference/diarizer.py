@@ -5,22 +5,17 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from speechbrain_ext.audio import SAMPLE_RATE, AudioStream
 from speechbrain_ext.base.emotions import NEUTRAL
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.decoding import PostProcessing
-from speechbrain_ext.inference.classifiers import make_classifier
 from speechbrain_ext.inference.interfaces import (
+    OVERLAP,
     WINDOW,
     EmotionModel,
     check_batch,
-    check_longest,
-)
-from speechbrain_ext.inference.kinds import classes_of
-from speechbrain_ext.inference.windows import (
     check_window,
     merge_windows,
     plan_windows,
@@ -28,9 +23,6 @@ from speechbrain_ext.inference.windows import (
 )
 
 logger = logging.getLogger("speechbrain_ext.inference")
-
-#: Seconds, where neither the call nor the model says otherwise.
-OVERLAP = 5.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +49,7 @@ class Analysis:
 
 
 class EmotionDiarizer(EmotionModel):
-    """A trained model, ready to say which emotion appears when.
+    """A trained model, ready to find which emotion appears when.
 
     Recordings of up to one window are classified as a whole. Longer ones are
     read window by window, and the posteriors of overlapping windows are
@@ -66,18 +58,18 @@ class EmotionDiarizer(EmotionModel):
     Arguments
     ---------
     modules : dict
-        ``encoder`` and ``head``, perhaps ``mixture``; or those of
-        SpeechBrain's ``Speech_Emotion_Diarization``, with ``wav2vec`` or
-        ``wav2vec2``, as the repository has it.
+        An ``Input`` by its name, or ``encoder`` and perhaps ``normalizer`` and
+        ``mixture``, and ``head``; or the modules of SpeechBrain's
+        ``Speech_Emotion_Diarization``.
     hparams : dict
         ``classes`` or ``label_encoder``; perhaps ``postprocessing``,
-        ``window`` and ``overlap``, ``avg_pool`` and ``log_softmax``.
+        ``window``, ``overlap`` and ``avg_pool``.
     run_opts : dict, optional
         Such as ``{"device": "cuda"}``.
     window : float, optional
-        Length of a window in seconds; what the model's YAML says if absent,
-        or 30. A model that has heard only short utterances in training does
-        best with windows of about their length.
+        Longest window (s); what the model's YAML says if absent, or 30. A model
+        that was trained on short utterances does best with windows of about
+        their length.
     overlap : float, optional
         Seconds that neighbouring windows share; what the model's YAML says if
         absent, or 5.
@@ -87,7 +79,7 @@ class EmotionDiarizer(EmotionModel):
     Raises
     ------
     UserError
-        When modules or classes are missing, or a window makes no sense.
+        When modules or classes are missing, or a window is invalid.
 
     Example
     -------
@@ -106,6 +98,8 @@ class EmotionDiarizer(EmotionModel):
     [{'start': 0.0, 'end': 1.0, 'emotion': 'neutral'}]
     """
 
+    by_frame = True
+
     def __init__(
         self,
         modules,
@@ -115,22 +109,22 @@ class EmotionDiarizer(EmotionModel):
         overlap=None,
         source="the model",
     ):
+        super().__init__(modules, hparams, run_opts, source)
+        if NEUTRAL not in self.classes:
+            raise UserError(
+                f"model: '{source}' has the classes {', '.join(self.classes)}; "
+                f"a diarizer needs '{NEUTRAL}' among them: give another model."
+            )
         if window is None:
             window = hparams.get("window", WINDOW)
         if overlap is None:
             overlap = hparams.get("overlap", OVERLAP)
-        super().__init__(modules, hparams, run_opts)
-        self.classifier = make_classifier(self.mods, hparams, source)
-        self.classes = _diarizer_classes(hparams, source)
+        check_window(window, overlap, self.grid, self.classifier.max_samples)
+        self.window, self.overlap = window, overlap
         self.postprocessing = hparams.get("postprocessing") or PostProcessing()
-        self.grid = self.classifier.grid
-        check_window(window, overlap, self.grid)
-        check_longest(window, self.classifier.max_samples)
-        self.window = window
-        self.overlap = overlap
 
     def diarize_file(self, path, postprocessing=None, progress=False):
-        """Which emotion appears when in a recording.
+        """Find which emotion appears when in a recording.
 
         Arguments
         ---------
@@ -153,17 +147,16 @@ class EmotionDiarizer(EmotionModel):
         Raises
         ------
         UserError
-            When the recording cannot be used, or an option is wrong.
+            When the recording cannot be used, or an option is invalid.
         """
         return self.analyse_file(path, postprocessing, progress).segments
 
     def posteriors_file(self, path, progress=False):
-        """Posteriors of every frame of a recording.
+        """Find the posteriors of every frame of a recording.
 
         Arguments
         ---------
         path : str or os.PathLike
-            As for ``diarize_file``.
         progress : bool
             As for ``diarize_file``.
 
@@ -175,35 +168,23 @@ class EmotionDiarizer(EmotionModel):
             Where frames begin and end, in seconds ``[frames + 1]``.
         classes : list of str
             Name of every class.
-
-        Raises
-        ------
-        UserError
-            When the recording cannot be used.
         """
         found = self.analyse_file(path, PostProcessing(), progress)
         return found.probabilities, found.edges, self.classes
 
     def analyse_file(self, path, postprocessing=None, progress=False):
-        """Segments and posteriors of a recording at once.
+        """Find segments and posteriors of a recording at once.
 
         Arguments
         ---------
         path : str or os.PathLike
-            As for ``diarize_file``.
         postprocessing : PostProcessing or dict, optional
-            As for ``diarize_file``.
         progress : bool
             As for ``diarize_file``.
 
         Returns
         -------
         Analysis
-
-        Raises
-        ------
-        UserError
-            When the recording cannot be used, or an option is wrong.
         """
         stream = AudioStream(path)
         spans = self._spans(stream.num_samples)
@@ -225,7 +206,7 @@ class EmotionDiarizer(EmotionModel):
         return Analysis(segments, np.exp(log_probs), edges, stream.duration)
 
     def diarize_batch(self, wavs, wav_lens=None, postprocessing=None):
-        """Which emotion appears when in waveforms.
+        """Find which emotion appears when in waveforms.
 
         Arguments
         ---------
@@ -246,27 +227,24 @@ class EmotionDiarizer(EmotionModel):
         ------
         UserError
             When a waveform holds values that are not finite, or an option is
-            wrong.
+            invalid.
         """
         lengths = check_batch(wavs, wav_lens)
         if len(self._spans(wavs.shape[1])) == 1:
-            found = self._log_probs(wavs, lengths)
+            found = [x.numpy() for x in self._log_probs(wavs, lengths)]
         else:
             found = [
                 self._windowed(wav[:length])
                 for wav, length in zip(wavs, lengths.tolist())
             ]
         diarizations = []
-        for number, (frames, length) in enumerate(
+        for number, (log_probs, length) in enumerate(
             zip(found, lengths.tolist()), 1
         ):
-            options = self._options(
-                postprocessing,
-                f"waveform {number}",
-                len(self._spans(length)) > 1,
-            )
+            long = len(self._spans(length)) > 1
+            options = self._options(postprocessing, f"waveform {number}", long)
             diarizations.append(
-                options.diarize(frames, self.classes, length, self.grid)
+                options.diarize(log_probs, self.classes, length, self.grid)
             )
         return diarizations
 
@@ -283,25 +261,12 @@ class EmotionDiarizer(EmotionModel):
         return self._merged(windows, spans, len(wav))
 
     def _merged(self, windows, spans, num_samples):
-        parts = (
-            self._log_probs(wav[None], torch.tensor([len(wav)]))[0]
-            for wav in windows
-        )
+        parts = (self._log_probs(wav[None])[0].numpy() for wav in windows)
         ramp = ramp_frames(self.overlap, self.grid)
         return merge_windows(parts, spans, ramp, num_samples, self.grid)
 
-    def _log_probs(self, wavs, lengths):
-        with torch.inference_mode(), self.inference_ctx:
-            found = self.classifier.log_probs(
-                wavs.float().to(self.device), lengths.to(self.device)
-            )
-        if found[0].shape[1] != len(self.classes):
-            raise UserError(
-                f"The model scores {found[0].shape[1]} classes but names "
-                f"{len(self.classes)} ({', '.join(self.classes)}); correct "
-                "its hyperparams.yaml."
-            )
-        return [frames.float().cpu().numpy() for frames in found]
+    def _log_probs(self, wavs, lengths=None):
+        return self.log_probs(self.encode(wavs, lengths))
 
     def _options(self, postprocessing, name, long):
         if isinstance(postprocessing, PostProcessing):
@@ -330,13 +295,3 @@ def check_options(options):
                 f"{', '.join(known)}."
             )
     return dict(options)
-
-
-def _diarizer_classes(hparams, source):
-    classes = classes_of(hparams, source)
-    if NEUTRAL not in classes:
-        raise UserError(
-            f"model: '{source}' has the classes {', '.join(classes)}, but a "
-            f"diarizer needs '{NEUTRAL}' among them; give another model."
-        )
-    return classes

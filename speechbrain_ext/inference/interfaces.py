@@ -1,29 +1,48 @@
-"""What the ready-to-use models have in common: where they come from."""
+"""What the interfaces share: a model from a source, batches and windows.
 
+Long recordings are classified as overlapping windows. They begin at multiples
+of the encoder's stride, so that a frame of a window is a frame of the
+recording. Where windows overlap their posteriors are averaged, with weights
+that fall towards the borders of a window, where a frame lacks context.
+"""
+
+import numpy as np
 import torch
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import FetchConfig, LocalStrategy
 
-from speechbrain_ext.audio import SAMPLE_RATE
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.audio import SAMPLE_RATE, to_samples
+from speechbrain_ext.base.errors import UserError, is_number
 from speechbrain_ext.encoders.grid import absolute_lengths
-from speechbrain_ext.inference.sources import Origin, load_source
+from speechbrain_ext.inference.layouts import (
+    classes_of,
+    make_classifier,
+    named_inputs,
+)
+from speechbrain_ext.inference.loading import Place, load_model
 
 #: Seconds, where neither the call nor the model says otherwise.
-WINDOW = 30.0
+WINDOW, OVERLAP = 30.0, 5.0
 
 
 class EmotionModel(Pretrained):
     """A trained model, ready to use."""
 
-    def __init__(self, modules, hparams, run_opts=None):
+    by_frame = None
+
+    def __init__(self, modules, hparams, run_opts, source):
         device = str((run_opts or {}).get("device") or "cpu")
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise UserError(
-                f"device: '{device}' is not there; choose cpu, or a machine "
-                "with a GPU."
+                f"device: '{device}' is not available; choose cpu, or a "
+                "machine with a GPU."
             )
-        super().__init__(modules, hparams, run_opts)
+        super().__init__(named_inputs(modules, hparams), hparams, run_opts)
+        self.classifier = make_classifier(
+            self.mods, hparams, source, self.by_frame
+        )
+        self.classes = classes_of(hparams, source, self.classifier.num_classes)
+        self.grid = self.classifier.grid
 
     @classmethod
     def from_hparams(
@@ -37,30 +56,35 @@ class EmotionModel(Pretrained):
         fetch_config=FetchConfig(),
         **kwargs,
     ):
-        """Load a model."""
-        source = str(source)
-        hparams = load_source(
-            Origin(
-                source,
-                hparams_file,
-                savedir,
-                overrides,
-                local_strategy,
-                fetch_config,
+        """Load a model: a run folder, a model's folder, or its name on the Hub.
+
+        The arguments are those of ``speechbrain.inference.Pretrained``, and
+        ``kwargs`` those of the class; a ``UserError`` says what is wrong with
+        a file.
+        """
+        place = Place(str(source), savedir, local_strategy, fetch_config)
+        modules, hparams = load_model(place, hparams_file, overrides)
+        return cls(modules, hparams, run_opts, source=str(source), **kwargs)
+
+    def log_probs(self, encoded, speakers=None):
+        """Log posteriors of every utterance, on the CPU."""
+        with torch.inference_mode(), self.inference_ctx:
+            found = self.classifier.log_probs(encoded, speakers)
+        found = [x.float().cpu() for x in found]
+        if not all(torch.isfinite(x.exp()).all() for x in found):
+            raise UserError(
+                "The model gives posteriors that are not finite numbers (NaN); "
+                "its parameters are damaged: use another checkpoint."
             )
-        )
-        modules = hparams.pop("modules")
-        return cls(modules, hparams, run_opts, source=source, **kwargs)
+        return found
 
-
-def check_longest(window, max_samples):
-    """Refuse a window that is longer than what the encoder takes."""
-    if max_samples is not None and window * SAMPLE_RATE > max_samples:
-        raise UserError(
-            f"window: {window} s is more than the "
-            f"{max_samples / SAMPLE_RATE:g} s that the model's encoder can "
-            "take; give less."
-        )
+    def encode(self, wavs, lengths=None):
+        if lengths is None:
+            lengths = torch.tensor([wavs.shape[1]] * len(wavs))
+        with torch.inference_mode(), self.inference_ctx:
+            return self.classifier.encode(
+                wavs.float().to(self.device), lengths.to(self.device)
+            )
 
 
 def check_batch(wavs, wav_lens=None):
@@ -78,3 +102,88 @@ def check_batch(wavs, wav_lens=None):
                 "out."
             )
     return lengths
+
+
+def plan_windows(num_samples, window, overlap, grid):
+    """The fewest windows that cover a recording, of about equal length."""
+    check_window(window, overlap, grid)
+    longest = to_samples(window)
+    if num_samples <= longest:
+        return [(0, num_samples)]
+    stride = grid.stride
+    longest -= longest % stride
+    # What windows share; some encoders make no frame of the last samples.
+    shared = max(
+        ramp_frames(overlap, grid) * stride,
+        longest - grid.num_frames(longest) * stride,
+    )
+    count = -(-(num_samples - shared) // (longest - shared))
+    while True:
+        steps = -(-(num_samples - shared) // stride)
+        starts = [steps * i // count * stride for i in range(count)]
+        stops = [start + shared for start in starts[1:]] + [num_samples]
+        if all(b - a <= longest for a, b in zip(starts, stops)):
+            return list(zip(starts, stops))
+        # The last one has the samples that fill no stride.
+        count += 1
+
+
+def check_window(window, overlap, grid, max_samples=None):
+    """Refuse a window or an overlap that is no length, or does not fit."""
+    shortest = (grid.min_samples + 2 * grid.stride) / SAMPLE_RATE
+    if not is_number(window) or window < shortest:
+        raise UserError(
+            f"window: expected {shortest:g} s or more, got {window}; give a "
+            "longer one."
+        )
+    if max_samples is not None and window * SAMPLE_RATE > max_samples:
+        raise UserError(
+            f"window: {window} s is more than the "
+            f"{max_samples / SAMPLE_RATE:g} s that the model's encoder can "
+            "take; give less."
+        )
+    size = to_samples(window) // grid.stride
+    if (
+        not is_number(overlap)
+        or not 0 <= overlap < window
+        or ramp_frames(overlap, grid) >= size
+    ):
+        raise UserError(
+            f"overlap: expected 0 or more and less than the window of {window} "
+            f"s, got {overlap}; give less."
+        )
+
+
+def ramp_frames(overlap, grid):
+    """Frames over which a window gains or loses its weight."""
+    return -(-to_samples(overlap) // grid.stride)
+
+
+def window_weights(frames, ramp, first, last):
+    """Weight of every frame of a window."""
+    weights = np.ones(frames)
+    rise = np.arange(1, frames + 1) / (ramp + 1)
+    if not first:
+        weights = np.minimum(weights, rise)
+    if not last:
+        weights = np.minimum(weights, rise[::-1])
+    return weights
+
+
+def merge_windows(parts, spans, ramp, num_samples, grid):
+    """Log posteriors of a recording from those of its windows."""
+    if len(spans) == 1:
+        return next(iter(parts))
+    total, weight = None, np.zeros((grid.num_frames(num_samples), 1))
+    for number, (part, (start, _)) in enumerate(zip(parts, spans)):
+        if total is None:
+            total = np.zeros((len(weight), part.shape[1]))
+        weights = window_weights(
+            len(part), ramp, number == 0, number == len(spans) - 1
+        )[:, None]
+        begin = start // grid.stride
+        total[begin : begin + len(part)] += weights * np.exp(part)
+        weight[begin : begin + len(part)] += weights
+    total /= weight
+    tiny = np.finfo(np.float32).tiny
+    return np.log(np.maximum(total, tiny)).astype(np.float32)

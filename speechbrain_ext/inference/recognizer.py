@@ -13,13 +13,8 @@ from speechbrain_ext.inference.interfaces import (
     WINDOW,
     EmotionModel,
     check_batch,
-    check_longest,
+    check_window,
 )
-from speechbrain_ext.inference.kinds import classes_of
-from speechbrain_ext.inference.utterance_classifiers import (
-    make_utterance_classifier,
-)
-from speechbrain_ext.inference.windows import check_window
 
 logger = logging.getLogger("speechbrain_ext.inference")
 
@@ -101,18 +96,12 @@ class EmotionRecognizer(EmotionModel):
     (tensor([[1.]]), tensor([1.]), tensor([0]), ['sad'])
     """
 
+    by_frame = False
+
     def __init__(
         self, modules, hparams, run_opts=None, window=None, source="the model"
     ):
-        super().__init__(modules, hparams, run_opts)
-        self.classifier = make_utterance_classifier(self.mods, hparams, source)
-        self.classes = classes_of(hparams, source)
-        if self.classifier.num_classes != len(self.classes):
-            raise UserError(
-                f"model: '{source}' scores {self.classifier.num_classes} "
-                f"classes but names {len(self.classes)} "
-                f"({', '.join(self.classes)}); correct its hyperparams.yaml."
-            )
+        super().__init__(modules, hparams, run_opts, source)
         self.by_speaker = self.classifier.by_speaker
         longest = self.classifier.max_samples
         if window is None:
@@ -121,8 +110,7 @@ class EmotionRecognizer(EmotionModel):
             window = WINDOW
             if longest is not None:
                 window = min(window, longest / SAMPLE_RATE)
-        check_window(window, 0.0, self.classifier.grid)
-        check_longest(window, longest)
+        check_window(window, 0.0, self.grid, longest)
         self.window = window
 
     def classify_file(self, path):
@@ -262,12 +250,12 @@ class EmotionRecognizer(EmotionModel):
             return self._result(torch.stack(rows))
         for recording in recordings:
             self._warn_if_cut(recording)
-        encoded = self._encode(wavs, lengths)
+        encoded = self.encode(wavs, lengths)
         if self.by_speaker:
             self.classifier.forget()
             self._learn(encoded, names)
             _report(recordings, names)
-        return self._result(self._probabilities(encoded, names))
+        return self._result(self.probabilities(encoded, names))
 
     def forward(self, wavs, wav_lens=None):
         """As ``classify_batch``."""
@@ -304,7 +292,7 @@ class EmotionRecognizer(EmotionModel):
         for recording, speaker in zip(bar, speakers):
             alone = progress and len(recordings) == 1
             for wav in self._stretches(recording, alone):
-                self._learn(self._encode(wav[None]), [speaker])
+                self._learn(self.encode(wav[None]), [speaker])
         _report(recordings, speakers)
 
     def _classify(self, recording, speaker, progress):
@@ -323,8 +311,8 @@ class EmotionRecognizer(EmotionModel):
             self._warn_if_cut(recording)
         total = 0.0
         for wav in self._stretches(recording, progress):
-            encoded = self._encode(wav[None])
-            total = total + self._probabilities(encoded, [speaker])[0]
+            encoded = self.encode(wav[None])
+            total = total + self.probabilities(encoded, [speaker])[0]
         return total / count
 
     def _warn_if_cut(self, recording):
@@ -332,8 +320,8 @@ class EmotionRecognizer(EmotionModel):
         if self.classifier.cuts(recording.num_samples):
             longest = self.classifier.max_length
             logger.warning(
-                "'%s' lasts %.2f s, longer than the model's max_length: its "
-                "first %g s alone are judged, as in training; cut the "
+                "'%s' lasts %.2f s, longer than the model's max_length: only "
+                "its first %g s are judged, as in training; cut the "
                 "recording into parts of at most %g s to have all of it "
                 "judged.",
                 recording.path,
@@ -363,21 +351,13 @@ class EmotionRecognizer(EmotionModel):
         edges = [num_samples * i // count for i in range(count + 1)]
         return list(zip(edges, edges[1:]))
 
-    def _encode(self, wavs, lengths=None):
-        if lengths is None:
-            lengths = torch.tensor([wavs.shape[1]] * len(wavs))
-        with torch.inference_mode(), self.inference_ctx:
-            return self.classifier.encode(
-                wavs.float().to(self.device), lengths.to(self.device)
-            )
-
     def _learn(self, encoded, speakers):
         with torch.inference_mode():
             self.classifier.learn(encoded, speakers)
 
-    def _probabilities(self, encoded, speakers):
-        with torch.inference_mode(), self.inference_ctx:
-            return self.classifier.probabilities(encoded, speakers)
+    def probabilities(self, encoded, speakers):
+        """Classify utterances."""
+        return torch.stack(self.log_probs(encoded, speakers)).exp()
 
     def _result(self, out_prob):
         # A copy is a tensor like any other, also where gradients are wanted.

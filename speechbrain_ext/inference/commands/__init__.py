@@ -1,1 +1,0 @@
-"""What the command line of ``speechbrain_ext.inference`` can do."""

@@ -1,0 +1,270 @@
+"""What a model consists of: this project's layouts, and two of SpeechBrain's.
+
+This project's models have ``Input`` modules by name and a ``head``; older ones
+have ``encoder``, ``normalizer`` and ``mixture``, perhaps once more after
+``fusion_``. ``speechbrain/emotion-diarization-wavlm-large`` has ``input_norm``,
+``wav2vec2``, ``avg_pool`` (over stretches of frames) and ``output_mlp``;
+``speechbrain/emotion-recognition-wav2vec2-IEMOCAP`` has ``wav2vec2``,
+``avg_pool`` (over the whole utterance) and ``output_mlp``.
+
+All are served behind one face: ``grid``, ``max_samples`` (or None),
+``max_length`` (s, or None), ``num_classes``, ``by_frame``, ``by_speaker``, and
+
+- ``encode(wavs, lengths)``, whose result goes to
+- ``learn(encoded, speakers)``, which ``by_speaker`` ones need first, after
+  ``forget()``, and to
+- ``log_probs(encoded, speakers)``: ``[frames, classes]`` of every utterance, or
+  ``[batch, classes]``.
+
+Padding never changes a result.
+"""
+
+import torch
+from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
+from torch.nn import functional as F
+
+from speechbrain_ext.base.emotions import emotion_name
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.encoders.grid import FrameGrid
+from speechbrain_ext.inference.construction import check_size
+from speechbrain_ext.models.inputs import Input, check_strides
+
+_GIVE_TO = {
+    True: "finds which emotion appears when; give it to EmotionDiarizer (the "
+    "command diarize)",
+    False: "finds one emotion for a whole recording; give it to "
+    "EmotionRecognizer (the command recognize)",
+}
+
+
+def named_inputs(modules, hparams):
+    """Modules with ``Input`` for the encoders of older models."""
+    if "encoder" not in modules or "head" not in modules:
+        return dict(modules)
+    mixed = "all" if "mixture" in modules else "contextual"
+    found = {
+        "speech": _input(modules, "", hparams.get("layers", mixed), hparams)
+    }
+    if "fusion_encoder" in modules:
+        found["fusion"] = _input(modules, "fusion_", "all", hparams)
+    return {**found, "head": modules["head"]}
+
+
+def _input(modules, prefix, layers, hparams):
+    parts = {
+        part: modules[prefix + part]
+        for part in ("encoder", "normalizer", "mixture")
+        if prefix + part in modules
+    }
+    return Input(**parts, layers=layers, max_length=hparams.get("max_length"))
+
+
+class NamedInputs:
+    """This project's models: inputs by name, and a head."""
+
+    def __init__(self, modules, source):
+        self.head = modules["head"]
+        self.inputs = {k: m for k, m in modules.items() if isinstance(m, Input)}
+        check_strides(self.inputs)
+        self.first, *_ = self.inputs.values()
+        self.grid = self.first.grid
+        self.max_length = self.first.max_length
+        limits = [x.encoder.max_samples for x in self.inputs.values()]
+        limits = [limit for limit in limits if limit is not None]
+        self.max_samples = min(limits, default=None)
+        self.by_speaker = any(x.by_speaker for x in self.inputs.values())
+        found = self._trial(source)
+        self.by_frame = len(found) == 2
+        self.num_classes = found.shape[-1]
+
+    def _trial(self, source):
+        """What the head makes of an utterance of two frames."""
+        weight = next(self.head.parameters(), torch.empty(0))
+        given = []
+        for one in self.inputs.values():
+            given.append(weight.new_zeros(2, one.encoder.output_size))
+            given.append(torch.tensor([2], device=weight.device))
+        try:
+            with torch.inference_mode():
+                return self.head(*given)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise UserError(
+                f"model: the head of '{source}' does not fit its inputs "
+                f"({str(error).splitlines()[0]}); correct its hyperparams.yaml."
+            ) from error
+
+    def cuts(self, num_samples):
+        """Whether a waveform has frames beyond ``max_length``."""
+        limit = self.first.limit
+        return limit is not None and self.grid.num_frames(num_samples) > limit
+
+    def encode(self, wavs, lengths):
+        """Hidden states of a batch, by input."""
+        wav_lens = lengths.double() / wavs.shape[1]
+        return {k: x.hidden(wavs, wav_lens) for k, x in self.inputs.items()}
+
+    def forget(self):
+        """Forget the statistics of all speakers."""
+        for one in self.inputs.values():
+            if one.by_speaker:
+                one.normalizer.reset()
+
+    def learn(self, encoded, speakers):
+        """Take a batch into the statistics of its speakers."""
+        for name, one in self.inputs.items():
+            if one.by_speaker:
+                one.normalizer.update(*encoded[name], speakers)
+
+    def log_probs(self, encoded, speakers=None):
+        """Classify frames or utterances."""
+        given = []
+        for name, one in self.inputs.items():
+            hidden, lengths = encoded[name]
+            given += one.frames(hidden, lengths, speakers), lengths
+        found = torch.log_softmax(self.head(*given).float(), dim=-1)
+        return found.split(given[1].tolist()) if self.by_frame else found
+
+
+class Published:
+    """The layouts of the two models that SpeechBrain has published."""
+
+    max_samples = None
+    max_length = None
+    by_speaker = False
+
+    def __init__(self, modules, hparams):
+        # SpeechBrain's interface of diarization demands the one and uses the
+        # other.
+        name = "wav2vec2" if "wav2vec2" in modules else "wav2vec"
+        self.encoder = modules[name]
+        self.input_norm = _optional(modules, hparams, "input_norm")
+        self.pool = _optional(modules, hparams, "avg_pool")
+        self.output_mlp = modules["output_mlp"]
+        self.num_classes = self.output_mlp.w.out_features
+        self.by_frame = not hasattr(self.pool, "return_mean")
+        config = self.encoder.model.config
+        layers = [
+            (kernel, stride, 0)
+            for kernel, stride in zip(config.conv_kernel, config.conv_stride)
+        ]
+        if self.by_frame and self.pool is not None:
+            layers.append(pooling_convolution(self.pool))
+        self.grid = FrameGrid(layers)
+
+    def cuts(self, num_samples):
+        """As ``NamedInputs.cuts``: never."""
+        return False
+
+    def encode(self, wavs, lengths):
+        """Pooled frames of every waveform, ``[frames, channels]``."""
+        return [
+            self._alone(wav[None, :length])
+            for wav, length in zip(wavs, lengths.tolist())
+        ]
+
+    def log_probs(self, encoded, speakers=None):
+        """Classify frames or utterances."""
+        found = [self.output_mlp(frames[None])[0] for frames in encoded]
+        found = [torch.log_softmax(x.float(), dim=-1) for x in found]
+        return found if self.by_frame else torch.cat(found)
+
+    def _alone(self, wav):
+        if self.input_norm is not None:
+            wav = self.input_norm(wav, wav.new_ones(1))
+        missing = max(0, self.grid.min_samples - wav.shape[1])
+        frames = self.encoder(F.pad(wav, (0, missing)))
+        if self.pool is None:
+            return frames[0]
+        if self.by_frame:
+            return self.pool(frames)[0]
+        devices = [frames.device] if frames.is_cuda else []
+        with torch.random.fork_rng(devices):
+            # It adds noise.
+            torch.manual_seed(0)
+            return self.pool(frames, frames.new_ones(1))[0]
+
+
+def _optional(modules, hparams, name):
+    return modules[name] if name in modules else hparams.get(name)
+
+
+def pooling_convolution(avg_pool):
+    """Kernel, stride and padding that make as many frames as a pooling does."""
+    layer = getattr(avg_pool, "pool_layer", None)
+    if not isinstance(layer, torch.nn.AvgPool1d):
+        raise UserError(
+            "avg_pool: expected speechbrain.nnet.pooling.Pooling1d with "
+            f"pool_type avg, got {type(avg_pool).__name__}; correct the YAML."
+        )
+    (kernel,), (stride,), (padding,) = (
+        value if isinstance(value, tuple) else (value,)
+        for value in (layer.kernel_size, layer.stride, layer.padding)
+    )
+    if layer.ceil_mode:
+        # A last, shorter pool is allowed where it begins within the frames.
+        kernel = max(kernel - stride + 1, 1)
+    return kernel, stride, padding
+
+
+class BareWav2Vec2(Wav2Vec2):
+    """A wav2vec 2.0, HuBERT or WavLM model that waits for its parameters."""
+
+    def _from_pretrained(self, source, save_path, cache_dir, **options):
+        with torch.device("meta"):
+            check_size(self.auto_class.from_config(self.config), str(source))
+        self.model = self.auto_class.from_config(self.config)
+
+
+def make_classifier(modules, hparams, source, by_frame):
+    """The classifier that a model's modules make; it must be of that kind."""
+    if "head" in modules and any(
+        isinstance(module, Input) for module in modules.values()
+    ):
+        classifier = NamedInputs(modules, source)
+    elif "output_mlp" in modules and {"wav2vec", "wav2vec2"} & set(modules):
+        classifier = Published(modules, hparams)
+    else:
+        raise UserError(
+            f"model: '{source}' has the modules {', '.join(modules)}; expected "
+            "inputs and head, encoder and head, or wav2vec2 and output_mlp; "
+            "give another model."
+        )
+    if classifier.by_frame != by_frame:
+        raise UserError(f"model: '{source}' {_GIVE_TO[classifier.by_frame]}.")
+    return classifier
+
+
+def classes_of(hparams, source, count=None):
+    """Names of a model's classes, as many as the model scores."""
+    from speechbrain_ext.corpora.iemocap import EMOTIONS
+
+    where = f"model: the label_encoder of '{source}'"
+    if "classes" in hparams:
+        names = hparams["classes"]
+        if not isinstance(names, (list, tuple)) or not all(
+            isinstance(name, str) for name in names
+        ):
+            raise UserError(
+                f"model: the classes of '{source}' are {names!r:.100}; "
+                "expected a list of words; correct its hyperparams.yaml."
+            )
+    elif "label_encoder" in hparams:
+        labels = hparams["label_encoder"].ind2lab
+        if sorted(labels) != list(range(len(labels))) or not labels:
+            raise UserError(
+                f"{where} has the indices {sorted(labels)}; restore the file "
+                "that came with the model."
+            )
+        names = [emotion_name(labels[index], where) for index in sorted(labels)]
+        names = [EMOTIONS.get(name, name) for name in names]
+    else:
+        raise UserError(
+            f"model: '{source}' has neither 'classes' nor a 'label_encoder'; "
+            "add one to its hyperparams.yaml."
+        )
+    if len(names) != count:
+        raise UserError(
+            f"model: '{source}' scores {count} classes but names {len(names)} "
+            f"({', '.join(names)}); correct its hyperparams.yaml."
+        )
+    return list(names)

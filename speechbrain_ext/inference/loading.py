@@ -1,0 +1,340 @@
+"""Where models come from: run folders, model folders, the Hub.
+
+- A run folder of a recipe has ``hyperparams.yaml`` as SpeechBrain saves it,
+  ``save/CKPT+...`` (the checkpoint with the lowest ``error`` is taken) and, of
+  a diarizer, ``results.json`` with the post-processing that validation chose.
+- A repository has ``hyperparams.yaml`` with a ``pretrainer``, which names the
+  files of the parameters; the layouts are those of ``layouts``.
+
+Nothing of a folder is trusted: its YAML is data (``construction``), its Python
+files are never imported, and its parameters are tensors and nothing else.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub.constants import HF_HUB_CACHE
+from safetensors.torch import load_file as load_safetensors
+from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
+from speechbrain.utils.checkpoints import (
+    DEFAULT_TRANSFER_HOOKS,
+    Checkpointer,
+    get_default_hook,
+    torch_parameter_transfer,
+)
+from speechbrain.utils.fetching import FetchConfig, LocalStrategy, fetch
+
+from speechbrain_ext.base.errors import UserError, is_number
+from speechbrain_ext.base.files import read_json
+from speechbrain_ext.decoding import PostProcessing
+from speechbrain_ext.encoders.base import Encoder
+from speechbrain_ext.inference.construction import (
+    SSL_CLASSES,
+    Call,
+    ModelYaml,
+    check,
+    construct,
+)
+from speechbrain_ext.inference.layouts import BareWav2Vec2, named_inputs
+from speechbrain_ext.models.inputs import Input
+from speechbrain_ext.models.normalization import SpeakerNormalizer
+
+# Keys of a YAML that are constructed; the others are not looked at.
+_KEYS = (
+    "modules",
+    "classes",
+    "layers",
+    "max_length",
+    "postprocessing",
+    "window",
+    "overlap",
+    "label_encoder",
+    "avg_pool",
+)
+_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+# Of a file, beyond the parameters in twice their precision.
+MAX_OTHER_BYTES = 10_000_000
+
+
+@dataclass
+class Place:
+    """Where a model is, and how its files are had from there."""
+
+    source: str
+    savedir: str | None = None
+    local_strategy: LocalStrategy = LocalStrategy.SYMLINK
+    fetch_config: FetchConfig = FetchConfig()
+
+    def __post_init__(self):
+        path = Path(self.source).expanduser()
+        self.folder = path.resolve() if path.is_dir() else None
+        address = self.source.startswith(("http://", "https://"))
+        if path.exists() and self.folder is None:
+            raise UserError(
+                f"model: '{self.source}' is a file; give the run folder or "
+                "the folder of the model."
+            )
+        if not (self.folder or address or _HUB_NAME.fullmatch(self.source)):
+            raise UserError(
+                f"model: '{self.source}' is neither a folder nor the name of "
+                "a repository on the Hugging Face Hub; check the path."
+            )
+
+    def file(self, name):
+        """Path of a file, fetched if need be."""
+        if self.folder is not None:
+            # The files beside the YAML are the model, even where it names the
+            # repository that they were downloaded from.
+            path = self.folder / Path(name).name
+            if not path.is_file():
+                raise UserError(
+                    f"model: '{path}' does not exist; restore the file, or "
+                    "give a run folder or the folder of a model."
+                )
+            return path
+        try:
+            return Path(
+                fetch(
+                    Path(name).name,
+                    self.source,
+                    self.savedir,
+                    local_strategy=self.local_strategy,
+                    fetch_config=self.fetch_config,
+                )
+            )
+        except Exception as error:
+            # Of the Hub's client, the network or the file system.
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"model: '{self.source}' is no folder here, and the Hugging "
+                f"Face Hub does not give its '{Path(name).name}' ({reason}); "
+                "check the name and the connection."
+            ) from error
+
+
+def load_model(place, hparams_file="hyperparams.yaml", overrides=None):
+    """Modules with their parameters, and what else a model's YAML gives."""
+    path = place.file(hparams_file)
+    text = ModelYaml(path, overrides)
+    values = {key: text.get(key) for key in _KEYS if key in text}
+    if not isinstance(values.get("modules"), dict):
+        raise UserError(
+            f"'{path}': the key 'modules' is missing; give the run folder of "
+            "a recipe, or a model of that kind."
+        )
+    run = "pretrainer" not in text
+    if run and place.folder is None:
+        raise UserError(
+            f"model: '{place.source}' has no 'pretrainer' in its "
+            f"{hparams_file}; give a repository that has one."
+        )
+    saver = text.get("checkpointer" if run else "pretrainer")
+    saver = saver.kwargs if isinstance(saver, Call) else {}
+    saved = saver.get("recoverables" if run else "loadables") or {}
+    base = place.folder
+    if run:
+        # Relative paths were relative to where the training was started.
+        base = _training_folder(place.folder, text.get("output_folder"))
+        needed = {id(call) for call in _calls(values)}
+        saved = {k: call for k, call in saved.items() if id(call) in needed}
+    check(path, [values, saved])
+    cache = str(place.savedir or HF_HUB_CACHE)
+    for call in _calls([values, saved]):
+        _relocate(call, base, cache)
+        if not run and call in saved.values() and call.path in SSL_CLASSES:
+            # A file brings all parameters.
+            call.path = f"{BareWav2Vec2.__module__}.{BareWav2Vec2.__name__}"
+    built = {}
+    hparams = construct(path, values, built)
+    saved = construct(path, saved, built)
+    modules = named_inputs(hparams.pop("modules"), hparams)
+    if run:
+        _load_checkpoint(place.folder / "save", modules, saved)
+        if "postprocessing" in hparams:
+            hparams["postprocessing"] = _chosen(place.folder, hparams)
+    else:
+        paths = saver.get("paths") or {}
+        for name, module in saved.items():
+            _load(module, place.file(str(paths.get(name, f"{name}.ckpt"))))
+        _check_complete(place.source, modules, saved)
+    return modules, hparams
+
+
+def _calls(value, done=None):
+    """All objects that values ask for."""
+    done = set() if done is None else done
+    if not isinstance(value, (dict, list, Call)) or id(value) in done:
+        return
+    done.add(id(value))
+    if isinstance(value, Call):
+        yield value
+        value = [value.args, value.kwargs]
+    for item in value.values() if isinstance(value, dict) else value:
+        yield from _calls(item, done)
+
+
+def _training_folder(run, output_folder):
+    """Folder in which a run was started, if it is where it was."""
+    if output_folder is None or Path(output_folder).is_absolute():
+        return None
+    parts = Path(output_folder).parts
+    if run.parts[-len(parts) :] != parts:
+        return None
+    return Path(*run.parts[: -len(parts)])
+
+
+def _relocate(call, base, cache):
+    """Make an encoder's relative paths mean the same from everywhere."""
+    for key in ("source", "save_path"):
+        value = call.kwargs.get(key)
+        if not isinstance(value, str):
+            continue
+        found = base is not None and (base / value).is_dir()
+        if found and not Path(value).is_dir():
+            call.kwargs[key] = str(base / value)
+        elif key == "save_path" and not found:
+            call.kwargs[key] = cache
+
+
+def _parts(modules):
+    """Name in checkpoints and module of all that may have parameters."""
+    prefix = ""
+    for name, module in modules.items():
+        if not isinstance(module, Input):
+            yield name, module
+            continue
+        for part in ("encoder", "normalizer", "mixture"):
+            if getattr(module, part) is not None:
+                yield prefix + part, getattr(module, part)
+        # The names of the first input have no prefix.
+        prefix = "fusion_"
+
+
+def _is_trained(module):
+    """Whether the files of a model must hold something of a module."""
+    if isinstance(module, Encoder):
+        return not module.frozen
+    return not isinstance(module, (SpeakerNormalizer, Wav2Vec2))
+
+
+def _load_checkpoint(folder, modules, saved):
+    """Fill modules from the checkpoint with the lowest validation error."""
+    names = {id(module): name for name, module in saved.items()}
+    checkpoint = _best_checkpoint(folder)
+    for label, module in _parts(modules):
+        path = checkpoint.paramfiles.get(names.get(id(module), label))
+        if path is not None:
+            _load(module, path)
+        elif _is_trained(module):
+            raise UserError(
+                f"model: '{checkpoint.path / label}.ckpt' does not exist; "
+                "restore the file, or train again."
+            )
+
+
+def _best_checkpoint(folder):
+    found = []
+    if folder.is_dir():
+        try:
+            found = Checkpointer(folder).list_checkpoints()
+        except Exception as error:
+            raise UserError(
+                f"model: a CKPT.yaml in '{folder}' cannot be read ({error}); "
+                "delete its folder, or train again."
+            ) from error
+    found = [c for c in found if is_number(c.meta.get("error"))]
+    if not found:
+        raise UserError(
+            f"model: '{folder}' holds no checkpoint with a validation error; "
+            "let the training finish an epoch first."
+        )
+    best = min(found, key=lambda c: c.meta["error"])
+    # Passing over an incomplete one would make a worse model of a damaged
+    # folder without a word.
+    for name in best.meta.get("files", []):
+        if not (best.path / name).is_file():
+            raise UserError(
+                f"model: '{best.path / name}' does not exist; restore the "
+                "file, or train again."
+            )
+    return best
+
+
+def _check_complete(source, modules, saved):
+    """See that no module is left with random parameters."""
+    held = {
+        id(parameter)
+        for module in saved.values()
+        if isinstance(module, torch.nn.Module)
+        for parameter in module.parameters()
+    }
+    for label, module in _parts(modules):
+        if _is_trained(module) and not held.issuperset(
+            map(id, module.parameters())
+        ):
+            raise UserError(
+                f"model: the pretrainer of '{source}' does not load '{label}'; "
+                "add it to loadables in its hyperparams.yaml."
+            )
+
+
+def _load(module, path):
+    """Fill a module, or the names of classes, from a file."""
+    try:
+        tensors = getattr(module, "state_dict", dict)().values()
+        size = sum(x.numel() * x.element_size() for x in tensors)
+        if path.stat().st_size > 4 * size + MAX_OTHER_BYTES:
+            raise ValueError("it is far larger than the module")
+        hook = get_default_hook(module, DEFAULT_TRANSFER_HOOKS)
+        # SpeechBrain's own leaves what the file lacks at random values.
+        if hook is not torch_parameter_transfer:
+            return hook(module, path)
+        if path.suffix == ".safetensors":
+            state = load_safetensors(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # Zip, pickle, torch and SpeechBrain each have their own.
+        raise UserError(
+            f"model: '{path}' cannot be read (damaged, incomplete, or no file "
+            f"of parameters: {' '.join(str(error).split())[:100]}); restore "
+            "the file that came with the model."
+        ) from error
+    if reason := _misfit(module, state):
+        raise UserError(
+            f"model: '{path}' does not fit hyperparams.yaml: {reason}; use "
+            "the files of one and the same model."
+        )
+
+
+def _misfit(module, state):
+    """Fill a module, or say why its parameters do not fit."""
+    try:
+        report = module.load_state_dict(state, strict=False)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        return str(error).strip().splitlines()[-1].strip()
+    lacks, more = (
+        sorted(key for key in keys if not key.endswith("masked_spec_embed"))
+        for keys in (report.missing_keys, report.unexpected_keys)
+    )
+    if lacks:
+        return f"it lacks '{lacks[0]}'"
+    return f"it holds '{more[0]}', which the model has not" if more else None
+
+
+def _chosen(run, hparams):
+    """Post-processing: that of a finished run was chosen on validation."""
+    path = run / "results.json"
+    if not path.exists():
+        return hparams.get("postprocessing") or PostProcessing()
+    results = read_json(path)
+    options = results.get("postprocessing") if type(results) is dict else None
+    try:
+        return PostProcessing(**options)
+    except TypeError:
+        raise UserError(
+            f"'{path}': 'postprocessing' is {options!r}, which is not what a "
+            "run writes; restore the file or delete it."
+        ) from None

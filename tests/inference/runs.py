@@ -1,0 +1,263 @@
+"""Small models with random parameters, as runs and repositories have them."""
+
+import json
+import logging
+import sys
+
+import numpy as np
+import soundfile
+import speechbrain as sb
+import torch
+
+from speechbrain_ext.inference.construction import ModelYaml, construct
+from speechbrain_ext.training.checkpoints import SafeCheckpointer
+
+CPU = {"device": "cpu"}
+CLASSES = ["neutral", "happy", "sad", "angry"]
+
+# What inference must neither need nor execute would raise here.
+RUN = """
+seed: 1
+output_folder: !PLACEHOLDER
+save_folder: !ref <output_folder>/save
+data_folder: /no/such/corpus
+__set_seed: !apply:tests.inference.runs.never []
+make_data: !apply:tests.inference.runs.never [!ref <data_folder>]
+preparation:
+    folder: !ref <data_folder>
+    classes: !ref <classes>
+classes: [{classes}]
+layers: {layers}
+max_length: {max_length}
+encoder: {encoder}
+num_layers: !apply:speechbrain_ext.models.inputs.count_layers
+    - !ref <encoder>
+    - !ref <layers>
+channels: !apply:builtins.getattr [!ref <encoder>, output_size]
+{normalizer}
+{mixture}
+{egemaps}
+head: !new:speechbrain_ext.models.heads.{head}
+    input_size: !ref <channels>
+    num_classes: {num_classes}
+{fusion_size}
+{postprocessing}
+inputs:
+{inputs}
+modules:
+    head: !ref <head>
+{modules}
+opt_class: !name:no.such.Optimizer
+train_logger: !apply:tests.inference.runs.never []
+checkpointer: !new:speechbrain_ext.training.checkpoints.SafeCheckpointer
+    checkpoints_dir: !ref <save_folder>
+    recoverables:
+        saved_head: !ref <head>
+{saved}
+"""
+PROSODY = "!new:speechbrain_ext.encoders.prosody.ProsodyEncoder"
+LOADED = """!apply:speechbrain_ext.encoders.load_encoder
+    source: {source}
+    save_path: results/downloads
+    freeze: {frozen}"""
+NORMALIZER = """{name}: !apply:speechbrain_ext.models.normalization.make_normalizer
+    kind: {kind}
+    num_layers: {layers}
+    channels: {channels}"""
+MIXTURE = """mixture: !new:speechbrain_ext.models.mixture.LayerMixture
+    num_layers: !ref <num_layers>"""
+EGEMAPS = """egemaps: !new:speechbrain_ext.encoders.egemaps.EgemapsEncoder
+"""
+POSTPROCESSING = """postprocessing: !new:speechbrain_ext.decoding.PostProcessing
+    median: 0.1"""
+INPUT = "    {}: !new:speechbrain_ext.models.inputs.Input\n"
+
+
+def never(*args, **kwargs):
+    """What must not be called."""
+    raise AssertionError("inference has executed what it does not need")
+
+
+def make_run(
+    folder,
+    head="LinearHead",
+    source=None,
+    frozen=True,
+    layers="all",
+    mixture=None,
+    normalization=None,
+    fusion=False,
+    max_length=None,
+    classes=CLASSES,
+    num_classes=None,
+    output_folder=None,
+    postprocessing=True,
+    scale=8.0,
+):
+    """Write a run folder with a trained (that is, random) model.
+
+    Without a ``source`` the encoder is the prosody network, trained. ``scale``
+    makes the posteriors of a random head clear. Returns the modules as they are
+    in the best checkpoint.
+    """
+    if mixture is None:
+        mixture = layers == "all" and source is not None and frozen
+    saved = [] if source and frozen else ["encoder"]
+    saved += ["normalizer"] if normalization else []
+    saved += ["mixture"] if mixture else []
+    parts = ["encoder", "layers", "max_length", *saved]
+    names = {"speech": {part: part for part in parts}}
+    normalizer = NORMALIZER.format(
+        name="normalizer",
+        kind=normalization,
+        layers="!ref <num_layers>",
+        channels="!ref <channels>",
+    )
+    egemaps = EGEMAPS + NORMALIZER.format(
+        name="egemaps_normalizer", kind=normalization, layers=1, channels=25
+    )
+    if fusion:
+        names["egemaps"] = {
+            "encoder": "egemaps",
+            "normalizer": "egemaps_normalizer",
+            "max_length": "max_length",
+        }
+        saved.append("egemaps_normalizer")
+    text = RUN.format(
+        classes=", ".join(classes),
+        layers=layers,
+        max_length="null" if max_length is None else max_length,
+        encoder=LOADED.format(source=source, frozen=frozen)
+        if source
+        else PROSODY,
+        normalizer=normalizer if normalization else "",
+        mixture=MIXTURE if mixture else "",
+        egemaps=egemaps if fusion else "",
+        head=head,
+        num_classes=num_classes or len(classes),
+        fusion_size="    fusion_size: 25" if fusion else "",
+        postprocessing=POSTPROCESSING if postprocessing else "",
+        inputs="\n".join(
+            INPUT.format(name)
+            + "\n".join(f"        {k}: !ref <{v}>" for k, v in of.items())
+            for name, of in names.items()
+        ),
+        modules="\n".join(f"    {n}: !ref <inputs[{n}]>" for n in names),
+        saved="\n".join(f"        {n}: !ref <{n}>" for n in saved),
+    )
+    write_run(folder, text, output_folder)
+    path = folder / "hyperparams.yaml"
+    yaml, built = ModelYaml(path), {}
+    torch.manual_seed(3)
+    modules = construct(path, yaml.get("modules"), built)
+    recoverables = {"saved_head": modules["head"]}
+    for name in saved:
+        recoverables[name] = construct(path, yaml.get(name), built)
+    _randomize(modules)
+    # So that probabilities differ clearly.
+    last = [m for m in modules["head"].modules() if hasattr(m, "weight")][-1]
+    last.weight.data *= scale
+    checkpointer = SafeCheckpointer(folder / "save", recoverables)
+    checkpointer.save_checkpoint(meta={"error": 20.0}, name="best")
+    kept = last.weight.data.clone()
+    last.weight.data.zero_()
+    checkpointer.save_checkpoint(meta={"error": 30.0}, name="latest")
+    last.weight.data = kept
+    for module in modules.values():
+        module.eval()
+    return modules
+
+
+def make_recognizer(folder, head="DenseHead", **options):
+    """``make_run`` for a model of whole recordings, which is finished."""
+    modules = make_run(folder, head, postprocessing=False, **options)
+    (folder / "results.json").write_text('{"metrics": {"UA": 57.1}}')
+    return modules
+
+
+def _randomize(modules):
+    for name, module in modules.items():
+        if name == "head":
+            continue
+        if module.mixture is not None:
+            module.mixture.alpha.data += torch.randn(len(module.mixture.alpha))
+        if module.normalizer is not None and not module.by_speaker:
+            layers, _, channels = module.normalizer.mean.shape
+            hidden = 0.5 * torch.randn(layers, 50, channels) + 0.1
+            if name == "egemaps":
+                # Descriptors that are hundreds, and some that are 1e-3.
+                hidden, _ = module.hidden(torch.from_numpy(sound(1.06).T))
+            module.normalizer.update(hidden, torch.tensor([hidden.shape[1]]))
+
+
+def write_run(folder, text, output_folder=None, **overrides):
+    """Begin a run as SpeechBrain does."""
+    recipe = folder.parent / "recipe.yaml"
+    recipe.parent.mkdir(parents=True, exist_ok=True)
+    recipe.write_text(text)
+    hook, handlers = sys.excepthook, list(logging.root.handlers)
+    sb.create_experiment_directory(
+        folder,
+        str(recipe),
+        {**overrides, "output_folder": str(output_folder or folder)},
+        save_env_desc=False,
+    )
+    # It takes over the logging and the tracebacks of the process.
+    sys.excepthook, logging.root.handlers = hook, handlers
+    recipe.unlink()
+
+
+def finish(folder, **options):
+    """Make the run a finished one, with these options chosen."""
+    chosen = {
+        "threshold": None,
+        "median": None,
+        "min_duration": None,
+        "one_event": False,
+        **options,
+    }
+    (folder / "results.json").write_text(json.dumps({"postprocessing": chosen}))
+
+
+def log_probs(modules, wav):
+    """Log posteriors by the training's own function."""
+    given = []
+    with torch.no_grad():
+        for name, module in modules.items():
+            given += module(wav[None]) if name != "head" else ()
+        logits = modules["head"](*given)
+    return torch.log_softmax(logits.float(), dim=-1)
+
+
+def sound(seconds, rate=16000, channels=1, seed=0):
+    """Noise whose level and colour change, ``[samples, channels]``."""
+    generator = np.random.default_rng(seed)
+    count = round(seconds * rate)
+    time = np.arange(count)[:, None] / rate
+    noise = generator.standard_normal((count, channels))
+    tone = np.sin(2 * np.pi * (200 + 150 * np.sin(time)) * time)
+    level = 0.05 + 0.2 * np.sin(0.7 * time) ** 2
+    return (level * (0.3 * noise + tone) / 2).astype(np.float32)
+
+
+def write_sound(path, seconds, rate=16000, channels=1, seed=0, **options):
+    """Write ``sound`` to a file and return its path as a string."""
+    soundfile.write(path, sound(seconds, rate, channels, seed), rate, **options)
+    return str(path)
+
+
+def padded(wavs):
+    """A batch with nonsense beyond the lengths, and the lengths."""
+    batch = torch.nn.utils.rnn.pad_sequence(wavs, True, 7.0)
+    return batch, torch.tensor([len(wav) for wav in wavs]) / batch.shape[1]
+
+
+def covers(segments, duration):
+    """Whether segments follow each other from 0 to the very duration."""
+    bounds = [s["start"] for s in segments] + [segments[-1]["end"]]
+    return (
+        bounds[0] == 0.0
+        and bounds[-1] == duration
+        and all(a["end"] == b["start"] for a, b in zip(segments, segments[1:]))
+        and all(a < b for a, b in zip(bounds, bounds[1:]))
+    )

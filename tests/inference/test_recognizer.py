@@ -1,0 +1,366 @@
+"""EmotionRecognizer on the run folders of both recipes."""
+
+import logging
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from speechbrain_ext.audio import read_audio
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.encoders import load_encoder
+from speechbrain_ext.encoders.prosody import ProsodyEncoder
+from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
+from speechbrain_ext.models.heads import DenseHead, FusionHead
+from tests.inference.runs import (
+    CLASSES,
+    CPU,
+    log_probs,
+    make_recognizer,
+    padded,
+    sound,
+    write_sound,
+)
+
+# What the two recipes make; each with the options of its YAML.
+FROZEN = {"normalization": "global"}
+TUNED = {"frozen": False, "layers": "contextual"}
+RUNS = {
+    "prosody": {},
+    "dense": {"source": "whisper", **FROZEN},
+    "lstm": {
+        "source": "wavlm",
+        "layers": "local",
+        "head": "LSTMHead",
+        **FROZEN,
+    },
+    "contextual": {
+        "source": "hubert",
+        "layers": "contextual",
+        "max_length": 1.5,
+        **FROZEN,
+    },
+    "fusion": {
+        "source": "wavlm",
+        "fusion": True,
+        "head": "FusionHead",
+        **FROZEN,
+    },
+    "tuned": {"source": "hubert", "head": "MeanHead", **TUNED},
+    "convolutions": {"source": "wavlm", "head": "ConvMeanHead", **TUNED},
+}
+
+
+def make(folder, sources, options):
+    source = sources[options.get("source")]
+    return make_recognizer(folder, **{**options, "source": source})
+
+
+def load(folder, **options):
+    return EmotionRecognizer.from_hparams(folder, run_opts=CPU, **options)
+
+
+@pytest.fixture(scope="module", params=RUNS)
+def any_run(request, tmp_path_factory, sources):
+    """A recognizer, and the modules of its best checkpoint."""
+    folder = tmp_path_factory.mktemp("run") / "run"
+    modules = make(folder, sources, RUNS[request.param])
+    return load(folder), modules
+
+
+def trained(modules, wav):
+    """Probabilities by the training's own function."""
+    return log_probs(modules, wav).exp()
+
+
+def consistent(result, classes=CLASSES):
+    out_prob, score, index, text_lab = result
+    torch.testing.assert_close(out_prob.sum(1), torch.ones(len(out_prob)))
+    assert torch.equal(score, out_prob.max(1).values)
+    assert torch.equal(index, out_prob.argmax(1))
+    assert text_lab == [classes[i] for i in index]
+    return out_prob
+
+
+def close(found, expected, tolerance=1e-5):
+    torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
+
+
+def ours(caplog):
+    """What this package has logged, and nobody else."""
+    return [r for r in caplog.records if r.name.startswith("speechbrain_ext")]
+
+
+@pytest.mark.parametrize("seconds", [0.05, 3.217])
+def test_files_as_in_training(any_run, tmp_path, seconds):
+    recognizer, modules = any_run
+    path = write_sound(tmp_path / "a.wav", seconds)
+    out_prob = consistent(recognizer.classify_file(path))
+    close(out_prob, trained(modules, read_audio(path)))
+    assert out_prob.shape == (1, 4) and not recognizer.by_speaker
+
+
+def test_padding_does_not_matter(any_run, tmp_path):
+    recognizer, _ = any_run
+    wavs, paths = [], []
+    for number, seconds in enumerate([2.0, 0.05, 1.3]):
+        path = tmp_path / f"{number}.wav"
+        write_sound(path, seconds, seed=number, subtype="FLOAT")
+        wavs.append(read_audio(path))
+        paths.append(path)
+    batch = padded(wavs)
+    out_prob = consistent(recognizer.classify_batch(*batch))
+    for found, wav in zip(out_prob, wavs):
+        close(found, recognizer.classify_batch(wav)[0][0], 1e-4)
+    files = consistent(recognizer.classify_files(paths))
+    close(files, out_prob, 1e-4)
+    assert torch.equal(recognizer(*batch)[0], out_prob)
+    # Recordings of which the model says the very same would show nothing.
+    assert (out_prob[0] - out_prob[2]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 12345])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_any_rate_and_channels(small_recognizer, tmp_path, rate, channels):
+    recognizer = load(small_recognizer[0])
+    path = write_sound(tmp_path / "a.flac", 2.57, rate, channels)
+    out_prob = consistent(recognizer.classify_file(path))
+    close(out_prob, trained(small_recognizer[1], read_audio(path)), 1e-2)
+
+
+@pytest.mark.parametrize("max_length", [None, 1.5])
+def test_long_recordings_are_the_mean_of_equal_stretches(
+    tmp_path, caplog, max_length
+):
+    modules = make_recognizer(tmp_path / "run", max_length=max_length)
+    recognizer = load(tmp_path / "run", window=2.0)
+    short = write_sound(tmp_path / "short.wav", 2.0)
+    with caplog.at_level(logging.WARNING):
+        recognizer.classify_file(short)
+    assert "stretches" not in caplog.text
+    assert bool(ours(caplog)) == (max_length is not None)
+    path = write_sound(tmp_path / "long.wav", 7.0, subtype="FLOAT")
+    with caplog.at_level(logging.WARNING):
+        out_prob = consistent(recognizer.classify_file(path))
+    wav = read_audio(path)
+    count = 4 if max_length is None else 5
+    stretches = [trained(modules, x) for x in wav.split(len(wav) // count)]
+    assert len(stretches) == count
+    close(out_prob, torch.stack(stretches).mean(0))
+    assert (stretches[0] - stretches[-1]).abs().max() > 1e-3
+    assert "long.wav" in caplog.text and f"{count} stretches" in caplog.text
+    batch = torch.stack([wav, wav.flip(0)])
+    batch[1, 8000:] = float("nan")
+    lengths = torch.tensor([1.0, 8000 / len(wav)])
+    found, *_ = recognizer.classify_batch(batch, lengths)
+    close(found[:1], out_prob, 1e-6)
+    close(found[1:], recognizer.classify_batch(batch[1, :8000])[0], 1e-6)
+
+
+def test_what_lies_beyond_max_length_is_said(tmp_path, caplog):
+    modules = make_recognizer(tmp_path / "run", max_length=1.5)
+    recognizer = load(tmp_path / "run")
+    speech = modules["speech"]
+    # The least that has a frame too many.
+    samples = next(
+        n
+        for n in range(16000, 48000)
+        if speech.grid.num_frames(n) > speech.limit
+    )
+    wav = torch.from_numpy(sound(3.0)[:, 0])
+    lengths = {"fits.wav": samples - 1, "cut.wav": samples, "more.wav": 48000}
+    for name, length in lengths.items():
+        soundfile.write(tmp_path / name, wav[:length].numpy(), 16000, "FLOAT")
+        caplog.clear()
+        found, *_ = recognizer.classify_file(tmp_path / name)
+        close(found, trained(modules, wav[:length]))
+        messages = [record.getMessage() for record in ours(caplog)]
+        if name == "fits.wav":
+            assert not messages
+            continue
+        [message] = messages
+        assert f"{name}' lasts {length / 16000:.2f} s" in message
+        assert "only its first 1.5 s are judged" in message
+        assert "cut the recording" in message
+    caplog.clear()
+    batch = torch.stack([wav, wav])
+    recognizer.classify_batch(batch, torch.tensor([1.0, 1 / 3]))
+    [record] = ours(caplog)
+    assert "'waveform 1' lasts 3.00 s" in record.getMessage()
+
+
+def test_padding_alone_makes_no_recording_long(small_recognizer, caplog):
+    recognizer = load(small_recognizer[0], window=2.0)
+    wav = torch.from_numpy(sound(1.5).T)
+    longer = torch.nn.functional.pad(wav, (0, 64000))
+    found, *_ = recognizer.classify_batch(longer, torch.tensor([24000 / 88000]))
+    torch.testing.assert_close(found, recognizer.classify_batch(wav)[0])
+    assert not ours(caplog)
+
+
+def test_whisper_takes_what_is_longer_than_30_s(tmp_path, sources, caplog):
+    make(tmp_path / "run", sources, RUNS["dense"])
+    recognizer = load(tmp_path / "run")
+    assert recognizer.window == 30.0
+    path = write_sound(tmp_path / "a.wav", 30.01)
+    consistent(recognizer.classify_file(path))
+    assert "2 stretches" in caplog.text
+    with pytest.raises(UserError, match="window: 31 s is more than the 30 s"):
+        load(tmp_path / "run", window=31)
+
+
+def by_hand(modules, groups):
+    """Probabilities on features that NumPy normalises, speaker by speaker."""
+    found = []
+    *inputs, (_, head) = sorted(modules.items(), key=lambda x: x[0] == "head")
+    with torch.no_grad():
+        for wavs in groups:
+            given = [[] for _ in wavs]
+            for _, one in inputs:
+                hidden = [one.hidden(wav[None])[0].numpy() for wav in wavs]
+                frames = np.concatenate(hidden, axis=1).astype(np.float64)
+                mean, std = (
+                    x[:, None] for x in (frames.mean(1), frames.std(1))
+                )
+                # A channel that never changes stays at zero.
+                std = np.maximum(std, 1e-6)
+                for states, row in zip(hidden, given):
+                    states = ((states - mean) / std).astype(np.float32)
+                    mixed = one._mix(torch.from_numpy(states))
+                    row += mixed, torch.tensor([len(mixed)])
+            found += [head(*row).softmax(1)[0] for row in given]
+    return torch.stack(found)
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    paths = [
+        write_sound(tmp_path / f"{i}.wav", s, seed=i, subtype="FLOAT")
+        for i, s in enumerate([1.0, 2.4, 0.7])
+    ]
+    return paths, [read_audio(path) for path in paths]
+
+
+def test_all_recordings_are_one_speakers(speaker_run, recordings, caplog):
+    paths, wavs = recordings
+    recognizer = load(speaker_run[0])
+    assert recognizer.by_speaker
+    with caplog.at_level(logging.INFO, "speechbrain_ext.inference"):
+        out_prob = consistent(recognizer.classify_files(paths))
+    close(out_prob, by_hand(speaker_run[1], [wavs]), 2e-4)
+    [record] = ours(caplog)
+    assert record.levelno == logging.INFO
+    assert "3 recordings, 4.1 s in all" in record.getMessage()
+    # Nothing of an earlier call is used.
+    again = recognizer.classify_files(paths)[0]
+    assert torch.equal(again, out_prob)
+    found = consistent(recognizer.classify_batch(*padded(wavs)))
+    close(found, out_prob, 2e-4)
+
+
+def test_named_speakers(speaker_run, recordings):
+    paths, (a, b, c) = recordings
+    recognizer = load(speaker_run[0])
+    names = ["ann", "bob", "ann"]
+    expected = by_hand(speaker_run[1], [[a, c], [b]])[[0, 2, 1]]
+    close(recognizer.classify_files(paths, names)[0], expected, 2e-4)
+    batch = padded([a, b, c])
+    close(recognizer.classify_batch(*batch, names)[0], expected, 2e-4)
+    with pytest.raises(ValueError, match="2 speakers, 3 recordings"):
+        recognizer.classify_files(paths, names[:2])
+
+
+def test_a_recording_alone(speaker_run, recordings, caplog):
+    paths, wavs = recordings
+    recognizer = load(speaker_run[0])
+    recognizer.classify_files(paths)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        out_prob = consistent(recognizer.classify_file(paths[1]))
+    close(out_prob, by_hand(speaker_run[1], [wavs[1:2]]), 2e-4)
+    [record] = ours(caplog)
+    assert "'1.wav' (2.4 s) alone" in record.getMessage()
+    caplog.clear()
+    recognizer.classify_files(paths, ["x", "y", "x"])
+    [record] = ours(caplog)
+    assert "1 of 2 speakers" in record.getMessage()
+    assert record.levelno == logging.WARNING
+
+
+def test_statistics_of_long_recordings(speaker_run, recordings):
+    paths, wavs = recordings
+    recognizer = load(speaker_run[0], window=1.0)
+    parts = [wavs[0], *wavs[1].split(12800), wavs[2]]
+    rows = by_hand(speaker_run[1], [parts])
+    expected = torch.stack([rows[0], rows[1:4].mean(0), rows[4]])
+    close(recognizer.classify_files(paths)[0], expected, 2e-4)
+
+
+def test_fusion_with_speaker_normalisation(tmp_path, sources, recordings):
+    options = {**RUNS["fusion"], "normalization": "speaker"}
+    modules = make(tmp_path / "run", sources, options)
+    paths, wavs = recordings
+    found = consistent(load(tmp_path / "run").classify_files(paths))
+    close(found, by_hand(modules, [wavs]), 2e-4)
+
+
+def test_two_inputs_with_frames_of_different_times():
+    modules = {
+        "encoder": load_encoder("spectrogram"),
+        "fusion_encoder": load_encoder("egemaps"),
+        "head": FusionHead(201, 25, 4),
+    }
+    with pytest.raises(UserError, match="^inputs: .* 20 ms .* 10 ms"):
+        EmotionRecognizer(modules, {"classes": CLASSES}, CPU)
+
+
+def test_speakers_for_a_model_without(small_recognizer, recordings):
+    recognizer = load(small_recognizer[0])
+    with pytest.raises(UserError, match="^speakers: the model has no"):
+        recognizer.classify_files(recordings[0], ["a", "b", "c"])
+    with pytest.raises(UserError, match="^speakers: the model has no"):
+        recognizer.classify_batch(torch.randn(1, 16000), speakers=["a"])
+
+
+def test_classes_without_neutral(tmp_path):
+    classes = ["happy", "sad", "bored"]
+    make_recognizer(tmp_path / "run", classes=classes)
+    recognizer = load(tmp_path / "run")
+    result = recognizer.classify_batch(torch.from_numpy(sound(1.0).T))
+    consistent(result, classes)
+
+
+def test_the_wrong_kind_of_model(small_run, small_recognizer):
+    with pytest.raises(UserError, match="run' .*give it to EmotionDiar"):
+        load(small_run[0])
+    with pytest.raises(UserError, match="run' .*give it to EmotionRecogn"):
+        EmotionDiarizer.from_hparams(small_recognizer[0], run_opts=CPU)
+
+
+def test_recordings_that_cannot_be_used(small_recognizer, tmp_path):
+    recognizer = load(small_recognizer[0])
+    with pytest.raises(UserError, match="none.wav' does not exist"):
+        recognizer.classify_file(tmp_path / "none.wav")
+    with pytest.raises(UserError, match="Waveform 1 of the batch"):
+        recognizer.classify_batch(torch.full((1, 16000), float("nan")))
+    with pytest.raises(ValueError, match="no recordings"):
+        recognizer.classify_files([])
+
+
+def test_invalid_models(tmp_path):
+    make_recognizer(tmp_path / "run", num_classes=5)
+    with pytest.raises(UserError, match="scores 5 classes but names 4"):
+        load(tmp_path / "run")
+    encoder = ProsodyEncoder()
+    head = DenseHead(encoder.output_size, 4)
+    good = {"encoder": encoder, "head": head}
+    wrong = {"encoder": encoder, "head": DenseHead(7, 4)}
+    for modules, hparams, reason in [
+        (good, {}, "has neither"),
+        (wrong, {"classes": CLASSES}, "head of 'the model' does not fit"),
+        ({"head": head}, {"classes": CLASSES}, "has the modules head; exp"),
+        (good, {"classes": CLASSES, "window": 0}, "^window"),
+    ]:
+        with pytest.raises(UserError, match=reason):
+            EmotionRecognizer(modules, hparams, CPU)
