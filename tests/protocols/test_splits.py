@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.random import stable_rng
-from speechbrain_ext.protocols import (
+from speechbrain_ext.protocols.partition import speakers_in_common
+from speechbrain_ext.protocols.splits import (
     check_classes,
     map_labels,
-    speakers_in_common,
     split_by_list,
     split_by_speaker,
     split_by_utterance,
