@@ -70,7 +70,7 @@ def split_by_options(
 
 
 def map_labels(utterances, label_map):
-    """Utterances with classes for labels, and how many are left out by label."""
+    """Utterances with classes for labels, and the number left out by label."""
     kept, left_out, unknown = [], Counter(), Counter()
     for utterance in utterances:
         emotion = utterance.emotion
@@ -90,7 +90,7 @@ def map_labels(utterances, label_map):
 
 
 def split_by_speaker(utterances, fraction, seed):
-    """Hold out the same fraction of the speakers of every corpus, at least one."""
+    """Hold out a fraction of the speakers of every corpus, at least one."""
     held_out = set()
     for corpus, speakers in _group(utterances, "corpus", "speaker").items():
         speakers = sorted(set(speakers))
