@@ -1,32 +1,21 @@
-"""Streaming of recordings, and windows over them."""
+"""Windows over long recordings."""
 
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-import soundfile
-import torch
-import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechbrain_ext.audio import (
-    BLOCK,
-    AudioError,
-    AudioStream,
-    Resampler,
-    read_audio,
-)
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.grid import FrameGrid
-from speechbrain_ext.inference.windows import (
+from speechbrain_ext.inference.interfaces import (
     merge_windows,
     plan_windows,
     ramp_frames,
     window_weights,
 )
-from tests.run_folders import write_sound
 
 SSL = FrameGrid(
     [(10, 5, 0), *[(3, 2, 0)] * 4, *[(2, 2, 0)] * 2],
@@ -34,104 +23,6 @@ SSL = FrameGrid(
 CENTRED = FrameGrid([(1, 160, 0), (3, 1, 1), (3, 2, 1)], first=-160)
 POOLED = FrameGrid([*SSL.convolutions, (3, 4, 0)])
 GRIDS = st.sampled_from([SSL, CENTRED, POOLED])
-
-
-def streamed(path):
-    return np.concatenate(list(AudioStream(path).blocks()))
-
-
-@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 96000])
-def test_blocks_join_to_the_resampled_whole(tmp_path, rate):
-    path = write_sound(tmp_path / "a.wav", 2 * BLOCK / rate + 0.3, rate)
-    whole, _ = soundfile.read(path)
-    whole = torchaudio.functional.resample(torch.from_numpy(whole), rate, 16000)
-    found = streamed(path)
-    assert len(found) == len(whole)
-    assert np.abs(found - whole.numpy()).max() < 1e-6
-    # Training reads by float32, which is a little less exact.
-    assert np.abs(found - read_audio(path).numpy()).max() < 1e-4
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    rate=st.integers(4000, 50000),
-    length=st.integers(1, 3000),
-    block=st.integers(1, 900),
-)
-def test_resampling_does_not_depend_on_the_blocks(rate, length, block):
-    signal = np.random.default_rng(rate).standard_normal(length)
-    signal = signal.astype(np.float32)
-    whole = Resampler(rate, 16000)
-    expected = np.concatenate([whole.push(signal), whole.finish()])
-    parts = Resampler(rate, 16000)
-    found = [
-        parts.push(signal[start : start + block])
-        for start in range(0, length, block)
-    ]
-    found = np.concatenate([*found, parts.finish()])
-    assert len(found) == -(-length * 16000 // rate)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff"])
-def test_formats_and_channels(tmp_path, suffix):
-    path = write_sound(tmp_path / f"a.{suffix}", 5, channels=2)
-    expected = read_audio(path).numpy()
-    np.testing.assert_allclose(streamed(path), expected, atol=1e-6)
-
-
-def test_windows_of_a_stream(tmp_path):
-    path = write_sound(tmp_path / "a.wav", 12)
-    whole = read_audio(path)
-    spans = [(0, 70000), (60000, 130000), (60000, 131000), (122000, 192000)]
-    found = list(AudioStream(path).windows(spans))
-    for wav, (start, stop) in zip(found, spans, strict=True):
-        assert torch.equal(wav, whole[start:stop])
-
-
-@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "aiff", "au", "w64"])
-def test_truncated(tmp_path, suffix):
-    whole = tmp_path / f"whole.{suffix}"
-    write_sound(whole, 4)
-    path = tmp_path / f"half.{suffix}"
-    data = whole.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(AudioError, match=r"half\.\w+'.*(truncated|damaged)"):
-        streamed(path)
-
-
-def test_length_that_a_pipe_does_not_know(tmp_path):
-    path = tmp_path / "a.wav"
-    write_sound(path, 1)
-    data = bytearray(path.read_bytes())
-    at = data.index(b"data") + 4
-    data[at : at + 4] = b"\xff\xff\xff\xff"
-    path.write_bytes(data)
-    assert len(streamed(path)) == 16000
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_samples_that_are_no_numbers(tmp_path, value):
-    samples = np.zeros(3 * BLOCK, np.float32)
-    samples[-5] = value
-    soundfile.write(tmp_path / "a.wav", samples, 16000, "FLOAT")
-    with pytest.raises(AudioError, match="a.wav' holds samples that are not"):
-        streamed(tmp_path / "a.wav")
-
-
-def test_no_audio(tmp_path):
-    empty = tmp_path / "empty.wav"
-    empty.touch()
-    text = tmp_path / "text.wav"
-    text.write_text("no audio")
-    for path, reason in [
-        (empty, "0 bytes"),
-        (text, "audio"),
-        (tmp_path / "none.wav", "does not exist"),
-        (tmp_path, "is a folder"),
-    ]:
-        with pytest.raises(AudioError, match=reason):
-            AudioStream(path)
 
 
 @settings(max_examples=200, deadline=None)
@@ -148,10 +39,7 @@ def test_windows_cover_the_recording(grid, num_samples, window, share):
     assert spans[0][0] == 0 and spans[-1][1] == num_samples
     covered = np.zeros(grid.num_frames(num_samples), int)
     for start, stop in spans:
-        assert start % grid.stride == 0
-        assert stop - start <= size
-        if len(spans) > 1:
-            assert stop - start > size - 2 * grid.stride
+        assert start % grid.stride == 0 and stop - start <= size
         begin = start // grid.stride
         frames = grid.num_frames(stop - start)
         # Frames of the last window are the last ones of the recording.
@@ -159,9 +47,16 @@ def test_windows_cover_the_recording(grid, num_samples, window, share):
         covered[begin : begin + frames] += 1
     assert begin + frames == len(covered)
     assert covered.min() >= 1
-    for (start, stop), (following, _) in zip(spans, spans[1:]):
-        assert start < following
-        assert stop - following >= min(share * window * 16000 - 1, stop - start)
+    lengths = [stop - start for start, stop in spans]
+    assert max(lengths) - min(lengths) <= grid.stride
+    shared = [stop - begin for (_, stop), (begin, _) in zip(spans, spans[1:])]
+    assert len(set(shared)) <= 1
+    for samples in shared:
+        assert samples >= share * window * 16000 - 1
+        # One window less would leave something out.
+        longest = size - size % grid.stride
+        reach = (len(spans) - 1) * (longest - samples) + samples
+        assert reach < num_samples
 
 
 @settings(max_examples=50, deadline=None)
@@ -189,6 +84,9 @@ def test_merging_fades_from_one_window_to_the_next():
     num_samples = 8 * 16000
     spans = plan_windows(num_samples, 5.0, 2.0, grid)
     assert spans == [(0, 80000), (48000, 128000)]
+    # As few as can be, and all alike.
+    longer = plan_windows(10 * 16000, 5.0, 2.0, grid)
+    assert longer == [(0, 74560), (42560, 117120), (85120, 160000)]
     parts = [np.log(np.tile([p, 1 - p], (250, 1))) for p in (0.2, 0.8)]
     merged = np.exp(merge_windows(parts, spans, 100, num_samples, grid))[:, 0]
     np.testing.assert_allclose(merged[:150], 0.2, rtol=1e-6)
