@@ -106,13 +106,7 @@ class SpeechDataset(DynamicItemDataset):
         )
 
     def replace(self, utterances):
-        """Put other utterances in, for a fresh plan every epoch.
-
-        Arguments
-        ---------
-        utterances : list of Utterance
-            The new ones.
-        """
+        """Put other utterances in, for a fresh plan every epoch."""
         self.data = _items(utterances)
         self.data_ids = list(self.data)
         self.known_labels.clear()
@@ -202,14 +196,20 @@ def join(values):
     """Tensors of several utterances as one, with lengths.
 
     Waveforms are padded, and their lengths are relative; frames (labels, or
-    stored features [layers, frames, channels]) are packed, and their lengths
-    are counted.
+    stored features [layers, frames, channels], which become float32) are
+    packed, and their lengths are counted.
     """
-    if values[0].dim() == 1 and values[0].is_floating_point():
-        return batch_pad_right(values)
-    dim = 0 if values[0].dim() == 1 else -2
-    lengths = torch.tensor([value.shape[dim] for value in values])
-    return torch.cat(values, dim), lengths
+    first = values[0]
+    if first.dim() == 1:
+        if first.is_floating_point():
+            return batch_pad_right(values)
+        return torch.cat(values), torch.tensor(list(map(len, values)))
+    lengths = [value.shape[1] for value in values]
+    packed = torch.empty(len(first), sum(lengths), first.shape[2])
+    for place, value in zip(packed.split(lengths, dim=1), values):
+        # Joins and converts in one pass.
+        place.copy_(value)
+    return packed, torch.tensor(lengths)
 
 
 # DynamicBatchSampler reports its buckets anew for every plan.
@@ -286,13 +286,7 @@ class BucketBatches(Sampler):
         self.set_epoch(1)
 
     def set_epoch(self, epoch):
-        """Make the batches of an epoch.
-
-        Arguments
-        ---------
-        epoch : int
-            Counted from 1.
-        """
+        """Make the batches of an epoch, counted from 1."""
         if epoch == self.epoch:
             return
         if self.plan is not None:
@@ -381,19 +375,7 @@ def make_batches(datasets, seed, plan=None, **limits):
 
 
 def make_loader(batches, num_workers=0):
-    """Data loader whose position a checkpoint can hold.
-
-    Arguments
-    ---------
-    batches : BucketBatches
-        Which utterances of its dataset make a batch.
-    num_workers : int
-        Number of processes that read.
-
-    Returns
-    -------
-    SaveableDataLoader
-    """
+    """Data loader of ``BucketBatches``; a checkpoint can hold its position."""
     return SaveableDataLoader(
         batches.dataset,
         batch_sampler=batches,

@@ -7,27 +7,15 @@ records whose ``pieces`` say which stretch of which file to read, and with which
 gain. ``compose`` turns a record's pieces into audio when a batch is made.
 """
 
-import math
-import os
 from collections import defaultdict
-from dataclasses import replace
 
 import torch
-from joblib import Parallel, delayed
-from tqdm import tqdm
 
-from speechbrain_ext.audio import (
-    SAMPLE_RATE,
-    AudioError,
-    read_audio,
-    to_samples,
-)
+from speechbrain_ext.audio import SAMPLE_RATE, read_audio, to_samples
 from speechbrain_ext.base.emotions import NEUTRAL
 from speechbrain_ext.base.errors import UserError, is_number, is_whole
-from speechbrain_ext.base.files import fingerprint, read_json, write_json
 from speechbrain_ext.base.random import stable_rng
 from speechbrain_ext.utterance import Utterance
-from speechbrain_ext.vad import trim
 
 #: Figure 5: an emotional event alone, and before, after or between neutral.
 SEQUENCES = (
@@ -37,90 +25,33 @@ SEQUENCES = (
     (NEUTRAL, "emotion", NEUTRAL),
 )
 
-#: A recording of which less of the energy is kept is not used. The detector
-#: misses much shouted speech and may keep nothing but a breath of it; what is
-#: left over must not carry the label of the whole.
-KEPT_ENERGY = 0.5
 
-#: What ``simulate`` lets a user choose.
-OPTIONS = ("passes", "utterances", "hours", "crossfade", "max_duration")
+def _is_count(value):
+    return is_whole(value) and is_number(value) and value >= 1
 
 
-def prepare(utterances, max_silence=0.2, cache=None, jobs=1, progress=True):
-    """Find the speech in recordings, and their levels."""
-    known = _read_cache(cache)
-    keys = [_cache_key(utterance, max_silence) for utterance in utterances]
-    todo = [u for u, key in zip(utterances, keys) if key not in known]
-    listen = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_listen)(u.wav, u.start, u.stop, max_silence) for u in todo
-    )
-    bar = tqdm(
-        listen,
-        total=len(todo),
-        desc="Voice activity",
-        unit="file",
-        disable=not (progress and todo),
-    )
-    todo_keys = [key for key in keys if key not in known]
-    for number, (key, found) in enumerate(zip(todo_keys, bar), 1):
-        known[key] = found
-        # Now and then, so that a run that is killed has not listened in vain.
-        if cache is not None and (number % 2000 == 0 or number == len(todo)):
-            write_json(known, cache)
-    usable, skipped = [], []
-    for utterance, key in zip(utterances, keys):
-        found = known[key]
-        if "reason" in found:
-            skipped.append((utterance.wav, found["reason"]))
-        else:
-            usable.append(
-                replace(utterance, extra={**utterance.extra, **found})
-            )
-    return usable, skipped
+def _is_amount(value, least=1e-300):
+    # No infinity: no plan reaches it.
+    return is_number(value, (int, float)) and value >= least
 
 
-def _listen(wav, start, stop, max_silence):
-    # One core a process: the detector's steps are too small to share.
-    torch.set_num_threads(1)
-    try:
-        speech, level, share = trim(
-            wav,
-            to_samples(start or 0),
-            None if stop is None else to_samples(stop),
-            max_silence,
-        )
-    except AudioError as error:
-        return {"reason": str(error)}
-    if not speech:
-        return {"reason": f"'{wav}': no speech was found in it."}
-    if share < KEPT_ENERGY:
-        # Rounded down: just under the bound must not read as the bound.
-        percent = math.floor(100 * share)
-        return {
-            "reason": f"'{wav}': the detector of speech keeps "
-            f"{percent or 'less than 1'} % of its energy."
-        }
-    return {"speech": speech, "level": level}
-
-
-def _cache_key(utterance, max_silence):
-    try:
-        status = os.stat(utterance.wav)
-        state = [status.st_size, status.st_mtime_ns]
-    except OSError:
-        state = None
-    # With the bound, so that a cache that was made with another one, or before
-    # there was one, is not believed.
-    return fingerprint(
-        [utterance.wav, utterance.start, utterance.stop, max_silence, state],
-        {"kept_energy": KEPT_ENERGY},
-    )
-
-
-def _read_cache(cache):
-    if cache is None or not os.path.exists(cache):
-        return {}
-    return read_json(cache)
+#: What ``simulate`` lets a user choose: which values, and how to say that.
+OPTIONS = {
+    "passes": (_is_count, "a whole number from 1"),
+    "utterances": (
+        lambda value: value is None or _is_count(value),
+        "a whole number from 1, or null",
+    ),
+    "hours": (
+        lambda value: value is None or _is_amount(value),
+        "a number above 0, or null",
+    ),
+    "crossfade": (lambda value: _is_amount(value, 0), "seconds, 0 or more"),
+    "max_duration": (
+        lambda value: value is None or _is_amount(value),
+        "seconds above 0, or null",
+    ),
+}
 
 
 def simulate(
@@ -143,7 +74,7 @@ def simulate(
     Arguments
     ---------
     recordings : list of Utterance
-        From ``prepare``, with the classes of the task as emotions; those of
+        From ``find_speech``, with the classes of the task as emotions; those of
         emotion ``"neutral"`` become the neutral parts.
     seed : int
         The plan follows from the recordings' ids, the seed and the epoch; not
@@ -172,8 +103,8 @@ def simulate(
     Raises
     ------
     UserError
-        When an option has a value that it cannot have, two of ``passes``,
-        ``utterances`` and ``hours`` are asked for, or the recordings allow no
+        When the value of an option is invalid, two of ``passes``,
+        ``utterances`` and ``hours`` are given, or the recordings allow no
         utterance at all.
 
     Example
@@ -187,7 +118,7 @@ def simulate(
     >>> plan[0].duration, plan[0].emotion
     (3.0, [{'emo': 'sad', 'start': 1.0, 'end': 2.0}])
     """
-    check_options(
+    check_simulation(
         {
             "passes": passes,
             "utterances": utterances,
@@ -233,69 +164,32 @@ def simulate(
             return plan, skipped
 
 
-def check_options(options, where="simulation"):
+def check_simulation(options, where="simulation"):
     """Raise a ``UserError`` unless ``simulate`` can follow these options."""
     if not isinstance(options, dict):
         raise UserError(
-            f"{where}: {options!r} is no mapping of options; give "
-            "{passes: 1}, for example."
+            f"{where}: expected options such as {{passes: 1}}, got {options!r}."
         )
-    for name in options:
+    for name, value in options.items():
         if name not in OPTIONS:
             raise UserError(
                 f"{where}: there is no option '{name}'; choose from "
                 f"{', '.join(OPTIONS)}."
             )
-    passes = options.get("passes", 1)
-    utterances, hours = options.get("utterances"), options.get("hours")
-    crossfade = options.get("crossfade", 0.0)
-    max_duration = options.get("max_duration")
-    for name, value, is_good, wanted in (
-        ("passes", passes, _is_count(passes), "a whole number from 1"),
-        (
-            "utterances",
-            utterances,
-            utterances is None or _is_count(utterances),
-            "a whole number from 1, or null",
-        ),
-        (
-            "hours",
-            hours,
-            hours is None or _is_amount(hours) and hours > 0,
-            "a number above 0, or null",
-        ),
-        (
-            "crossfade",
-            crossfade,
-            _is_amount(crossfade) and crossfade >= 0,
-            "seconds, 0 or more",
-        ),
-        (
-            "max_duration",
-            max_duration,
-            max_duration is None
-            or _is_amount(max_duration)
-            and max_duration > 0,
-            "seconds above 0, or null",
-        ),
-    ):
-        if not is_good:
+        is_valid, wanted = OPTIONS[name]
+        if not is_valid(value):
             shown = "null" if value is None else repr(value)
             raise UserError(f"{where}: {name} is {shown}; give {wanted}.")
-    if sum([passes != 1, utterances is not None, hours is not None]) > 1:
+    given = [
+        options.get("passes", 1) != 1,
+        options.get("utterances") is not None,
+        options.get("hours") is not None,
+    ]
+    if sum(given) > 1:
         raise UserError(
             f"{where}: passes, utterances and hours exclude each other; give "
             "one of them."
         )
-
-
-def _is_amount(value):
-    # No infinity: a number that no plan reaches.
-    return is_number(value, (int, float))
-
-
-def _is_count(value):
-    return is_whole(value) and is_number(value) and value >= 1
 
 
 def _by_speaker(recordings):
@@ -399,7 +293,7 @@ def compose(pieces):
     Raises
     ------
     speechbrain_ext.audio.AudioError
-        When a file has changed and can no longer be read.
+        When a file has changed and is no longer readable.
 
     Example
     -------

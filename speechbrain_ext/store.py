@@ -82,17 +82,7 @@ class FeatureStore:
         self.taken = source.layers
 
     def path(self, record):
-        """File of a record's features.
-
-        Arguments
-        ---------
-        record : dict
-            As ``load_waveform`` takes it.
-
-        Returns
-        -------
-        pathlib.Path
-        """
+        """File of a record's features."""
         return self._path(record, self.taken)
 
     def _path(self, record, taken):
@@ -194,19 +184,8 @@ class FeatureStore:
             np.save(file, feats.astype(self.dtype))
 
     def load(self, record):
-        """Features of a record.
-
-        Arguments
-        ---------
-        record : dict
-            As ``load_waveform`` takes it.
-
-        Returns
-        -------
-        torch.Tensor
-            [layers, frames, channels], of the store's dtype; frames up to the
-            ``max_length`` of the input.
-        """
+        """Features of a record [layers, frames, channels], of the store's
+        dtype; frames up to the ``max_length`` of the input."""
         path, taken = next(
             (one for one in self._places(record) if one[0].exists()),
             (self.path(record), slice(None)),
@@ -216,15 +195,7 @@ class FeatureStore:
 
 
 class StoredInput:
-    """The stored features of an input, normalised once and kept in memory.
-
-    Arguments
-    ---------
-    store : FeatureStore
-        Where the features lie.
-    memory : FeatureMemory
-        What keeps them.
-    """
+    """The stored features of an input, normalised once and kept in memory."""
 
     def __init__(self, store, memory):
         self.store = store
@@ -256,13 +227,7 @@ class StoredInput:
 
 
 class FeatureMemory:
-    """Features in memory, up to a bound; what is beyond is read from files.
-
-    Arguments
-    ---------
-    gigabytes : float
-        The bound.
-    """
+    """Features in memory, up to a bound; what is beyond is read from files."""
 
     def __init__(self, gigabytes):
         if not is_number(gigabytes) or gigabytes < 0:

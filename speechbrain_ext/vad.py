@@ -1,44 +1,65 @@
 """Voice activity: which samples of a recording to keep.
 
 Section 5.1 of Wang et al. (2023) lets no silence of more than 0.2 s remain in
-a recording. What the detector hears as a longer silence is cut down to that
-length here, and half of it is kept at either end, so that a silence across the
-joint of two recordings stays within the bound too.
+a recording. A longer one is cut down to that length here, and half of it is
+kept at either end, so that a silence across the joint of two recordings stays
+within the bound too.
 """
 
 import functools
 import math
 
 import torch
-from silero_vad import get_speech_timestamps, load_silero_vad
 
-from speechbrain_ext.audio import SAMPLE_RATE, read_audio
+from speechbrain_ext.audio import SAMPLE_RATE
 
 # Shorter bursts than this are clicks rather than speech.
 _MIN_SPEECH_MS = 50
+# Silero's step at 16 kHz.
+_STEP = 512
 
 
 @functools.lru_cache(maxsize=1)
 def _model():
+    from silero_vad import load_silero_vad
+
     return load_silero_vad()
 
 
-def speech_regions(waveform, threshold=0.5):
-    """Where there is speech, by Silero VAD."""
-    peak = waveform.abs().max()
-    if peak == 0:
-        return []
+@torch.no_grad()
+def speech_regions(waveforms, threshold=0.5):
+    """Where there is speech in each waveform, by Silero VAD, all at once."""
+    from silero_vad import utils_vad
+
+    regions = [[] for _ in waveforms]
     # A region must not depend on how loud a recording was made.
-    regions = get_speech_timestamps(
-        waveform / peak,
-        _model(),
-        threshold=threshold,
-        sampling_rate=SAMPLE_RATE,
-        min_speech_duration_ms=_MIN_SPEECH_MS,
-        min_silence_duration_ms=0,
-        speech_pad_ms=0,
-    )
-    return [(region["start"], region["end"]) for region in regions]
+    peaks = [waveform.abs().max() for waveform in waveforms]
+    heard = [number for number, peak in enumerate(peaks) if peak > 0]
+    if not heard:
+        return regions
+    steps = [-(-len(waveforms[number]) // _STEP) for number in heard]
+    batch = torch.zeros(len(heard), max(steps) * _STEP)
+    for row, number in zip(batch, heard):
+        row[: len(waveforms[number])] = waveforms[number] / peaks[number]
+    model = _model()
+    model.reset_states()
+    probabilities = torch.cat(
+        [model(step, SAMPLE_RATE) for step in batch.split(_STEP, dim=1)], dim=1
+    ).tolist()
+    for number, count, row in zip(heard, steps, probabilities):
+        regions[number] = [
+            (region["start"], region["end"])
+            for region in utils_vad.get_speech_timestamps_from_probs(
+                row[:count],
+                threshold=threshold,
+                sampling_rate=SAMPLE_RATE,
+                min_speech_duration_ms=_MIN_SPEECH_MS,
+                min_silence_duration_ms=0,
+                speech_pad_ms=0,
+                audio_length_samples=len(waveforms[number]),
+            )
+        ]
+    return regions
 
 
 def keep_speech(regions, num_samples, max_silence):
@@ -60,22 +81,8 @@ def level_db(waveform):
     return round(10 * math.log10(power), 3) if power > 0 else -math.inf
 
 
-def trim(path, start=0, stop=None, max_silence=0.2):
-    """What to keep of a recording, and how loud that is."""
-    waveform = read_audio(path, start, stop)
-    kept = keep_speech(
-        speech_regions(waveform),
-        waveform.shape[0],
-        round(max_silence * SAMPLE_RATE),
-    )
-    if not kept:
-        return [], -math.inf, 0.0
-    level = level_db(torch.cat([waveform[a:b] for a, b in kept]))
-    speech = [[start + a, start + b] for a, b in kept]
-    return speech, level, _energy_share(waveform, kept)
-
-
-def _energy_share(waveform, kept):
+def energy_share(waveform, kept):
+    """Part of a recording's energy that lies in the stretches kept."""
     # In double precision, for long and soft recordings.
     energy = (waveform.double() - waveform.double().mean()).square()
     total = energy.sum().item()

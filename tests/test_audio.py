@@ -1,22 +1,138 @@
-"""Reading recordings, good and bad."""
+"""Reading recordings, good and bad, whole, in parts and as streams."""
+
+import builtins
+import os
+import resource
+import struct
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechbrain_ext.audio import AudioError, num_samples, probe, read_audio
+from speechbrain_ext.audio import (
+    BLOCK,
+    AudioError,
+    AudioStream,
+    Header,
+    _resample,
+    num_samples,
+    probe,
+    read_audio,
+)
+from tests.corpora.trees import tiny
+
+RATES = [4001, 8000, 11025, 16000, 22050, 22051, 24414, 44100, 48000, 96000]
+FORMATS = ["wav", "flac", "mp3", "aiff", "au", "w64"]
 
 
-@pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
+def write_sound(path, seconds, rate=16000, channels=1):
+    """Noise, the same at every rate up to 2 kHz and nothing above."""
+    rng = np.random.default_rng(0)
+    time = np.arange(round(seconds * rate))[:, None, None] / rate
+    tones = rng.uniform(50, 2000, (1, channels, 20))
+    sound = np.sin(2 * np.pi * (time * tones + rng.random(tones.shape)))
+    soundfile.write(path, 0.02 * sound.sum(axis=2), rate)
+    return str(path)
+
+
+def streamed(path):
+    return np.concatenate(list(AudioStream(path).blocks()))
+
+
+def halve(path):
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def probed(path):
+    list(AudioStream(path).blocks())
+
+
+@pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("channels", [1, 2])
-def test_any_rate_and_channels(write_audio, rate, channels):
-    path = write_audio(seconds=0.5, rate=rate, channels=channels)
-    audio = read_audio(path)
-    assert audio.shape == (8000,)
-    assert num_samples(probe(path)) == 8000
+def test_any_rate(tmp_path, rate, channels):
+    path = write_sound(tmp_path / "a.wav", 4.7, rate, channels)
+    whole = read_audio(path)
+    size = -(-soundfile.info(path).frames * 16000 // rate)
+    assert whole.shape == (size,) and num_samples(probe(path)) == size
+    assert np.array_equal(streamed(path), whole.numpy())
+    for start, stop in [
+        (0, 500),
+        (3000, 9001),
+        (70000, None),
+        (size - 1, size),
+    ]:
+        part = read_audio(path, start, stop)
+        torch.testing.assert_close(part, whole[start:stop], atol=1e-5, rtol=0)
+    spans = [(0, 50000), (40000, 51000), (40000, 60000), (60001, size)]
+    parts = AudioStream(path).windows(spans)
+    for part, (start, stop) in zip(parts, spans, strict=True):
+        assert torch.equal(part, whole[start:stop])
+
+
+@pytest.mark.parametrize("rate", [8000, 22051, 24414, 44100, 48000])
+def test_what_is_resampled(tmp_path, rate):
+    """What 16 kHz can hold stays, the rest goes."""
+    path = write_sound(tmp_path / "a.wav", 1.0, rate)
+    expected = read_audio(write_sound(tmp_path / "b.wav", 1.0))
+    assert (read_audio(path) - expected)[800:-800].abs().max() < 1e-3
+    if rate in (8000, 44100, 48000):  # others take torchaudio minutes
+        whole = torch.from_numpy(soundfile.read(path)[0])
+        other = torchaudio.functional.resample(whole, rate, 16000)
+        assert (read_audio(path) - other)[800:-800].abs().max() < 2e-3
+    high = 0.5 * np.sin(np.arange(rate) / rate * 2 * np.pi * 10500)
+    soundfile.write(tmp_path / "c.wav", high, rate)
+    if rate > 21000:
+        assert read_audio(tmp_path / "c.wav")[800:-800].abs().max() < 1e-3
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rate=st.integers(4000, 200_000),
+    length=st.integers(1, 3000),
+    block=st.integers(1, 900),
+)
+def test_resampling_does_not_depend_on_the_blocks(rate, length, block):
+    signal = np.random.default_rng(rate).standard_normal(length)
+    signal = signal.astype(np.float32)
+    blocks = [signal[at : at + block] for at in range(0, length, block)]
+    found = np.concatenate(list(_resample(blocks, rate, 16000)))
+    whole = np.concatenate(list(_resample([signal], rate, 16000)))
+    assert len(found) == num_samples(Header(rate, length, 1))
+    np.testing.assert_allclose(found, whole, atol=1e-5)
+
+
+def test_a_file_is_opened_once_and_read_where_asked(tmp_path, monkeypatch):
+    path = write_sound(tmp_path / "a.wav", 60, 48000)
+    opened, decoded = [], []
+    real_open, real_read = builtins.open, soundfile.SoundFile.read
+
+    def counting_open(file, *args, **kwargs):
+        opened.append(os.fspath(file))
+        return real_open(file, *args, **kwargs)
+
+    def counting_read(self, frames, **kwargs):
+        decoded.append(frames)
+        return real_read(self, frames, **kwargs)
+
+    monkeypatch.setattr(builtins, "open", counting_open)
+    monkeypatch.setattr(soundfile.SoundFile, "read", counting_read)
+    read_audio(path, 160000, 176000)
+    assert opened == [str(path)]
+    assert sum(decoded) < 1.2 * 48000
+
+
+def test_memory_and_time_of_an_odd_rate(tmp_path):
+    """What a filter for each phase of 22,051 Hz would take: gigabytes."""
+    path = write_sound(tmp_path / "a.wav", 2.0, 22051)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert len(read_audio(path)) == 32000
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert (after - before) / 1e3 < 100
 
 
 def test_stereo_is_the_mean_of_its_channels(write_audio):
@@ -25,68 +141,91 @@ def test_stereo_is_the_mean_of_its_channels(write_audio):
     torch.testing.assert_close(audio, torch.full((1600,), 0.375))
 
 
-@pytest.mark.parametrize("rate", [16000, 44100])
-def test_a_part_equals_the_same_stretch_of_the_whole(write_audio, rate):
-    path = write_audio(seconds=1.0, rate=rate)
-    whole = read_audio(path)
-    torch.testing.assert_close(read_audio(path, 3000, 9001), whole[3000:9001])
-    torch.testing.assert_close(read_audio(path, 15990), whole[15990:])
+@pytest.mark.parametrize("suffix", [*FORMATS, "ogg"])
+def test_formats(tmp_path, suffix):
+    path = write_sound(tmp_path / f"a.{suffix}", 5, channels=2)
+    expected, _ = soundfile.read(path, dtype="float32")
+    found = read_audio(path).numpy()
+    np.testing.assert_allclose(found, expected.mean(axis=1), atol=1e-6)
+    assert np.array_equal(streamed(path), found)
 
 
-def test_the_shortest_recording(write_audio):
-    assert read_audio(write_audio(seconds=0.05)).shape == (800,)
+@pytest.mark.parametrize("read", [read_audio, probed])
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_truncated(tmp_path, suffix, read):
+    path = tmp_path / f"half.{suffix}"
+    write_sound(path, 4)
+    halve(path)
+    with pytest.raises(AudioError, match=r"half\.\w+'.*(truncated|damaged)"):
+        read(path)
 
 
-@given(
-    frames=st.integers(1, 3000),
-    rate=st.sampled_from([8000, 11025, 22050, 44100, 48000, 96000]),
-)
-@settings(max_examples=50, deadline=None)
-def test_length_follows_from_the_header(frames, rate):
-    from speechbrain.dataio.audio_io import AudioInfo
-
-    resampled = torchaudio.functional.resample(torch.zeros(frames), rate, 16000)
-    info = AudioInfo(rate, frames, 1, "PCM_16", "WAV")
-    assert num_samples(info) == resampled.shape[0]
-
-
-def test_zero_bytes(tmp_path):
-    path = tmp_path / "empty.wav"
-    path.touch()
-    with pytest.raises(AudioError, match="empty.wav': empty file"):
-        read_audio(path)
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "ULAW"])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", [8000, 44100])
+def test_header(tmp_path, subtype, channels, rate):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros((777, channels)), rate, subtype=subtype)
+    assert probe(path) == Header(rate, 777, channels)
+    assert probe(path).duration == 777 / rate
+    path.write_bytes(path.read_bytes()[:-40])
+    size = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4, "ULAW": 1}[subtype]
+    promised = 777 * channels * size
+    with pytest.raises(AudioError, match=f"promises {promised} bytes, the fil"):
+        probe(path)
 
 
-def test_header_without_samples(write_audio):
-    with pytest.raises(AudioError, match="no samples"):
-        read_audio(write_audio(data=np.zeros((0, 1))))
+@pytest.mark.parametrize("claim", [0x7FFFFFFF, 0x7FFFF000, 0xFFFFFFFF])
+def test_length_that_a_pipe_does_not_know(tmp_path, claim):
+    path = tiny(tmp_path / "a.wav")
+    data = bytearray(path.read_bytes())
+    data[40:44] = struct.pack("<I", claim)
+    path.write_bytes(data)
+    assert len(streamed(path)) == len(read_audio(path)) == 160
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac"])
-def test_truncated(write_audio, tmp_path, suffix):
-    whole = open(write_audio(f"whole.{suffix}", seconds=2.0), "rb").read()
-    path = tmp_path / f"cut.{suffix}"
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(AudioError, match=f"cut.{suffix}.*truncated"):
-        read_audio(path)
+def test_wav_with_other_chunks(tmp_path):
+    path = tiny(tmp_path / "a.wav")
+    data = path.read_bytes()
+    # A chunk of odd length takes a byte more.
+    chunk = b"LIST" + struct.pack("<I", 5) + b"INFO\0\0"
+    path.write_bytes(data[:12] + chunk + data[12:])
+    assert probe(path).duration == 0.01
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(AudioError, match="promises 320 bytes.* holds 319"):
+        probe(path)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_samples_that_are_no_numbers(tmp_path, bad):
-    import soundfile
-
-    data = np.zeros(1600, dtype="float32")
-    data[800] = bad
-    path = tmp_path / "nan.wav"
-    soundfile.write(path, data, 16000, subtype="FLOAT")
-    with pytest.raises(AudioError, match="nan.wav' holds samples that are not"):
-        read_audio(path)
+@pytest.mark.parametrize("read", [read_audio, probed])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_that_are_no_numbers(tmp_path, value, read):
+    samples = np.zeros(3 * BLOCK, np.float32)
+    samples[-5] = value
+    soundfile.write(tmp_path / "a.wav", samples, 16000, "FLOAT")
+    with pytest.raises(AudioError, match="a.wav' holds samples that are not"):
+        read(tmp_path / "a.wav")
 
 
-def test_not_audio(tmp_path):
-    path = tmp_path / "text.wav"
-    path.write_text("no audio at all")
-    with pytest.raises(AudioError, match="not readable as audio"):
-        read_audio(path)
-    with pytest.raises(AudioError, match="is a folder"):
-        read_audio(tmp_path)
+@pytest.mark.parametrize("read", [probe, read_audio, AudioStream])
+def test_no_audio(tmp_path, read):
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.wav").write_text("no audio at all")
+    soundfile.write(tmp_path / "short.wav", np.zeros((0, 1)), 16000)
+    for name, reason in [
+        ("empty.wav", "empty.wav' is an empty file \\(0 bytes\\)"),
+        ("text.wav", "text.wav' is not readable as audio"),
+        ("short.wav", "short.wav' has no samples"),
+        ("none.wav", "none.wav' does not exist; check the path"),
+        ("", "is a folder; give an audio file"),
+    ]:
+        with pytest.raises(AudioError, match=reason):
+            read(tmp_path / name)
+
+
+def test_a_part_that_is_not_there(write_audio):
+    path = write_audio(seconds=1.0)
+    for rate in (16000, 8000):
+        with pytest.raises(AudioError, match="ends at sample .* expected"):
+            read_audio(path, 10, 16001, rate)
+        with pytest.raises(AudioError, match="ends at sample"):
+            read_audio(path, 16000, None, rate)

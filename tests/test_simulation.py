@@ -6,7 +6,6 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,13 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from speechbrain_ext import vad
 from speechbrain_ext.audio import read_audio
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.base.files import fingerprint, write_json
 from speechbrain_ext.data import count_samples
 from speechbrain_ext.metrics.diarization import transition, transition_name
-from speechbrain_ext.simulation import check_options, compose, prepare, simulate
+from speechbrain_ext.simulation import check_simulation, compose, simulate
 from speechbrain_ext.utterance import Utterance
 
 
@@ -128,22 +125,13 @@ def test_speakers_do_not_depend_on_each_other():
     assert alone.items() <= together.items()
 
 
-@pytest.mark.parametrize("number", [1, 50, 333])
-def test_number_of_utterances(number):
-    plan, _ = simulate(corpus(), seed=1, utterances=number)
-    assert len(plan) == number
-    assert len({u.id for u in plan}) == number
-
-
-def test_hours():
+def test_number_of_utterances_and_hours():
+    for number in (1, 50, 333):
+        plan, _ = simulate(corpus(), seed=1, utterances=number)
+        assert len(plan) == len({u.id for u in plan}) == number
     plan, _ = simulate(corpus(), seed=1, hours=0.5)
     seconds = sum(u.duration for u in plan)
     assert seconds >= 1800 > seconds - plan[-1].duration
-
-
-def test_options_that_exclude_each_other():
-    with pytest.raises(UserError, match="exclude each other"):
-        simulate(corpus(), seed=1, utterances=3, hours=1)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +155,7 @@ def test_options_that_exclude_each_other():
         ("max_duration", "4 s", "'4 s'"),
     ],
 )
-def test_values_that_cannot_be(name, value, shown):
+def test_invalid_values(name, value, shown):
     with pytest.raises(UserError) as error:
         simulate(corpus(1), seed=1, **{name: value})
     assert str(error.value).startswith(f"simulation: {name} is {shown}; give")
@@ -182,12 +170,18 @@ def test_the_least_values():
     assert len(plan) == 1
 
 
-def test_options_that_there_are():
-    check_options(dict.fromkeys(("utterances", "hours", "max_duration")))
-    with pytest.raises(UserError, match="x: there is no option 'epoch'; choo"):
-        check_options({"epoch": 1}, "x")
-    with pytest.raises(UserError, match="x: None is no mapping"):
-        check_options(None, "x")
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"epoch": 1}, "x: there is no option 'epoch'; choose from passes, "),
+        (None, "x: expected options.* got None"),
+        ({"utterances": 3, "hours": 1}, "exclude each other"),
+    ],
+)
+def test_invalid_options(options, sentence):
+    check_simulation(dict.fromkeys(("utterances", "hours", "max_duration")))
+    with pytest.raises(UserError, match=sentence):
+        check_simulation(options, "x")
 
 
 def test_what_cannot_be_used_is_listed():
@@ -282,91 +276,3 @@ def test_levels_are_matched(write_audio):
         torch.testing.assert_close(
             audio.abs(), first.expand_as(audio), rtol=1e-3, atol=0
         )
-
-
-def test_prepare_skips_and_caches(write_audio, synthetic_folder, tmp_path):
-    good = sorted(synthetic_folder.rglob("*.wav"))[:3]
-    silence = write_audio("silence.wav", data=np.zeros(16000))
-    broken = tmp_path / "broken.wav"
-    broken.write_text("nothing")
-    paths = [*map(str, good), silence, str(broken)]
-    data = [
-        Utterance(str(i), 1.0, "s", "sad", "demo", wav=path)
-        for i, path in enumerate(paths)
-    ]
-    cache = tmp_path / "cache" / "speech.json"
-    usable, skipped = prepare(data, cache=cache, progress=False)
-    assert [u.wav for u in usable] == paths[:3]
-    assert [wav for wav, _ in skipped] == paths[3:]
-    assert "no speech" in skipped[0][1] and "not readable" in skipped[1][1]
-    stored = cache.read_text()
-    again = prepare(data, cache=cache, progress=False)
-    assert (again, cache.read_text()) == ((usable, skipped), stored)
-    # A file that changed is listened to again.
-    broken.write_bytes(good[0].read_bytes())
-    usable, skipped = prepare(data, cache=cache, progress=False)
-    assert len(usable) == 4 and len(skipped) == 1
-
-
-@pytest.mark.parametrize(
-    "stop, reason",
-    [
-        (100, "keeps less than 1 % of its energy."),
-        (1600, "keeps 10 % of its energy."),
-        (7968, "keeps 49 % of its energy."),
-        (8032, None),
-    ],
-)
-def test_a_fragment_does_not_carry_the_label(
-    monkeypatch, write_audio, stop, reason
-):
-    sign = np.where(np.arange(16000) % 2, 1.0, -1.0)
-    path = write_audio("shout.wav", data=0.25 * sign)
-    monkeypatch.setattr(vad, "speech_regions", lambda _: [(0, stop)])
-    data = [Utterance("a", 1.0, "s", "angry", "demo", wav=path)]
-    usable, skipped = prepare(data, max_silence=0, progress=False)
-    if reason is None:
-        assert skipped == []
-        assert usable[0].extra["speech"] == [[0, stop]]
-        assert usable[0].extra["level"] == pytest.approx(-12.04, abs=0.01)
-    else:
-        assert usable == []
-        assert skipped == [(path, f"'{path}': the detector of speech {reason}")]
-
-
-def test_a_cache_of_before_the_bound_is_not_believed(write_audio, tmp_path):
-    path = write_audio("silence.wav", data=np.zeros(16000))
-    status = os.stat(path)
-    key = fingerprint(
-        path, None, None, 0.2, [status.st_size, status.st_mtime_ns]
-    )
-    cache = tmp_path / "speech.json"
-    write_json({key: {"speech": [[0, 1600]], "level": -57.0}}, cache)
-    data = [Utterance("a", 1.0, "s", "angry", "demo", wav=path)]
-    usable, skipped = prepare(data, cache=cache, progress=False)
-    assert usable == [] and "no speech" in skipped[0][1]
-
-
-def test_a_shout_of_which_a_breath_is_heard(ravdess_folder):
-    name = "03-01-03-02-02-01-06"
-    (path,) = Path(ravdess_folder).rglob(f"{name}.*")
-    data = [Utterance(name, 3.6, "s", "happy", "ravdess", wav=str(path))]
-    usable, skipped = prepare(data, progress=False)
-    assert usable == []
-    assert skipped == [
-        (
-            str(path),
-            f"'{path}': the detector of speech keeps less than 1 % of "
-            "its energy.",
-        )
-    ]
-
-
-def test_workers_do_not_matter(synthetic_folder):
-    paths = sorted(synthetic_folder.rglob("*.wav"))[:6]
-    data = [
-        Utterance(p.stem, 1.0, "s", "sad", "demo", wav=str(p)) for p in paths
-    ]
-    assert prepare(data, jobs=2, progress=False) == prepare(
-        data, progress=False
-    )

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import speechbrain as sb
 import torch
-from prepare import prepare, resimulation
 from report import show, write_results
 from score import diarize, score
 
@@ -23,6 +22,7 @@ from speechbrain_ext.data import FrameDataset, make_batches
 from speechbrain_ext.decoding import candidates, tune
 from speechbrain_ext.store import store_inputs
 from speechbrain_ext.training.brain import EmotionBrain
+from speechbrain_ext.training.preparation import prepare, resimulation
 from speechbrain_ext.training.run import begin_run
 from speechbrain_ext.utterance import load_manifest
 

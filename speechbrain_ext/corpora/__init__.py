@@ -1,14 +1,14 @@
 """Corpora: the folder that was unpacked in, records of utterances out.
 
-A corpus is one module with ``read(folder) -> (utterances, skipped)`` and one
-line in ``CORPORA``. What all of them keep to:
+A corpus is one module with a ``Corpus`` named ``CORPUS`` and one line in
+``CORPORA``. What all of them keep to:
 
 * ``utterances`` is a list of ``Utterance`` sorted by id. ``wav`` is an
   absolute path, ``duration`` (s) comes from the header of the audio file, and
   the speaker's name begins with the name of the corpus.
 * ``emotion`` is a full English word (for ZED a list of segments). No label is
   dropped or merged; ``extra["original_label"]`` is the corpus's own code.
-* ``skipped`` lists every recording that could not be used, as (file, reason).
+* ``skipped`` lists every recording that is not usable, as (file, reason).
 * The folder may be unpacked at any depth, the audio may be WAV or FLAC, and
   nothing is ever written there.
 """
@@ -16,20 +16,47 @@ line in ``CORPORA``. What all of them keep to:
 import importlib
 
 from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.corpora.base import Corpus
 
+__all__ = ["CORPORA", "Corpus", "find_corpus", "read_corpus"]
+
+# The modules, which are imported when they are needed.
 CORPORA = {
-    "ravdess": "speechbrain_ext.corpora.ravdess",
-    "iemocap": "speechbrain_ext.corpora.iemocap",
-    "emovdb": "speechbrain_ext.corpora.emovdb",
-    "esd": "speechbrain_ext.corpora.esd",
-    "jlcorpus": "speechbrain_ext.corpora.jlcorpus",
-    "savee": "speechbrain_ext.corpora.savee",
-    "emodb": "speechbrain_ext.corpora.emodb",
-    "aesdd": "speechbrain_ext.corpora.aesdd",
-    "shemo": "speechbrain_ext.corpora.shemo",
-    "zed": "speechbrain_ext.corpora.zed",
-    "synthetic": "speechbrain_ext.corpora.synthetic",
+    name: f"speechbrain_ext.corpora.{name}"
+    for name in (
+        "ravdess iemocap emovdb esd jlcorpus savee emodb aesdd shemo zed "
+        "synthetic"
+    ).split()
 }
+
+
+def find_corpus(name):
+    """The corpus of a name.
+
+    Arguments
+    ---------
+    name : str
+        One of the keys of ``CORPORA``.
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    UserError
+        When no corpus has the name.
+
+    Example
+    -------
+    >>> find_corpus("savee").emotions["sa"]
+    'sad'
+    """
+    if name not in CORPORA:
+        raise UserError(
+            f"There is no corpus '{name}'; choose one of: {', '.join(CORPORA)}."
+        )
+    return importlib.import_module(CORPORA[name]).CORPUS
 
 
 def read_corpus(name, folder):
@@ -47,7 +74,7 @@ def read_corpus(name, folder):
     utterances : list of Utterance
         Sorted by id.
     skipped : list of (str, str)
-        File and reason of every recording that could not be used.
+        File and reason of every recording that is not usable.
 
     Raises
     ------
@@ -56,13 +83,12 @@ def read_corpus(name, folder):
 
     Example
     -------
-    >>> read_corpus("enterface", "/data")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.base.errors.UserError: There is no corpus 'enterface'; choose one of: ravdess, iemocap, emovdb, esd, jlcorpus, savee, emodb, aesdd, shemo, zed, synthetic.
+    >>> from speechbrain_ext.corpora import synthetic
+    >>> folder = getfixture("tmp_path") / "corpus"
+    >>> synthetic.generate(folder, speakers=1, sentences=1, progress=False)
+    4
+    >>> utterances, skipped = read_corpus("synthetic", folder)
+    >>> len(utterances), skipped
+    (4, [])
     """
-    if name not in CORPORA:
-        raise UserError(
-            f"There is no corpus '{name}'; choose one of: {', '.join(CORPORA)}."
-        )
-    return importlib.import_module(CORPORA[name]).read(folder)
+    return find_corpus(name).read(folder)

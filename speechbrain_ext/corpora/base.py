@@ -1,16 +1,14 @@
-"""What the readers of corpora share: finding, probing and sorting recordings.
-
-A corpus whose labels stand in the names of its files needs ``read_by_name``
-and a function that takes a name apart; the others use the pieces.
-"""
+"""What a corpus is, and what the readers of corpora share."""
 
 import os
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from speechbrain_ext.audio import Unusable, audio_seconds
+from speechbrain_ext.audio import AudioError, probe
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.utterance import Utterance
 
@@ -24,57 +22,169 @@ DERIVED_FOLDERS = {"processed", "combined"}
 MANY_FILES = 2000
 
 
-def read_by_name(
-    folder, corpus, title, pattern, example, describe, read_texts=None
-):
-    """Read a corpus whose labels stand in the names of its files."""
-    folder = check_folder(folder, title)
-    files, skipped = list_files(folder)
-    texts = read_texts(files, skipped) if read_texts else {}
-    described = {}
-    found = 0
-    for path in files:
-        if path.suffix.lower() not in AUDIO_SUFFIXES:
-            continue
-        match = re.fullmatch(pattern, path.stem, re.IGNORECASE)
-        if not match:
-            skipped.append((str(path), foreign(title, example)))
-            continue
-        found += 1
-        try:
-            fields = describe(match, folders_of(path, folder))
-        except Unusable as problem:
-            skipped.append((str(path), str(problem)))
-            continue
-        if path.stem in texts:
-            fields["text"] = texts[path.stem]
-        described[path] = fields
-    if not found:
-        raise UserError(
-            f"'{folder}' holds no {title} recordings (looked for names like "
-            f"{example} at any depth); give the folder that was unpacked."
-        )
-    usable, more = probe_all(
-        ((fields["id"], path) for path, fields in described.items()),
-        len(described),
-        title,
-    )
-    utterances = [
-        Utterance(
-            wav=str(path), duration=seconds, corpus=corpus, **described[path]
-        )
-        for path, seconds in usable.values()
-    ]
-    return finish(utterances, skipped + more, folder, title)
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus: what is known of it, and how its folder is read.
 
+    Arguments
+    ---------
+    name : str
+        Its key in ``CORPORA``; ids and speakers begin with it.
+    title : str
+        Its name in sentences.
+    source : str
+        Publication and licence.
+    notes : str
+        Layout, counts, and how sure the fields are.
+    emotions : dict
+        From the corpus's own label to a full English word. No label is left
+        out or merged here.
+    example : str
+        A name of a file.
+    language : str, optional
+        ISO 639-1 code, unless ``describe`` gives one.
+    pattern : str, optional
+        What names of recordings match, without suffix, in any case.
+    describe : callable, optional
+        From such a match and the names of the folders above, nearest first,
+        to fields of ``Utterance``, with ``label`` in place of ``emotion``; it
+        raises ``AudioError`` with the reason to skip the file.
+    read_texts : callable, optional
+        From all files and the list of what was skipped to the texts, by the
+        name of the recording.
+    reader : callable, optional
+        In place of these three, where the labels stand elsewhere: from a
+        folder to utterances and what was skipped.
 
-def foreign(title, example):
-    """Why audio with another kind of name is skipped."""
-    return f"not named like a recording of {title} ({example})"
+    Example
+    -------
+    >>> corpus = Corpus("demo", "Demo", "", "", {"h": "happy"}, "h1.wav",
+    ...     pattern=r"(h|s)\\d", describe=lambda match, folders: {
+    ...         "id": match[0], "speaker": "1", "label": match[1]})
+    >>> import soundfile
+    >>> folder = getfixture("tmp_path")
+    >>> for name in ("h1.wav", "s1.wav"):
+    ...     soundfile.write(folder / name, [0.0] * 160, 16000)
+    >>> utterances, skipped = corpus.read(folder)
+    >>> utterances[0].id, utterances[0].emotion, skipped[0][1]
+    ('demo_h1', 'happy', "Demo has no emotion 's'")
+    """
+
+    name: str
+    title: str
+    source: str
+    notes: str
+    emotions: dict
+    example: str
+    language: str | None = None
+    pattern: str | None = None
+    describe: Callable | None = None
+    read_texts: Callable | None = None
+    reader: Callable | None = None
+
+    def read(self, folder):
+        """Read the corpus.
+
+        Arguments
+        ---------
+        folder : str or os.PathLike
+            Where it was unpacked; the recordings may lie deeper in it.
+
+        Returns
+        -------
+        utterances : list of Utterance
+            Sorted by id.
+        skipped : list of (str, str)
+            File and reason of every recording that is not usable.
+
+        Raises
+        ------
+        UserError
+            When the folder does not hold the corpus.
+        """
+        folder = check_folder(folder, self.title)
+        utterances, skipped = (self.reader or self._read_names)(folder)
+        skipped = sorted(skipped)
+        if not utterances:
+            file, reason = skipped[0]
+            raise UserError(
+                f"None of the {self.title} recordings in '{folder}' is usable "
+                f"(the first, '{file}': {reason}); unpack the archive again."
+            )
+        return sorted(utterances, key=lambda one: one.id), skipped
+
+    def no_recordings(self, folder):
+        """The error for a folder with other content."""
+        return UserError(
+            f"'{folder}' holds no {self.title} recordings (looked for names "
+            f"like {self.example} at any depth); give the folder that was "
+            "unpacked."
+        )
+
+    def foreign(self):
+        """Why audio with another kind of name is skipped."""
+        return f"not named like a recording of {self.title} ({self.example})"
+
+    def check_codes(self, **codes):
+        """Raise ``AudioError`` unless every code is a known one."""
+        for what, (code, known) in codes.items():
+            if code not in known:
+                what = what.replace("_", " ")
+                raise AudioError(f"{self.title} has no {what} '{code}'")
+
+    def _read_names(self, folder):
+        files, skipped = list_files(folder)
+        texts = self.read_texts(files, skipped) if self.read_texts else {}
+        described, found = {}, 0
+        for path in files:
+            if path.suffix.lower() not in AUDIO_SUFFIXES:
+                continue
+            match = re.fullmatch(self.pattern, path.stem, re.IGNORECASE)
+            if not match:
+                skipped.append((str(path), self.foreign()))
+                continue
+            found += 1
+            try:
+                fields = self.describe(match, folders_of(path, folder))
+                described[path] = self._complete(fields)
+            except AudioError as problem:
+                skipped.append((str(path), problem.reason))
+        if not found:
+            raise self.no_recordings(folder)
+        usable, more = probe_all(
+            [(fields["id"], path) for path, fields in described.items()],
+            self.title,
+        )
+        utterances = [
+            Utterance(
+                wav=str(path),
+                duration=seconds,
+                text=described[path].pop("text", texts.get(path.stem)),
+                **described[path],
+            )
+            for path, seconds in usable.values()
+        ]
+        return utterances, skipped + more
+
+    def _complete(self, fields):
+        label = fields.pop("label")
+        # Some archives spell labels in other cases.
+        emotion = self.emotions.get(label, self.emotions.get(label.lower()))
+        if emotion is None:
+            self.check_codes(emotion=(label, ()))
+        return {
+            "language": self.language,
+            **fields,
+            "corpus": self.name,
+            "id": f"{self.name}_{fields['id']}",
+            "speaker": f"{self.name}_{fields['speaker']}",
+            "emotion": emotion,
+            "extra": {**fields.get("extra", {}), "original_label": label},
+        }
 
 
 def check_folder(folder, title):
-    """The folder as an absolute path; a ``UserError`` if it is none."""
+    """The folder as an absolute path."""
     path = Path(os.path.abspath(folder))
     if not path.exists():
         raise UserError(
@@ -96,7 +206,7 @@ def list_files(folder):
 
     def unreadable(error):
         skipped.append(
-            (str(error.filename), f"cannot be read: {error.strerror}")
+            (str(error.filename), f"is not readable: {error.strerror}")
         )
 
     for root, folders, names in os.walk(
@@ -141,20 +251,19 @@ def folders_of(path, folder):
     return [*reversed(inner), folder.name]
 
 
-def probe_all(named_files, total, title):
+def probe_all(named_files, title):
     """Read the headers of audio files and keep one file an id."""
     usable, skipped = {}, []
     for id, path in tqdm(
         named_files,
         desc=f"Reading {title}",
-        total=total,
         leave=False,
-        disable=total < MANY_FILES,
+        disable=len(named_files) < MANY_FILES,
     ):
         try:
-            seconds = audio_seconds(path)
-        except Unusable as problem:
-            skipped.append((str(path), str(problem)))
+            seconds = probe(path).duration
+        except AudioError as problem:
+            skipped.append((str(path), problem.reason))
             continue
         if id not in usable:
             usable[id] = path, seconds
@@ -169,15 +278,3 @@ def probe_all(named_files, total, title):
             )
         skipped.append((str(path), reason))
     return usable, skipped
-
-
-def finish(utterances, skipped, folder, title):
-    """Sort what a reader has found; a ``UserError`` if nothing can be used."""
-    skipped = sorted(skipped)
-    if not utterances:
-        file, reason = skipped[0]
-        raise UserError(
-            f"None of the {title} recordings in '{folder}' can be used (the "
-            f"first is '{file}': {reason}); unpack the archive again."
-        )
-    return sorted(utterances, key=lambda one: one.id), skipped

@@ -1,36 +1,7 @@
-"""EmoDB: ten German sentences by ten actors in seven emotions.
+"""EmoDB: ten German sentences by ten actors in seven emotions."""
 
-F. Burkhardt, A. Paeschke, M. Rolfes, W. F. Sendlmeier and B. Weiss, "A
-Database of German Emotional Speech", Interspeech, 2005.
+from speechbrain_ext.corpora.base import Corpus
 
-Names: ``03a01Fa.wav`` for speaker, sentence (a01, a02, a04, a05, a07, b01,
-b02, b03, b09, b10), emotion and version. The letters of the emotions are
-those of German words: ``W`` (Wut) angry, ``L`` (Langeweile) bored, ``E``
-(Ekel) disgust, ``A`` (Angst) fearful, ``F`` (Freude) happy, ``T`` (Trauer)
-sad, ``N`` neutral.
-
-Layout: ``wav/03a01Fa.wav``.
-
-Counts: 535 recordings, those of about 800 that listeners recognized and found
-natural: 127 angry, 81 bored, 46 disgust, 69 fearful, 71 happy, 62 sad and 79
-neutral. Speaker 08 has none of disgust, others have a single one.
-
-Speakers with their genders, sentences and emotions are those of the
-description that comes with the recordings. The version is a letter that tells
-takes apart and nothing more.
-"""
-
-from speechbrain_ext.corpora.base import Unusable, read_by_name
-
-EMOTIONS = {
-    "W": "angry",
-    "L": "bored",
-    "E": "disgust",
-    "A": "fearful",
-    "F": "happy",
-    "T": "sad",
-    "N": "neutral",
-}
 GENDERS = {
     "03": "male",
     "08": "female",
@@ -60,38 +31,47 @@ SENTENCES = {
 }
 
 
-def read(folder):
-    """Read EmoDB."""
-    return read_by_name(
-        folder,
-        corpus="emodb",
-        title="EmoDB",
-        pattern=r"(\d\d)([ab]\d\d)([A-Z])([a-z])",
-        example="03a01Fa.wav",
-        describe=_describe,
-    )
-
-
 def _describe(match, folders):
     speaker, sentence, emotion, version = match.groups()
     sentence, emotion = sentence.lower(), emotion.upper()
-    for what, code, known in (
-        ("speaker", speaker, GENDERS),
-        ("sentence", sentence, SENTENCES),
-        ("emotion", emotion, EMOTIONS),
-    ):
-        if code not in known:
-            raise Unusable(f"EmoDB has no {what} {code}")
+    CORPUS.check_codes(
+        speaker=(speaker, GENDERS), sentence=(sentence, SENTENCES)
+    )
     return {
-        "id": f"emodb_{match[0]}",
-        "speaker": f"emodb_{speaker}",
-        "emotion": EMOTIONS[emotion],
+        "id": match[0],
+        "speaker": speaker,
+        "label": emotion,
         "gender": GENDERS[speaker],
-        "language": "de",
         "text": SENTENCES[sentence],
-        "extra": {
-            "sentence": sentence,
-            "version": version.lower(),
-            "original_label": emotion,
-        },
+        "extra": {"sentence": sentence, "version": version.lower()},
     }
+
+
+CORPUS = Corpus(
+    name="emodb",
+    title="EmoDB",
+    source="F. Burkhardt, A. Paeschke, M. Rolfes, W. F. Sendlmeier and B. "
+    'Weiss, "A Database of German Emotional Speech", Interspeech, 2005.',
+    notes="""
+Names: speaker, sentence, emotion (letters of German words: Wut, Langeweile,
+Ekel, Angst, Freude, Trauer) and version. Layout: wav/03a01Fa.wav.
+Counts: 535 recordings, those of about 800 that listeners recognized and found
+natural: 127 angry, 81 bored, 46 disgust, 69 fearful, 71 happy, 62 sad and 79
+neutral. Speaker 08 has none of disgust, others have a single one.
+Speakers with their genders, sentences and emotions are those of the
+description that comes with the recordings. The version is a letter that tells
+takes apart and nothing more.""",
+    emotions={
+        "W": "angry",
+        "L": "bored",
+        "E": "disgust",
+        "A": "fearful",
+        "F": "happy",
+        "T": "sad",
+        "N": "neutral",
+    },
+    example="03a01Fa.wav",
+    language="de",
+    pattern=r"(\d\d)([ab]\d\d)([A-Z])([a-z])",
+    describe=_describe,
+)

@@ -1,29 +1,11 @@
-"""ESD: parallel sentences by ten Mandarin and ten English speakers.
-
-K. Zhou, B. Sisman, R. Liu and H. Li, "Emotional Voice Conversion: Theory,
-Databases and ESD", Speech Communication 137, 2022; and "Seen and Unseen
-Emotional Style Transfer for Voice Conversion with a New Emotional Speech
-Dataset", ICASSP 2021. For research purposes, under the authors' own licence.
-
-Names: ``0011/Angry/0011_000351.wav``, in one release with a folder ``train``,
-``evaluation`` or ``test`` below the emotion. Speakers 0001 to 0010 speak
-Mandarin, 0011 to 0020 English. The numbers go by emotion: 1 to 350 neutral,
-then angry, happy, sad and surprised; where no folder names the emotion the
-number does. ``0011/0011.txt`` has id, text and emotion in each line, set apart
-by tabs or, in some lines, by blanks. These files come in UTF-8, UTF-16, GB
-18030 and cp1252.
-
-Counts: 35,000 recordings, 350 of each speaker in each emotion.
-
-Speaker and language follow from the published numbering, the genders from the
-ReadMe of the release.
-"""
+"""ESD: parallel sentences by ten Mandarin and ten English speakers."""
 
 import re
 
-from speechbrain_ext.corpora.base import Unusable, read_by_name
+from speechbrain_ext.corpora.base import AudioError, Corpus
 from speechbrain_ext.corpora.texts import text_lines
 
+# In the order of the numbers of the recordings.
 EMOTIONS = {
     "neutral": "neutral",
     "angry": "angry",
@@ -44,45 +26,35 @@ PARTS = {"train", "evaluation", "test"}
 SENTENCES = 350
 
 
-def read(folder):
-    """Read ESD."""
-    return read_by_name(
-        folder,
-        corpus="esd",
-        title="ESD",
-        pattern=r"(\d{4})_(\d{6})",
-        example="0011_000351.wav",
-        describe=_describe,
-        read_texts=_read_texts,
-    )
-
-
 def _describe(match, folders):
     speaker, number = (int(part) for part in match.groups())
-    if not 1 <= speaker <= 20:
-        raise Unusable(f"ESD has no speaker {match[1]}")
     block, sentence = divmod(number - 1, SENTENCES)
-    if not 0 <= block < len(EMOTIONS):
-        raise Unusable(f"ESD has no recording {match[2]}")
+    CORPUS.check_codes(
+        speaker=(match[1], [f"{one:04d}" for one in range(1, 21)]),
+        recording=(
+            match[2],
+            [match[2]] if 0 <= block < len(EMOTIONS) else (),
+        ),
+    )
     numbered = list(EMOTIONS)[block]
     label = next(
         (name for name in folders if name.lower() in EMOTIONS), numbered
     )
     if label.lower() != numbered:
-        raise Unusable(
+        raise AudioError(
             f"it lies in '{label}', but number {match[2]} belongs to {numbered}"
         )
-    extra = {"sentence": sentence + 1, "original_label": label}
     part = next((name for name in folders if name.lower() in PARTS), None)
-    if part:
-        extra["part"] = part.lower()
     return {
-        "id": f"esd_{match[0]}",
-        "speaker": f"esd_{match[1]}",
-        "emotion": EMOTIONS[numbered],
+        "id": match[0],
+        "speaker": match[1],
+        "label": label,
         "gender": "male" if speaker in MEN else "female",
         "language": "zh" if speaker <= 10 else "en",
-        "extra": extra,
+        "extra": {
+            "sentence": sentence + 1,
+            **({"part": part.lower()} if part else {}),
+        },
     }
 
 
@@ -108,3 +80,27 @@ def _without_label(line):
     # label from a last word such as "sad".
     text, _, last = line.rpartition(" ")
     return text.rstrip() if last in LABELS else line
+
+
+CORPUS = Corpus(
+    name="esd",
+    title="ESD",
+    source='K. Zhou, B. Sisman, R. Liu and H. Li, "Emotional Voice '
+    'Conversion: Theory, Databases and ESD", Speech Communication 137, 2022; '
+    "for research purposes, under the authors' own licence.",
+    notes="""
+Names: 0011/Angry/0011_000351.wav, in one release with a folder train,
+evaluation or test below the emotion. Speakers 0001 to 0010 speak Mandarin,
+0011 to 0020 English. The numbers go by emotion: 1 to 350 neutral, then angry,
+happy, sad and surprised; where no folder names the emotion the number does.
+0011/0011.txt has id, text and emotion in each line, set apart by tabs or, in
+some lines, by blanks, in UTF-8, UTF-16, GB 18030 or cp1252.
+Counts: 35,000 recordings, 350 of each speaker in each emotion.
+Speaker and language follow from the published numbering, the genders from the
+ReadMe of the release.""",
+    emotions=EMOTIONS,
+    example="0011_000351.wav",
+    pattern=r"(\d{4})_(\d{6})",
+    describe=_describe,
+    read_texts=_read_texts,
+)

@@ -1,36 +1,11 @@
-"""IEMOCAP: ten actors in improvised and scripted dialogs, five sessions.
-
-C. Busso, M. Bulut, C.-C. Lee, A. Kazemzadeh, E. Mower, S. Kim, J. N. Chang,
-S. Lee and S. S. Narayanan, "IEMOCAP: Interactive emotional dyadic motion
-capture database", Language Resources and Evaluation 42(4), 2008. The licence
-is granted by the authors on request.
-
-Layout: ``Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav``, a
-turn a file. ``Session1/dialog/EmoEvaluation/Ses01F_impro01.txt`` has the labels
-and ``Session1/dialog/transcriptions/Ses01F_impro01.txt`` the words. In
-``Ses01F_impro01_F000`` the first F tells who wears the markers, the second who
-speaks; the speaker and the gender are those of the turn.
-
-A label is the category that most of the evaluators chose. ``xxx`` is written
-where no category has most votes; such turns have the emotion ``no_agreement``.
-Actors also judged themselves (``C-F1``, ``C-M1``); that is kept but, as in the
-corpus's own averages, not counted.
-
-Counts: 10,039 turns in 151 dialogs. Papers that use four classes have 5531
-turns, 1085, 1023, 1151, 1031 and 1241 in the sessions: angry 1103, happy 595,
-excited 1041, neutral 1708 and sad 1084.
-
-Every field stands in the official files; ``agreement`` is counted from them.
-"""
+"""IEMOCAP: ten actors in improvised and scripted dialogs, five sessions."""
 
 import re
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.corpora.base import (
     AUDIO_SUFFIXES,
-    check_folder,
-    finish,
-    foreign,
+    Corpus,
     list_files,
     probe_all,
 )
@@ -69,7 +44,6 @@ DIALOG = (
     r"(?P<style>impro|script)\d\d(?:_\d)?[a-z]?)"
 )
 TURN = DIALOG + r"_(?P<gender>[FM])[\dX]{3}"
-EXAMPLE = "Ses01F_impro01_F000.wav"
 LABEL_LINE = re.compile(
     r"\[\s*([\d.]+)\s*-\s*([\d.]+)\s*\]\s+(\w+)\s+(\w+)\s+"
     r"\[\s*([-\d.]+)\s*,\s*([-\d.]+)\s*,\s*([-\d.]+)\s*\]"
@@ -80,17 +54,11 @@ CATEGORY_LINE = re.compile(
 WORDS_LINE = re.compile(r"(Ses\w+)\s*(?:\[[^\]]*\])?\s*:\s*(.*?)\s*$")
 
 
-def read(folder):
-    """Read IEMOCAP."""
-    folder = check_folder(folder, "IEMOCAP")
+def _read(folder):
     files, skipped = list_files(folder)
     turns, audio = _find_turns(files, skipped)
     if not audio:
-        raise UserError(
-            f"'{folder}' holds no IEMOCAP recordings (looked for names like "
-            f"{EXAMPLE} at any depth); give the folder that was "
-            "unpacked."
-        )
+        raise CORPUS.no_recordings(folder)
     label_files = _official(files, "emoevaluation", skipped)
     if not label_files:
         raise UserError(
@@ -101,7 +69,7 @@ def read(folder):
     labels = _read_labels(label_files, skipped)
     texts = _read_texts(_official(files, "transcriptions", skipped), skipped)
 
-    usable, more = probe_all(audio, len(audio), "IEMOCAP")
+    usable, more = probe_all(audio, "IEMOCAP")
     skipped += more
     for id, label in labels.items():
         if id not in turns:
@@ -132,7 +100,7 @@ def read(folder):
                 extra=_extra(turn, labels[id]),
             )
         )
-    return finish(utterances, skipped, folder, "IEMOCAP")
+    return utterances, skipped
 
 
 def _find_turns(files, skipped):
@@ -146,7 +114,7 @@ def _find_turns(files, skipped):
             turns[path.stem] = match
         # The archive also has each dialog as one file.
         elif not re.fullmatch(DIALOG, path.stem):
-            skipped.append((str(path), foreign("IEMOCAP", EXAMPLE)))
+            skipped.append((str(path), CORPUS.foreign()))
     return turns, audio
 
 
@@ -259,3 +227,34 @@ def _agreement(label):
     if label["code"] == "xxx" or not votes:
         return None
     return sum(votes) / len(votes)
+
+
+CORPUS = Corpus(
+    name="iemocap",
+    title="IEMOCAP",
+    source="C. Busso, M. Bulut, C.-C. Lee, A. Kazemzadeh, E. Mower, S. Kim, "
+    'J. N. Chang, S. Lee and S. S. Narayanan, "IEMOCAP: Interactive emotional '
+    'dyadic motion capture database", Language Resources and Evaluation 42(4), '
+    "2008; the authors grant the licence on request.",
+    notes="""
+Layout: Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav, a
+turn a file. Session1/dialog/EmoEvaluation/Ses01F_impro01.txt has the labels
+and Session1/dialog/transcriptions/Ses01F_impro01.txt the words. In
+Ses01F_impro01_F000 the first F tells who wears the markers, the second who
+speaks; the speaker and the gender are those of the turn.
+
+A label is the category that most of the evaluators chose. xxx is written
+where no category has most votes; such turns have the emotion no_agreement.
+Actors also judged themselves (C-F1, C-M1); that is kept but, as in the
+corpus's own averages, not counted.
+
+Counts: 10,039 turns in 151 dialogs. Papers that use four classes have 5531
+turns, 1085, 1023, 1151, 1031 and 1241 in the sessions: angry 1103, happy 595,
+excited 1041, neutral 1708 and sad 1084.
+
+Every field stands in the official files; agreement is counted from them.""",
+    emotions=EMOTIONS,
+    example="Ses01F_impro01_F000.wav",
+    language="en",
+    reader=_read,
+)

@@ -1,64 +1,51 @@
-"""SAVEE: British English by four men in seven emotions.
+"""SAVEE: British English by four men in seven emotions."""
 
-S. Haq and P. J. B. Jackson, "Multimodal Emotion Recognition", in W. Wang
-(ed.), Machine Audition: Principles, Algorithms and Systems, IGI Global, 2010.
-The recordings are given out for research on registration.
+from speechbrain_ext.corpora.base import AudioError, Corpus
 
-Names: speaker (DC, JE, JK, KL), emotion and number of the sentence. The
-emotions are ``a`` angry, ``d`` disgust, ``f`` fearful, ``h`` happy, ``n``
-neutral, ``sa`` sad and ``su`` surprised.
-
-Layouts: ``AudioData/DC/a01.wav`` (the release) and ``DC_a01.wav`` (an archive
-on Kaggle).
-
-Counts: 480 recordings, 120 a speaker: 30 neutral ones and 15 of each other
-emotion.
-
-Speaker, gender and emotion follow from the published description. Sentences
-with the same number differ between emotions, so they have no common id.
-"""
-
-from speechbrain_ext.corpora.base import Unusable, read_by_name
-
-EMOTIONS = {
-    "a": "angry",
-    "d": "disgust",
-    "f": "fearful",
-    "h": "happy",
-    "n": "neutral",
-    "sa": "sad",
-    "su": "surprised",
-}
 SPEAKERS = ("DC", "JE", "JK", "KL")
-
-
-def read(folder):
-    """Read SAVEE."""
-    return read_by_name(
-        folder,
-        corpus="savee",
-        title="SAVEE",
-        pattern=r"(?:([A-Z]{2})_)?(sa|su|[a-z])(\d\d)",
-        example="DC_a01.wav or DC/a01.wav",
-        describe=_describe,
-    )
 
 
 def _describe(match, folders):
     speaker, emotion, number = match.groups()
-    if emotion.lower() not in EMOTIONS:
-        raise Unusable(f"SAVEE has no emotion '{emotion}'")
     speaker = (speaker or folders[0]).upper()
     if speaker not in SPEAKERS:
-        raise Unusable(
+        raise AudioError(
             f"neither its name nor its folder is that of a speaker "
             f"({', '.join(SPEAKERS)})"
         )
     return {
-        "id": f"savee_{speaker}_{emotion.lower()}{number}",
-        "speaker": f"savee_{speaker}",
-        "emotion": EMOTIONS[emotion.lower()],
+        "id": f"{speaker}_{emotion.lower()}{number}",
+        "speaker": speaker,
+        "label": emotion,
         "gender": "male",
-        "language": "en",
-        "extra": {"sentence": int(number), "original_label": emotion},
+        "extra": {"sentence": int(number)},
     }
+
+
+CORPUS = Corpus(
+    name="savee",
+    title="SAVEE",
+    source='S. Haq and P. J. B. Jackson, "Multimodal Emotion Recognition", in '
+    "W. Wang (ed.), Machine Audition: Principles, Algorithms and Systems, IGI "
+    "Global, 2010; for research, on registration.",
+    notes="""
+Names: speaker, emotion and number of the sentence. Layouts:
+AudioData/DC/a01.wav (the release) and DC_a01.wav (an archive on Kaggle).
+Counts: 480 recordings, 120 a speaker: 30 neutral ones and 15 of each other
+emotion.
+Speaker, gender and emotion follow from the published description. Sentences
+with the same number differ between emotions, so they have no common id.""",
+    emotions={
+        "a": "angry",
+        "d": "disgust",
+        "f": "fearful",
+        "h": "happy",
+        "n": "neutral",
+        "sa": "sad",
+        "su": "surprised",
+    },
+    example="DC_a01.wav or DC/a01.wav",
+    language="en",
+    pattern=r"(?:([A-Z]{2})_)?(sa|su|[a-z])(\d\d)",
+    describe=_describe,
+)

@@ -1,15 +1,8 @@
 """A synthetic corpus of emotional speech, spoken by espeak-ng.
 
-It serves the quickstart and the tests, which cannot ask for a licensed corpus.
-The speech is synthetic and its emotions follow rules: results on it say that
-the code works, nothing about people.
-
-A dozen voices say the same neutral sentences in every emotion, so that the
-words tell nothing. Rate, mean pitch, pitch range and loudness follow published
-rules: those collected in M. Schröder, "Emotional speech synthesis: a review",
-Eurospeech 2001, Table 1, with gaps filled from Murray and Arnott (1993) and
-Mozziconacci (1998). ``synthetic_rules`` gives their figures, and says which
-numbers are ours.
+It serves the quickstart and the tests, which have no licensed corpus. The
+emotions follow rules (``synthetic_rules``): results on it say that the code
+works, nothing about people.
 """
 
 import io
@@ -18,29 +11,24 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import torch
-import torchaudio
 from tqdm import tqdm
 
-from speechbrain_ext.audio import Unusable, audio_seconds
+from speechbrain_ext.audio import SAMPLE_RATE, AudioError, probe
 from speechbrain_ext.base.errors import UserError, is_whole
 from speechbrain_ext.base.files import atomic_path, read_json, write_json
-from speechbrain_ext.corpora.base import check_folder, finish, list_files
+from speechbrain_ext.corpora.base import Corpus, list_files
 from speechbrain_ext.corpora.espeak import Espeak
 from speechbrain_ext.corpora.synthetic_rules import (
     EMOTIONS,
     SENTENCES,
     SPEAKERS,
     generator,
-    prosody,
+    manner_of,
     rules_digest,
     to_espeak,
 )
 from speechbrain_ext.utterance import Utterance
 
-CORPUS = "synthetic"
-TITLE = "the synthetic corpus"
-SAMPLE_RATE = 16000
 INDEX = "synthetic.json"
 # Stands in the folder while the corpus is being made.
 UNFINISHED = "synthetic.unfinished"
@@ -88,7 +76,7 @@ def generate(
     Raises
     ------
     UserError
-        When an argument or the folder will not do, or the package
+        When an argument or the folder is invalid, or the package
         espeakng-loader is not installed.
 
     Example
@@ -96,7 +84,7 @@ def generate(
     >>> folder = getfixture("tmp_path") / "synthetic"
     >>> generate(folder, speakers=2, sentences=1, progress=False)
     8
-    >>> utterances, skipped = read(folder)
+    >>> utterances, skipped = CORPUS.read(folder)
     >>> utterances[0].emotion, utterances[0].text
     ('angry', 'The soup is made of carrots and beans.')
     """
@@ -128,9 +116,8 @@ def generate(
     return len(plan)
 
 
-def read(folder):
-    """Read the corpus."""
-    folder = _find(check_folder(folder, TITLE))
+def _read(folder):
+    folder = _find(folder)
     index = _read_index(folder / INDEX)
     utterances, skipped = [], []
     for id, record in index["utterances"].items():
@@ -138,16 +125,16 @@ def read(folder):
         duration = record["samples"] / SAMPLE_RATE
         try:
             _check_file(path, duration)
-        except Unusable as problem:
-            skipped.append((str(path), str(problem)))
+        except AudioError as problem:
+            skipped.append((str(path), problem.reason))
             continue
         utterances.append(
             Utterance(
                 id=id,
                 duration=duration,
-                speaker=f"{CORPUS}_{record['speaker']}",
+                speaker=f"synthetic_{record['speaker']}",
                 emotion=record["emotion"],
-                corpus=CORPUS,
+                corpus="synthetic",
                 wav=str(path),
                 gender=record["gender"],
                 language="en",
@@ -158,7 +145,7 @@ def read(folder):
                 },
             )
         )
-    return finish(utterances, skipped, folder, TITLE)
+    return utterances, skipped
 
 
 def _check_arguments(seed, speakers, sentences, repetitions):
@@ -176,7 +163,7 @@ def _check_arguments(seed, speakers, sentences, repetitions):
         ):
             bounds = f"{least} to {most}" if most else f"{least} or more"
             raise UserError(
-                f"{name}: {value!r} will not do; give a whole number, {bounds}."
+                f"{name}: expected a whole number, {bounds}, got {value!r}."
             )
     return {name: value for name, (value, _, _) in arguments.items()}
 
@@ -207,7 +194,7 @@ def _wav(id, speaker):
 def _utter(espeak, folder, id, seed, speaker, sentence, emotion, repetition):
     """Write one file and return its record."""
     name, gender, voice, _ = SPEAKERS[speaker]
-    manner = prosody(seed, speaker, sentence, emotion, repetition)
+    manner = manner_of(seed, speaker, sentence, emotion, repetition)
     text = SENTENCES[sentence]
     spoken, sample_rate, phones = espeak.say(
         text, voice, volume=VOLUME, **to_espeak(manner)
@@ -244,6 +231,10 @@ def _utter(espeak, folder, id, seed, speaker, sentence, emotion, repetition):
 
 def _to_file(samples, sample_rate, decibels):
     """Samples of espeak-ng -> samples of the file, ``decibels`` louder."""
+    # Not by soxr: every machine is to make the very same files.
+    import torch
+    import torchaudio
+
     # In double precision the rounding to 16 bits hides the order in which a
     # machine adds up.
     wave = torch.from_numpy(samples * 10 ** (decibels / 20))
@@ -321,10 +312,26 @@ def _read_index(path):
 
 
 def _check_file(path, duration):
-    """Raise ``Unusable`` unless the file is there and whole."""
-    seconds = audio_seconds(path)
+    """Raise ``AudioError`` unless the file is there and whole."""
+    seconds = probe(path).duration
     if seconds != duration:
-        raise Unusable(
+        raise AudioError(
             f"{seconds} s long where {INDEX} says {duration} s; generate the "
             "corpus again in a new folder"
         )
+
+
+CORPUS = Corpus(
+    name="synthetic",
+    title="the synthetic corpus",
+    source="espeak-ng, by the rules of M. Schröder (2001), Murray and Arnott "
+    "(1993) and Mozziconacci (1998).",
+    notes="""
+A dozen voices say the same neutral sentences in every emotion, so that the
+words tell nothing. Rate, mean pitch, pitch range and loudness follow the
+rules.""",
+    emotions={name: name for name in EMOTIONS},
+    example=INDEX,
+    language="en",
+    reader=_read,
+)

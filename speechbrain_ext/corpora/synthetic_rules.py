@@ -45,7 +45,7 @@ from speechbrain_ext.base.files import fingerprint
 
 
 @dataclass(frozen=True)
-class Prosody:
+class Manner:
     """How something is said, relative to the voice's neutral way."""
 
     rate: float
@@ -55,10 +55,10 @@ class Prosody:
 
 
 EMOTIONS = {
-    "neutral": Prosody(rate=1.00, pitch=1.00, range=1.0, loudness=0.0),
-    "happy": Prosody(rate=1.30, pitch=1.50, range=2.0, loudness=3.0),
-    "sad": Prosody(rate=1 / 1.29, pitch=0.95, range=0.5, loudness=-4.0),
-    "angry": Prosody(rate=1.17, pitch=1.09, range=2.0, loudness=6.0),
+    "neutral": Manner(rate=1.00, pitch=1.00, range=1.0, loudness=0.0),
+    "happy": Manner(rate=1.30, pitch=1.50, range=2.0, loudness=3.0),
+    "sad": Manner(rate=1 / 1.29, pitch=0.95, range=0.5, loudness=-4.0),
+    "angry": Manner(rate=1.17, pitch=1.09, range=2.0, loudness=6.0),
 }
 
 # How much of the rule an utterance follows: mean and standard deviation, and
@@ -66,22 +66,22 @@ EMOTIONS = {
 STRENGTH = {"mean": 0.8, "deviation": 0.25, "least": 0.3, "most": 1.2}
 
 # Standard deviations within a class: of the logarithm of a factor, and dB.
-VARIATION = Prosody(rate=0.08, pitch=0.06, range=0.20, loudness=1.5)
+VARIATION = Manner(rate=0.08, pitch=0.06, range=0.20, loudness=1.5)
 
 # Name, gender, voice of espeak-ng, and the speaker's habits.
 SPEAKERS = [
-    ("s01", "female", "en-us+f2", Prosody(1.00, 1.00, 1.00, 0.0)),
-    ("s02", "male", "en-us+m3", Prosody(1.00, 1.00, 1.00, 0.0)),
-    ("s03", "female", "en+f5", Prosody(1.08, 1.02, 0.90, 1.0)),
-    ("s04", "male", "en+m7", Prosody(0.94, 0.97, 1.10, -1.0)),
-    ("s05", "female", "en-us+belinda", Prosody(0.95, 0.93, 1.05, -2.0)),
-    ("s06", "male", "en-us+Lee", Prosody(1.06, 1.05, 0.95, 1.0)),
-    ("s07", "female", "en-gb-scotland+f3", Prosody(1.00, 0.95, 1.10, 1.5)),
-    ("s08", "male", "en-gb-scotland+m6", Prosody(0.97, 1.02, 1.05, 0.0)),
-    ("s09", "female", "en-gb-x-rp+Annie", Prosody(0.92, 0.98, 0.95, 2.0)),
-    ("s10", "male", "en-gb-x-rp+m2", Prosody(1.04, 1.08, 1.00, 1.5)),
-    ("s11", "female", "en-us+f4", Prosody(1.05, 1.00, 1.00, -1.0)),
-    ("s12", "male", "en-us+travis", Prosody(0.93, 0.94, 1.10, -1.5)),
+    ("s01", "female", "en-us+f2", Manner(1.00, 1.00, 1.00, 0.0)),
+    ("s02", "male", "en-us+m3", Manner(1.00, 1.00, 1.00, 0.0)),
+    ("s03", "female", "en+f5", Manner(1.08, 1.02, 0.90, 1.0)),
+    ("s04", "male", "en+m7", Manner(0.94, 0.97, 1.10, -1.0)),
+    ("s05", "female", "en-us+belinda", Manner(0.95, 0.93, 1.05, -2.0)),
+    ("s06", "male", "en-us+Lee", Manner(1.06, 1.05, 0.95, 1.0)),
+    ("s07", "female", "en-gb-scotland+f3", Manner(1.00, 0.95, 1.10, 1.5)),
+    ("s08", "male", "en-gb-scotland+m6", Manner(0.97, 1.02, 1.05, 0.0)),
+    ("s09", "female", "en-gb-x-rp+Annie", Manner(0.92, 0.98, 0.95, 2.0)),
+    ("s10", "male", "en-gb-x-rp+m2", Manner(1.04, 1.08, 1.00, 1.5)),
+    ("s11", "female", "en-us+f4", Manner(1.05, 1.00, 1.00, -1.0)),
+    ("s12", "male", "en-us+travis", Manner(0.93, 0.94, 1.10, -1.5)),
 ]
 
 SENTENCES = [
@@ -118,7 +118,7 @@ SENTENCES = [
 ]
 
 
-def prosody(seed, speaker, sentence, emotion, repetition):
+def manner_of(seed, speaker, sentence, emotion, repetition):
     """How an utterance is said."""
     name, _, _, habits = SPEAKERS[speaker]
     draw = generator(seed, name, sentence, emotion, repetition).normal
@@ -131,7 +131,7 @@ def prosody(seed, speaker, sentence, emotion, repetition):
     def factor(habit, effect, deviation):
         return habit * effect**strength * math.exp(draw(0, deviation))
 
-    return Prosody(
+    return Manner(
         rate=factor(habits.rate, rule.rate, VARIATION.rate),
         pitch=factor(habits.pitch, rule.pitch, VARIATION.pitch),
         range=factor(habits.range, rule.range, VARIATION.range),
@@ -141,15 +141,15 @@ def prosody(seed, speaker, sentence, emotion, repetition):
     )
 
 
-def to_espeak(prosody):
-    """Prosody in the numbers of espeak-ng."""
+def to_espeak(manner):
+    """A manner in the numbers of espeak-ng."""
     # Measured on espeak-ng 1.52: a step of its pitch is about one percent, and
     # doubling the range lifts the mean by about 15 %, which is taken back.
-    pitch = 50 + 100 * math.log(prosody.pitch) - 14 * (prosody.range - 1)
+    pitch = 50 + 100 * math.log(manner.pitch) - 14 * (manner.range - 1)
     return {
-        "rate": _whole(175 * prosody.rate, 80, 450),
+        "rate": _whole(175 * manner.rate, 80, 450),
         "pitch": _whole(pitch, 0, 99),
-        "range": _whole(50 * prosody.range, 0, 100),
+        "range": _whole(50 * manner.range, 0, 100),
     }
 
 

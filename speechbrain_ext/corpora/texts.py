@@ -36,7 +36,7 @@ def text_lines(path, skipped, mandarin=False):
     try:
         data = path.read_bytes()
     except OSError as error:
-        skipped.append((str(path), f"cannot be read: {error.strerror}"))
+        skipped.append((str(path), f"is not readable: {error.strerror}"))
         return []
     # str.splitlines would also break at characters that texts may hold.
     return re.split(r"\r\n|\r|\n", decode(data, mandarin))

@@ -1,19 +1,4 @@
-"""ZED: real-life utterances with the boundaries of their emotion.
-
-Y. Wang, M. Ravanelli and A. Yacoubi, "Speech Emotion Diarization: Which
-Emotion Appears When?", ASRU 2023 (arXiv:2306.12991). Licence: CC BY-NC 4.0.
-
-Layout: ``ZED.json`` with an object ``{id: {"wav": "datafolder/...",
-"duration", "emotion": [{"emo", "start", "end"}], "transcription"}}``, times in
-seconds; ``datafolder`` stands for the folder where ZED.json lies.
-
-Counts (Table 1 of the paper): 180 utterances of 1 to 15 s by 73 speakers, 17
-minutes; happy 34 %, sad 37 %, angry 29 %. One stretch of one emotion an
-utterance, the rest is neutral.
-
-Ids, words of emotion and texts are ZED's own. ZED.json does not name the
-speakers, so the records have none; language is that of Table 1.
-"""
+"""ZED: real-life utterances with the boundaries of their emotion."""
 
 import json
 import os
@@ -22,23 +7,18 @@ from pathlib import Path
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import read_json
 from speechbrain_ext.corpora.base import (
-    check_folder,
-    finish,
+    Corpus,
     list_files,
     probe_all,
 )
 from speechbrain_ext.utterance import Utterance, check_segments
-
-EMOTIONS = {"happy", "sad", "angry", "neutral"}
 
 # ZED.json is rounded to milliseconds and may come from another decoder; what
 # differs by more (s) is another recording or a part of it.
 TOLERANCE = 0.1
 
 
-def read(folder):
-    """Read ZED."""
-    folder = check_folder(folder, "ZED")
+def _read(folder):
     files, skipped = list_files(folder)
     found = [path for path in files if path.name.lower() == "zed.json"]
     if not found:
@@ -51,7 +31,7 @@ def read(folder):
     records = _read_records(path, skipped)
     named = {id: _wav_of(record, path) for id, record in records.items()}
     usable, more = probe_all(
-        ((id, wav) for id, wav in named.items() if wav), len(named), "ZED"
+        [(id, wav) for id, wav in named.items() if wav], "ZED"
     )
     skipped += more
     utterances = []
@@ -63,7 +43,7 @@ def read(folder):
             if id.split() != [id]:
                 raise UserError(
                     f"{where}: the id is empty or has a space, which RTTM "
-                    "cannot hold; rename it."
+                    "does not allow; rename it."
                 )
             if not named[id]:
                 raise UserError(f"{where}: the field 'wav' names no file.")
@@ -85,7 +65,7 @@ def read(folder):
                 extra={"original_label": [one["emo"] for one in segments]},
             )
         )
-    return finish(utterances, skipped, folder, "ZED")
+    return utterances, skipped
 
 
 class _Object(dict):
@@ -146,7 +126,7 @@ def _segments_of(record, seconds, where):
     segments = record["emotion"]
     check_segments(segments, max(duration, seconds), where)
     for segment in segments:
-        if segment["emo"] not in EMOTIONS:
+        if segment["emo"] not in CORPUS.emotions:
             raise UserError(f"{where}: ZED has no emotion '{segment['emo']}'.")
     segments = [
         {
@@ -158,3 +138,27 @@ def _segments_of(record, seconds, where):
     ]
     check_segments(segments, seconds, where)
     return segments
+
+
+CORPUS = Corpus(
+    name="zed",
+    title="ZED",
+    source='Y. Wang, M. Ravanelli and A. Yacoubi, "Speech Emotion '
+    'Diarization: Which Emotion Appears When?", ASRU 2023 (arXiv:2306.12991); '
+    "CC BY-NC 4.0.",
+    notes="""
+Layout: ZED.json with an object {id: {"wav": "datafolder/...",
+"duration", "emotion": [{"emo", "start", "end"}], "transcription"}}, times in
+seconds; datafolder stands for the folder where ZED.json lies.
+
+Counts (Table 1 of the paper): 180 utterances of 1 to 15 s by 73 speakers, 17
+minutes; happy 34 %, sad 37 %, angry 29 %. One stretch of one emotion an
+utterance, the rest is neutral.
+
+Ids, words of emotion and texts are ZED's own. ZED.json does not name the
+speakers, so the records have none; language is that of Table 1.""",
+    emotions={name: name for name in ("happy", "sad", "angry", "neutral")},
+    example="ZED.json",
+    language="en",
+    reader=_read,
+)

@@ -1,27 +1,18 @@
 """Runs as jobs of SLURM, through submitit."""
 
 import contextlib
-import time
 from pathlib import Path
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.experiment.runs import Processes, execute, follow
 
-#: Parameters that submitit has for every kind of cluster.
+# Parameters that submitit has for every kind of cluster.
 _GENERAL = (
-    "name",
-    "timeout_min",
-    "mem_gb",
-    "nodes",
-    "cpus_per_task",
-    "gpus_per_node",
-    "tasks_per_node",
-    "stderr_to_stdout",
-)
-#: Minutes for a job; submitit's own is 5.
+    "name timeout_min mem_gb nodes cpus_per_task gpus_per_node "
+    "tasks_per_node stderr_to_stdout"
+).split()
+# Minutes for a job; submitit's own is 5.
 _TIMEOUT = 24 * 60
-#: Seconds between two looks at the jobs.
-_PAUSE = 0.5
 
 
 class Job:
@@ -64,7 +55,7 @@ def run_on_cluster(runs, parameters, root, jobs, cluster, show_progress=True):
     """Submit all runs that are left, and wait for them."""
     todo = [run for run in runs if not run.finished()]
     if not todo:
-        return follow([], len(runs), 0, show_progress)
+        return []
     submitit, executor = _executor(root, cluster)
     parameters = dict(parameters)
     if jobs is not None:
@@ -80,15 +71,21 @@ def run_on_cluster(runs, parameters, root, jobs, cluster, show_progress=True):
         try:
             with executor.batch():
                 for run in todo:
-                    waiting[run.folder] = executor.submit(Job(run)), run
+                    waiting[run] = executor.submit(Job(run))
         except submitit.core.utils.FailedJobError as error:
             lines = str(error).split("\n")
             raise UserError(
                 f"--slurm: sbatch takes no jobs: {lines[-1]}"
             ) from None
-        return follow(_ended(waiting), len(runs), len(todo), show_progress)
+        return follow(
+            dict(waiting),
+            len(runs),
+            lambda job: job.state == "RUNNING",
+            _outcome,
+            show_progress,
+        )
     finally:
-        for job, _ in waiting.values():
+        for job in waiting.values():
             # Where the submission itself failed there is no job.
             with contextlib.suppress(Exception):
                 job.cancel(check=False)
@@ -108,17 +105,6 @@ def _executor(root, cluster):
         )
     except (RuntimeError, ValueError) as error:
         raise UserError(f"--cluster {cluster}: {error}") from None
-
-
-def _ended(waiting):
-    """Each run and its outcome, as the jobs end."""
-    while waiting:
-        for key, (job, run) in list(waiting.items()):
-            if job.done():
-                del waiting[key]
-                yield run, _outcome(job)
-        if waiting:
-            time.sleep(_PAUSE)
 
 
 def _outcome(job):

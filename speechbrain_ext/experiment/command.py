@@ -7,9 +7,15 @@ import sys
 from pathlib import Path
 
 from speechbrain_ext.base.errors import UserError, exits_cleanly
-from speechbrain_ext.experiment import options, runs
-from speechbrain_ext.experiment.plan import make_plan
-from speechbrain_ext.experiment.settings import RecipeYaml
+from speechbrain_ext.base.options import RecipeYaml
+from speechbrain_ext.experiment import runs
+from speechbrain_ext.experiment.plan import (
+    combine,
+    make_plan,
+    parse_grid,
+    parse_overrides,
+    parse_row,
+)
 
 _EXAMPLE = """\
 All other --key=value are overrides of the YAML, or run options of
@@ -124,7 +130,7 @@ def parse(arguments=None):
         help="run nothing; make the table of what is finished",
     )
     found, rest = parser.parse_known_args(arguments)
-    found.passed = options.parse_overrides(rest)
+    found.passed = parse_overrides(rest)
     return found
 
 
@@ -149,9 +155,9 @@ def _experiment(given):
     show_progress = "noprogressbar" not in passed
     passed.pop("noprogressbar", None)
     root = Path(passed.pop("output_folder", None) or yaml.folder())
-    rows = options.combine(
-        [options.parse_row(text) for text in given.row],
-        [options.parse_grid(text) for text in given.grid],
+    rows = combine(
+        [parse_row(text) for text in given.row],
+        [parse_grid(text) for text in given.grid],
     )
     plan = make_plan(
         given.recipe,

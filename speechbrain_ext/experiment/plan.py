@@ -1,6 +1,11 @@
-"""Which runs there are, where each goes, and whether it is finished."""
+"""Which runs there are, where each goes, and whether it is finished.
+
+Everywhere an option is a key of the recipe's YAML, or a run option of
+SpeechBrain, and the text of its value as it would stand in the YAML.
+"""
 
 import itertools
+import re
 import shlex
 import shutil
 import sys
@@ -8,33 +13,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.base.files import fingerprint, read_json, write_json
-from speechbrain_ext.experiment.options import as_arguments, nest
-from speechbrain_ext.experiment.settings import Settings
+from speechbrain_ext.base.files import fingerprint, write_json
+from speechbrain_ext.base.options import (
+    RECORD,
+    RESULTS,
+    Settings,
+    assignment,
+)
 
-#: A run with this file is finished.
-RESULTS = "results.json"
-#: What a run was made with.
-RECORD = "options.json"
+_REFERENCE = re.compile(r"^!(?:ref|copy)\s+<(.+)>$")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """One training with its test."""
 
     name: str
     folder: Path
     command: tuple
+    settings: Settings
     record: dict
     seed: int | None
     fold: int | None
 
     def finished(self):
-        """Whether there is nothing left to do."""
-        done = (self.folder / RESULTS).exists()
-        if (self.folder / RECORD).exists():
-            self._compare(read_json(self.folder / RECORD))
-        elif done:
+        """Whether there is nothing left to do; raise if it is another run."""
+        done = self.settings.is_finished(self.folder, self.record)
+        if done and not (self.folder / RECORD).exists():
             raise UserError(
                 f"'{self.folder}' has a {RESULTS} but no {RECORD}, so nobody "
                 "knows what it was made with; delete the folder or choose "
@@ -46,20 +51,6 @@ class Run:
         """Make the folder and leave the record in it."""
         write_json(self.record, self.folder / RECORD)
 
-    def _compare(self, old):
-        if not isinstance(old, dict) or "fingerprint" not in old:
-            raise UserError(
-                f"'{self.folder / RECORD}' is no record of a run; delete the "
-                "folder or choose another --output_folder."
-            )
-        if old["fingerprint"] == self.record["fingerprint"]:
-            return
-        raise UserError(
-            f"'{self.folder}' was made with other options "
-            f"({', '.join(_changes(old, self.record))}); delete the folder or "
-            "choose another --output_folder."
-        )
-
 
 @dataclass(frozen=True)
 class Row:
@@ -70,8 +61,103 @@ class Row:
     runs: tuple
 
 
+def parse_overrides(words):
+    """Options that are passed on to the recipe, from the command line."""
+    options = {}
+    for word in words:
+        if not word.startswith("--") or word == "--":
+            raise UserError(
+                f"'{word}' is no option; write overrides as --key=value."
+            )
+        key, value = word[2:], None
+        if "=" in word:
+            key, value = assignment(key, word)
+        if key in options:
+            raise UserError(f"--{key} is given twice; give it once.")
+        options[key] = value
+    return options
+
+
+def parse_grid(text):
+    """Key and values of one ``--grid``."""
+    key, value = assignment(text, f"--grid '{text}'")
+    values = _split(value)
+    if "" in values:
+        raise UserError(
+            f"--grid '{text}' has an empty value; write --grid key=a,b."
+        )
+    if len(set(values)) < len(values):
+        raise UserError(f"--grid '{text}' has a value twice; give it once.")
+    return key, values
+
+
+def parse_row(text):
+    """Name and options of one ``--row``."""
+    name, colon, rest = text.partition(":")
+    name = name.strip()
+    try:
+        words = shlex.split(rest)
+    except ValueError:
+        colon = ""
+    if not name or not colon:
+        raise UserError(f"--row '{text}': write it as 'name: key=a key2=b'.")
+    options = {}
+    for word in words:
+        key, value = assignment(word, f"--row '{text}', '{word}'")
+        if key in options:
+            raise UserError(f"--row '{text}' has '{key}' twice.")
+        options[key] = value
+    return name, options
+
+
+def combine(named, grids):
+    """Title, folder and options of every named row with every grid point."""
+    keys = [key for key, _ in grids]
+    for key in keys:
+        if keys.count(key) > 1 or any(key in row for _, row in named):
+            raise UserError(
+                f"'{key}' is in --grid and once more in --grid or --row; "
+                "give it in one place."
+            )
+    rows, slugs = [], {}
+    for name, options in named or [("", {})]:
+        for values in itertools.product(*(values for _, values in grids)):
+            # A reference to another part of the YAML goes by that part's name.
+            point = [
+                (k, _REFERENCE.sub(r"\1", v)) for k, v in zip(keys, values)
+            ]
+            names = [name] if name else []
+            title = ", ".join(names + [f"{k}={v}" for k, v in point])
+            slug = "__".join(map(_slug, names + [f"{k}-{v}" for k, v in point]))
+            if slug in slugs:
+                raise UserError(
+                    f"The rows '{slugs[slug]}' and '{title}' would share the "
+                    f"folder '{slug}'; tell them apart by names: --row "
+                    "'name: key=value'."
+                )
+            slugs[slug] = title
+            rows.append((title, slug, {**options, **dict(zip(keys, values))}))
+    return rows
+
+
+def nest(options):
+    """Put dotted keys together as SpeechBrain's overrides take them."""
+    tree = {}
+    for key, value in options.items():
+        *path, last = key.split(".")
+        place = tree
+        for depth, part in enumerate(path):
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise _given_twice(".".join(path[: depth + 1]), key)
+        if isinstance(place.get(last), dict):
+            raise _given_twice(key, f"{key}.{next(iter(place[last]))}")
+        place[last] = value
+    return {key: _flow(value) for key, value in tree.items()}
+
+
 def make_plan(recipe, yaml, root, rows, passed, seeds, folds, launcher=None):
-    """All runs of an experiment."""
+    """All runs of an experiment, by row of the table."""
     if not Path(recipe).is_file():
         raise UserError(f"'{recipe}' does not exist; give a train.py.")
     root = Path(root)
@@ -80,67 +166,50 @@ def make_plan(recipe, yaml, root, rows, passed, seeds, folds, launcher=None):
             f"--output_folder: '{root}' has a sign that overrides cannot hold "
             "('=', ' #' or ': '); choose another folder."
         )
-    start = _launcher(launcher)
+    start = [*_launcher(launcher), str(recipe), str(yaml.path)]
     levels = _levels(yaml, passed, rows, {"seed": seeds, "fold": folds})
-    counted = {}
-    plan = []
-    for name, slug, own in rows:
+    counted, plan = {}, []
+    for title, slug, own in rows:
         options = nest({**passed, **own})
-        for level in levels:
-            options.pop(level, None)
-        yaml.check_keys(options)
-        settings = yaml.resolve(options)
+        # One resolution serves all runs of a row.
+        inner = dict.fromkeys(levels, "1")
+        if "output_folder" in yaml:
+            inner["output_folder"] = "_"
+        settings = yaml.settings(*yaml.split({**options, **inner}))
         values = dict(levels)
         if values.get("fold") == "all":
             values["fold"] = _all_folds(settings, yaml, counted)
-        runs = []
+        name, runs = title or yaml.path.stem, []
         for point in itertools.product(*values.values()):
             where = dict(zip(values, point))
-            folder = root / slug
-            for level in ("fold", "seed"):
-                if level in where:
-                    folder /= f"{level}_{where[level]}"
-            arguments = {
-                **options,
-                **{level: str(value) for level, value in where.items()},
-                "output_folder": str(folder),
-                "noprogressbar": None,
-            }
-            title = [name or yaml.path.stem]
-            title += [
-                f"{level} {where[level]}"
-                for level in ("fold", "seed")
-                if level in where
-            ]
-            runs.append(
-                Run(
-                    name=", ".join(title),
-                    folder=folder,
-                    command=(
-                        *start,
-                        str(recipe),
-                        str(yaml.path),
-                        *as_arguments(arguments),
-                    ),
-                    record=_record(recipe, yaml, settings, where),
-                    seed=where.get("seed"),
-                    fold=where.get("fold"),
-                )
+            order = [x for x in ("fold", "seed") if x in where]
+            folder = root.joinpath(slug, *(f"{x}_{where[x]}" for x in order))
+            words = {**options, **where, "output_folder": folder}
+            words["noprogressbar"] = None
+            run = Run(
+                name=", ".join([name, *(f"{x} {where[x]}" for x in order)]),
+                folder=folder,
+                command=(*start, *_as_arguments(words)),
+                settings=settings,
+                record=settings.record(recipe, **where),
+                seed=where.get("seed"),
+                fold=where.get("fold"),
             )
-        plan.append(Row(name or yaml.path.stem, settings, tuple(runs)))
+            runs.append(run)
+        plan.append(Row(name, settings, tuple(runs)))
     return plan
 
 
 def _launcher(launcher):
     if launcher is None:
-        return (sys.executable,)
+        return [sys.executable]
     words = shlex.split(launcher)
     if not words or shutil.which(words[0]) is None:
         raise UserError(
             f"--launcher: there is no program '{(words or [''])[0]}'; give "
             "its path, or put its folder into PATH."
         )
-    return tuple(words)
+    return words
 
 
 def _levels(yaml, passed, rows, asked):
@@ -149,7 +218,7 @@ def _levels(yaml, passed, rows, asked):
     for name, values in asked.items():
         if any(name in own for _, _, own in rows):
             raise UserError(
-                f"'{name}' cannot be in --grid or --row; use --{name}s."
+                f"'{name}' does not go into --grid or --row; use --{name}s."
             )
         if values is not None and name not in yaml:
             raise UserError(
@@ -158,15 +227,13 @@ def _levels(yaml, passed, rows, asked):
             )
         if values is not None and name in passed:
             raise UserError(f"--{name}s and --{name} exclude each other.")
-        if name not in yaml:
-            continue
-        if values is None:
-            values = [_number(passed.get(name, yaml.own(name)), name, yaml)]
-        levels[name] = values
+        if name in yaml:
+            own = passed.get(name, yaml.own(name))
+            levels[name] = values or [_integer(own, name, yaml)]
     return levels
 
 
-def _number(value, name, yaml):
+def _integer(value, name, yaml):
     try:
         return int(str(value))
     except ValueError:
@@ -180,57 +247,61 @@ def _all_folds(settings, yaml, counted):
     # Reading a corpus is for this alone.
     from speechbrain_ext import corpora, protocols
 
-    found = {}
-    for key in ("protocol", "corpus", "data_folder"):
-        found[key] = settings.scalars.get(key)
-        if not isinstance(found[key], str):
+    names = ("protocol", "corpus", "data_folder")
+    found = [settings.scalars.get(name) for name in names]
+    for name, value in zip(names, found):
+        if not isinstance(value, str):
             raise UserError(
                 f"--folds all needs the plain keys protocol, corpus and "
-                f"data_folder, and '{yaml.path}' has no '{key}' of that kind "
+                f"data_folder, and '{yaml.path}' has no '{name}' of that kind "
                 "(or its data is made by each run); list the folds, such as "
                 "--folds 1,2."
             )
+    protocol, *corpus = found
     label_map = settings.options.get("label_map")
     known = fingerprint(found, label_map)
     if known not in counted:
-        utterances, _ = corpora.read_corpus(
-            found["corpus"], found["data_folder"]
-        )
-        counted[known] = protocols.num_folds(
-            found["protocol"], utterances, label_map
-        )
+        utterances, _ = corpora.read_corpus(*corpus)
+        counted[known] = protocols.num_folds(protocol, utterances, label_map)
     return list(range(1, counted[known] + 1))
 
 
-def _record(recipe, yaml, settings, where):
-    record = {
-        "recipe": Path(recipe).resolve().parent.name,
-        "yaml": yaml.path.name,
-        **where,
-        "options": settings.options,
-        "run_options": settings.run_options,
-    }
-    return {**record, "fingerprint": fingerprint(record)}
+def _as_arguments(options):
+    return [
+        f"--{key}" if value is None else f"--{key}={value}"
+        for key, value in options.items()
+    ]
 
 
-def _changes(old, new):
-    """What differs between two records, for a sentence."""
-    changes = []
-    for part in ("recipe", "yaml", "seed", "fold"):
-        if old.get(part) != new.get(part):
-            changes.append(_change(part, old.get(part), new.get(part)))
-    for part in ("options", "run_options"):
-        before, after = old.get(part) or {}, new.get(part) or {}
-        for key in sorted({*before, *after}):
-            if before.get(key) != after.get(key):
-                changes.append(_change(key, before.get(key), after.get(key)))
-    shown = changes[:3]
-    if len(changes) > len(shown):
-        shown.append(f"{len(changes) - len(shown)} more")
-    return shown or [f"{RECORD} was edited"]
+def _split(text):
+    """Split at the commas that are outside of brackets and quotes."""
+    parts, depth, quote = [""], 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        else:
+            depth += (character in "[{(") - (character in "]})")
+        if character == "," and depth == 0 and not quote:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]
 
 
-def _change(key, before, after):
-    if isinstance(before, dict | list) or isinstance(after, dict | list):
-        return key
-    return f"{key}: then {before!r}, now {after!r}"
+def _slug(text):
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "row"
+
+
+def _given_twice(mapping, entry):
+    return UserError(
+        f"'{mapping}' and '{entry}' are both given; give one of them."
+    )
+
+
+def _flow(value):
+    if not isinstance(value, dict):
+        return value
+    inside = ", ".join(f"{key}: {_flow(each)}" for key, each in value.items())
+    return "{" + inside + "}"

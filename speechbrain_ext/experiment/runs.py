@@ -10,22 +10,27 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from joblib import cpu_count
 from tqdm import tqdm
 
-from speechbrain_ext.experiment.plan import RESULTS
+from speechbrain_ext.base.options import RESULTS
 
-#: Output of a run, of all attempts.
+# Output of a run, of all attempts.
 LOG = "run.log"
-#: Held by a run for as long as its process lives.
+# Held by a run for as long as its process lives.
 LOCK = ".lock"
-#: Seconds from asking a process to stop to making it; torchrun gives its
-#: workers 30.
+# Seconds from asking a process to stop to making it; torchrun gives its
+# workers 30.
 GRACE = 40
+# Seconds between two looks at whether runs have ended, and at their epochs.
+_PAUSE = 0.1
+_LOOK = 2.0
+
+_EPOCH = re.compile(r"epoch: (\d+)\b")
 
 _ERROR = re.compile(
     r"(?:\[rank\d+\]: ?)?"
@@ -116,21 +121,19 @@ def execute(run, processes, env=None):
 
 def run_here(runs, jobs, show_progress=True, share_cores=True, grace=GRACE):
     """Do all runs that are left, several at once."""
-    todo = [run for run in runs if not run.finished()]
     env = dict(os.environ)
     if share_cores:
         env.setdefault("OMP_NUM_THREADS", str(max(1, cpu_count() // jobs)))
     processes = Processes(grace)
     pool = ThreadPoolExecutor(jobs)
     try:
-        waiting = {
-            pool.submit(execute, run, processes, env): run for run in todo
+        jobs = {
+            run: pool.submit(execute, run, processes, env)
+            for run in runs
+            if not run.finished()
         }
-        ended = (
-            (waiting[each], _outcome(each.result))
-            for each in as_completed(waiting)
-        )
-        return follow(ended, len(runs), len(todo), show_progress)
+        total = len(runs)
+        return follow(jobs, total, Future.running, Future.result, show_progress)
     finally:
         # After a full course nothing is left to stop.
         pool.shutdown(wait=False, cancel_futures=True)
@@ -138,24 +141,79 @@ def run_here(runs, jobs, show_progress=True, share_cores=True, grace=GRACE):
         pool.shutdown()
 
 
-def follow(ended, total, left, show_progress=True):
-    """Watch runs end."""
-    failures = []
-    with tqdm(
-        total=total,
-        initial=total - left,
-        desc="Runs",
-        unit="run",
-        disable=not show_progress,
-    ) as bar:
-        for run, reason in ended:
-            if reason is not None:
-                failure = Failure(run.name, reason, run.folder / LOG)
-                failures.append(failure)
-                bar.set_postfix_str(f"{len(failures)} failed")
-                bar.write(f"Failed: {failure}", file=sys.stderr)
-            bar.update()
-    return failures
+def follow(jobs, total, is_running, result, show_progress=True):
+    """Watch runs, each with its job, until they end; what failed."""
+    watch = _Watch(total, len(jobs), show_progress)
+    with watch.bar:
+        while jobs:
+            for run, job in list(jobs.items()):
+                if job.done():
+                    del jobs[run]
+                    watch.ended(run, _outcome(result, job))
+                elif is_running(job):
+                    watch.runs(run)
+            watch.refresh()
+            if jobs:
+                time.sleep(_PAUSE)
+    return watch.failures
+
+
+class _Watch:
+    """What is said about runs while they are under way."""
+
+    def __init__(self, total, left, show_progress):
+        self.bar = tqdm(
+            total=total,
+            initial=total - left,
+            desc="Runs",
+            unit="run",
+            disable=not show_progress,
+        )
+        self.failures = []
+        self._running = {}
+        self._looked = 0
+
+    def runs(self, run):
+        """A run is under way."""
+        if run not in self._running:
+            self._running[run] = ""
+            self._say(f"Started: {run.name} (log: {run.folder / LOG})")
+
+    def ended(self, run, reason):
+        """A run has ended, well or not."""
+        self._running.pop(run, None)
+        if reason is None:
+            self._say(f"Finished: {run.name}{_state(run)}")
+        else:
+            failure = Failure(run.name, reason, run.folder / LOG)
+            self.failures.append(failure)
+            self._say(f"Failed: {failure}")
+        self.bar.update()
+
+    def refresh(self):
+        """Show the epochs of the runs that are under way, now and then."""
+        if time.monotonic() < self._looked + _LOOK:
+            return
+        self._looked = time.monotonic()
+        parts = [f"{run.name}{_state(run)}" for run in self._running]
+        if self.failures:
+            parts.insert(0, f"{len(self.failures)} failed")
+        self.bar.set_postfix_str("; ".join(parts))
+
+    def _say(self, line):
+        self.bar.write(line, file=sys.stderr)
+
+
+def _state(run):
+    """Epoch and validation figures so far, as train_log.txt has them."""
+    try:
+        text = (run.folder / "train_log.txt").read_text(encoding="utf-8")
+        *_, last = filter(_EPOCH.match, text.splitlines())
+    except (OSError, ValueError):
+        return ""
+    epoch = _EPOCH.match(last)[1]
+    figures = ", ".join(re.findall(r"valid .+?(?=, | - |$)", last))
+    return f": epoch {epoch}, {figures}"
 
 
 def last_error(log, begin=0):
@@ -172,10 +230,10 @@ def last_error(log, begin=0):
     return lines[-1] if lines else "no output"
 
 
-def _outcome(result):
+def _outcome(result, job):
     """The outcome of a run, where even an error here is one run's alone."""
     try:
-        return result()
+        return result(job)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 

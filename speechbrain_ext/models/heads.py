@@ -1,4 +1,10 @@
-"""From packed frames to class scores: one a frame, or one an utterance."""
+"""From packed frames to class scores: one a frame, or one an utterance.
+
+Every head takes packed frames ``[frames, channels]`` and the ``lengths``
+``[batch]`` of the utterances (``speechbrain_ext.models.packing``). Heads of
+frames give logits ``[frames, classes]``, heads of utterances ``[batch,
+classes]``. Sizes that no paper names are ours.
+"""
 
 import torch
 from torch import nn
@@ -15,7 +21,7 @@ from speechbrain_ext.models.packing import (
 
 
 class LinearHead(nn.Module):
-    """A single fully connected layer (Wang et al. 2023, section 5.2).
+    """A fully connected layer for every frame (Wang et al. 2023, section 5.2).
 
     Arguments
     ---------
@@ -39,20 +45,7 @@ class LinearHead(nn.Module):
         self.linear = nn.Linear(input_size, num_classes)
 
     def forward(self, frames, lengths):
-        """Score frames.
-
-        Arguments
-        ---------
-        frames : torch.Tensor
-            Packed ``[frames, channels]``.
-        lengths : torch.Tensor
-            Number of frames of each utterance ``[batch]``; not needed here.
-
-        Returns
-        -------
-        torch.Tensor
-            Logits ``[frames, classes]``.
-        """
+        """Logits ``[frames, classes]``."""
         return self.linear(self.dropout(frames))
 
 
@@ -80,7 +73,7 @@ class ConvLayers(nn.Module):
 
 
 class ConvHead(nn.Module):
-    """Convolutions over time and a fully connected layer.
+    """Convolutions over time and a fully connected layer for every frame.
 
     Arguments
     ---------
@@ -120,12 +113,12 @@ class ConvHead(nn.Module):
         self.linear = nn.Linear(channels, num_classes)
 
     def forward(self, frames, lengths):
-        """As ``LinearHead.forward``."""
+        """Logits ``[frames, classes]``."""
         return self.linear(self.convolutions(frames, lengths))
 
 
 class RecurrentHead(nn.Module):
-    """A bidirectional LSTM over all frames of the utterance.
+    """A bidirectional LSTM over the utterance, a layer for every frame.
 
     Arguments
     ---------
@@ -173,7 +166,7 @@ class RecurrentHead(nn.Module):
         self.linear = nn.Linear(2 * hidden, num_classes)
 
     def forward(self, frames, lengths):
-        """As ``LinearHead.forward``."""
+        """Logits ``[frames, classes]``."""
         x = torch.relu(self.projection(self.dropout(frames)))
         x = frame_by_frame(self.lstm, x, lengths)
         return self.linear(self.dropout(x))
@@ -209,46 +202,15 @@ class DenseHead(nn.Module):
         self.output = nn.Linear(hidden, num_classes)
 
     def forward(self, frames, lengths):
-        """Score utterances.
-
-        Arguments
-        ---------
-        frames : torch.Tensor
-            Packed ``[frames, channels]``.
-        lengths : torch.Tensor
-            Number of frames of each utterance ``[batch]``.
-
-        Returns
-        -------
-        torch.Tensor
-            Logits ``[batch, classes]``.
-        """
+        """Logits ``[batch, classes]``."""
         x = self.second(self.first(frames))
         return self.output(mean_over_frames(x, lengths))
 
 
 class LSTMHead(nn.Module):
-    """``DenseHead`` with an LSTM in place of the second layer.
+    """``DenseHead`` with an LSTM in place of the second layer (section 2.3).
 
-    Pepino et al. (2021), section 2.3. The LSTM runs forward alone, as figure 1
-    does not say otherwise.
-
-    Arguments
-    ---------
-    input_size : int
-        Channels of a frame.
-    num_classes : int
-        Number of classes.
-    hidden : int
-        Width of the first layer and of the LSTM.
-    dropout : float
-        After either.
-
-    Example
-    -------
-    >>> head = LSTMHead(8, 4)
-    >>> head(torch.randn(8, 8), torch.tensor([5, 3])).shape
-    torch.Size([2, 4])
+    It runs forward alone, as figure 1 does not say otherwise.
     """
 
     def __init__(self, input_size, num_classes, hidden=128, dropout=0.2):
@@ -259,7 +221,7 @@ class LSTMHead(nn.Module):
         self.output = nn.Linear(hidden, num_classes)
 
     def forward(self, frames, lengths):
-        """As ``DenseHead.forward``."""
+        """Logits ``[batch, classes]``."""
         x = frame_by_frame(self.lstm, self.first(frames), lengths)
         return self.output(mean_over_frames(self.dropout(x), lengths))
 
@@ -300,25 +262,10 @@ class FusionHead(nn.Module):
         self.output = nn.Linear(hidden, num_classes)
 
     def forward(self, frames, lengths, fusion_frames, fusion_lengths):
-        """Score utterances.
+        """Logits ``[batch, classes]``.
 
-        Arguments
-        ---------
-        frames : torch.Tensor
-            Packed ``[frames, channels]``.
-        lengths : torch.Tensor
-            Number of frames of each utterance ``[batch]``.
-        fusion_frames : torch.Tensor
-            The second input, packed, of the same stride (the caller sees to
-            it, ``check_strides``) ``[other frames, other channels]``.
-        fusion_lengths : torch.Tensor
-            Number of its frames ``[batch]``; where it has fewer than
-            ``lengths``, its last frame stands for the rest.
-
-        Returns
-        -------
-        torch.Tensor
-            Logits ``[batch, classes]``.
+        Frames of both inputs are equally far apart; where the second has
+        fewer, its last frame stands for the rest.
         """
         aligned = torch.cat(
             [
@@ -358,18 +305,24 @@ class MeanHead(nn.Module):
 
     def __init__(self, input_size, num_classes, hidden=None, dropout=0.1):
         super().__init__()
-        self.layers = _feed_forward(input_size, hidden, num_classes, dropout)
+        hidden = hidden or input_size
+        self.layers = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Linear(input_size, hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, num_classes),
+        )
 
     def forward(self, frames, lengths):
-        """As ``DenseHead.forward``."""
+        """Logits ``[batch, classes]``."""
         return self.layers(mean_over_frames(frames, lengths))
 
 
-class ConvMeanHead(nn.Module):
+class ConvMeanHead(MeanHead):
     """Convolutions over the frames in place of their plain mean.
 
-    What Jafarzadeh et al. (2024), section 5, suggest for later work. Sizes are
-    ours.
+    What Jafarzadeh et al. (2024), section 5, suggest for later work.
 
     Arguments
     ---------
@@ -386,12 +339,6 @@ class ConvMeanHead(nn.Module):
         Number of convolutions.
     dropout : float
         After every layer.
-
-    Example
-    -------
-    >>> head = ConvMeanHead(8, 4)
-    >>> head(torch.randn(8, 8), torch.tensor([5, 3])).shape
-    torch.Size([2, 4])
     """
 
     def __init__(
@@ -403,17 +350,15 @@ class ConvMeanHead(nn.Module):
         layers=2,
         dropout=0.1,
     ):
-        super().__init__()
         hidden = hidden or input_size
+        super().__init__(hidden, num_classes, hidden, dropout)
         self.convolutions = ConvLayers(
             input_size, hidden, kernel_size, layers, dropout
         )
-        self.layers = _feed_forward(hidden, hidden, num_classes, dropout)
 
     def forward(self, frames, lengths):
-        """As ``DenseHead.forward``."""
-        frames = self.convolutions(frames, lengths)
-        return self.layers(mean_over_frames(frames, lengths))
+        """Logits ``[batch, classes]``."""
+        return super().forward(self.convolutions(frames, lengths), lengths)
 
 
 HEADS = {
@@ -426,7 +371,7 @@ HEADS = {
 
 
 def make_head(kind, **options):
-    """Head by its name.
+    """Head of utterances by its name.
 
     Arguments
     ---------
@@ -470,15 +415,4 @@ def make_head(kind, **options):
 def _dense(input_size, output_size, dropout):
     return nn.Sequential(
         nn.Linear(input_size, output_size), nn.ReLU(), nn.Dropout(dropout)
-    )
-
-
-def _feed_forward(input_size, hidden, num_classes, dropout):
-    hidden = hidden or input_size
-    return nn.Sequential(
-        nn.Dropout(dropout),
-        nn.Linear(input_size, hidden),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(hidden, num_classes),
     )

@@ -161,7 +161,7 @@ class Input(nn.Module):
         """
         if normalised is not None:
             hidden, lengths = normalised
-            return self._mix(hidden.float()), lengths
+            return self._mix(hidden), lengths
         hidden, lengths = self.hidden(wav, wav_lens)
         return self.frames(hidden, lengths, speakers), lengths
 

@@ -24,11 +24,6 @@ class FeatureNormalizer(nn.Module):
     channels : int
         Channels of a layer.
 
-    Attributes
-    ----------
-    by_speaker : bool
-        Whether every speaker has statistics of their own.
-
     Example
     -------
     >>> normalizer = FeatureNormalizer(1, 2)
@@ -54,17 +49,7 @@ class FeatureNormalizer(nn.Module):
             statistic.zero_()
 
     def update(self, hidden, lengths, speakers=None):
-        """Take the frames of a batch into the statistics, in one pass.
-
-        Arguments
-        ---------
-        hidden : torch.Tensor
-            Packed ``[layers, frames, channels]``.
-        lengths : torch.Tensor
-            Number of frames of each utterance ``[batch]``.
-        speakers : list of str, optional
-            Not needed here; see ``SpeakerNormalizer``.
-        """
+        """Take the packed frames of a batch into the statistics."""
         for frames in split(hidden, lengths):
             frames = frames.double()
             length = frames.shape[1]
@@ -83,22 +68,7 @@ class FeatureNormalizer(nn.Module):
         return bool(self.count > 0)
 
     def forward(self, hidden, lengths=None, speakers=None):
-        """Normalise.
-
-        Arguments
-        ---------
-        hidden : torch.Tensor
-            Packed ``[layers, frames, channels]``.
-        lengths : torch.Tensor, optional
-            Not needed here.
-        speakers : list of str, optional
-            Not needed here.
-
-        Returns
-        -------
-        torch.Tensor
-            Of the same shape.
-        """
+        """Normalise packed frames ``[layers, frames, channels]``."""
         mean, std = self.statistics(hidden.dtype)
         return (hidden - mean).div_(std)
 
@@ -123,11 +93,6 @@ class SpeakerNormalizer(nn.Module):
         Layers of the encoder.
     channels : int
         Channels of a layer.
-
-    Attributes
-    ----------
-    by_speaker : bool
-        Whether every speaker has statistics of their own.
 
     Example
     -------
@@ -154,17 +119,7 @@ class SpeakerNormalizer(nn.Module):
         self.speakers = {}
 
     def update(self, hidden, lengths, speakers):
-        """Take the frames of a batch into the statistics, in one pass.
-
-        Arguments
-        ---------
-        hidden : torch.Tensor
-            Packed ``[layers, frames, channels]``.
-        lengths : torch.Tensor
-            Number of frames of each utterance ``[batch]``.
-        speakers : list of str
-            Who speaks ``[batch]``.
-        """
+        """Take the packed frames of a batch into the speakers' statistics."""
         for frames, length, speaker in zip(
             split(hidden, lengths), lengths, speakers
         ):
@@ -179,26 +134,9 @@ class SpeakerNormalizer(nn.Module):
         return bool(self.speakers)
 
     def forward(self, hidden, lengths, speakers):
-        """Normalise.
+        """Normalise packed frames ``[layers, frames, channels]``.
 
-        Arguments
-        ---------
-        hidden : torch.Tensor
-            Packed ``[layers, frames, channels]``.
-        lengths : torch.Tensor
-            Number of frames of each utterance ``[batch]``.
-        speakers : list of str
-            Who speaks ``[batch]``.
-
-        Returns
-        -------
-        torch.Tensor
-            Of the same shape.
-
-        Raises
-        ------
-        UserError
-            When a speaker has no statistics.
+        A speaker without statistics is a ``UserError``.
         """
         for speaker in speakers:
             if speaker not in self.speakers:

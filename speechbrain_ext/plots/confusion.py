@@ -8,23 +8,20 @@ import csv
 import textwrap
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import atomic_open
 from speechbrain_ext.plots.style import (
     INK,
+    LABEL,
     legible,
     new_figure,
     quiet,
     save_figure,
     to_array,
-    write_title,
 )
 
-SHADES = LinearSegmentedColormap.from_list(
-    "shades", ["#FFFFFF", "#9CC3E6", "#2F78B7", "#0B3C6F"]
-)
+SHADES = ["#FFFFFF", "#9CC3E6", "#2F78B7", "#0B3C6F"]
 # Models in a row of panels.
 COLUMNS = 2
 # Width of a letter of a tick label and of a panel's name, in inches.
@@ -87,10 +84,8 @@ def confusion_matrices(path, matrices, classes, title=None):
         _name_ticks(axis, classes, slanted)
         _name_panel(axis, lines)
     for axis in axes[:, 0]:
-        axis.set_ylabel("reference", fontsize=10, color=INK)
-    if title:
-        write_title(figure, title)
-    save_figure(figure, path)
+        axis.set_ylabel("reference", **LABEL)
+    save_figure(figure, path, title)
 
 
 def write_confusion_csv(path, matrices, classes):
@@ -140,36 +135,22 @@ def _check(path, matrices, classes):
     """The matrices as arrays of counts."""
     if not matrices or not classes or len(set(classes)) < len(classes):
         raise UserError(
-            f"'{path}': a confusion matrix needs at least one model, and "
-            f"classes with different names, not {list(classes)}."
+            f"'{path}': expected confusion matrices of at least one model and "
+            f"classes with different names, got {list(classes)}."
         )
-    wanted = (len(classes), len(classes))
+    size = len(classes)
     counts = {}
     for name, matrix in matrices.items():
-        try:
-            array = to_array(matrix)
-        except (TypeError, ValueError):
+        where = f"'{path}', confusion matrix of '{name}'"
+        wanted = f"rows of counts [{size}, {size}]"
+        counts[name] = array = to_array(
+            matrix, where, wanted, lambda array: array.shape == (size, size)
+        )
+        if (array < 0).any() or (array != array.round()).any():
             raise UserError(
-                f"'{path}': the confusion matrix of '{name}' is not rows of "
-                "numbers, all of the same length; give counts."
-            ) from None
-        if array.shape != wanted:
-            raise UserError(
-                f"'{path}': the confusion matrix of '{name}' has the shape "
-                f"{list(array.shape)}; with {len(classes)} classes give "
-                f"{list(wanted)}."
-            )
-        if not np.isfinite(array).all() or (array < 0).any():
-            raise UserError(
-                f"'{path}': the confusion matrix of '{name}' has negative "
-                "numbers or such that are not finite; give counts."
-            )
-        if (array != array.round()).any():
-            raise UserError(
-                f"'{path}': the confusion matrix of '{name}' has fractions; "
+                f"{where}: expected counts, got negative numbers or fractions; "
                 "give counts, not shares."
             )
-        counts[name] = array
     return counts
 
 
@@ -181,10 +162,12 @@ def _percent(counts):
 
 
 def _draw_matrix(axis, percent):
+    from matplotlib.colors import LinearSegmentedColormap
+
     size = len(percent)
     axis.pcolormesh(
         np.ma.masked_invalid(percent),
-        cmap=SHADES,
+        cmap=LinearSegmentedColormap.from_list("shades", SHADES),
         vmin=0,
         vmax=100,
         edgecolors="#DDE1E6",
@@ -214,8 +197,7 @@ def _number(value):
 def _name_ticks(axis, classes, slanted):
     places = np.arange(len(classes)) + 0.5
     names = [legible(name)[0] for name in classes]
-    # A dollar sign in a name begins no formula.
-    font = {"fontfamily": legible("".join(classes))[1], "parse_math": False}
+    font = legible("".join(classes))[1]
     slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
     axis.set_xticks(places, names, **font, **(slant if slanted else {}))
     axis.set_yticks(places, names, **font)
@@ -224,12 +206,8 @@ def _name_ticks(axis, classes, slanted):
 
 
 def _name_panel(axis, lines):
-    families = legible("".join(lines))[1]
-    axis.set_title(
-        "\n".join(legible(line)[0] for line in lines),
-        fontsize=11,
-        color=INK,
-        fontfamily=families,
-        parse_math=False,
-    )
-    axis.set_xlabel("predicted (% of the reference)", fontsize=10, color=INK)
+    # Characters that no font has are replaced; line breaks are none of them.
+    text = "\n".join(legible(line)[0] for line in lines)
+    font = legible("".join(lines))[1]
+    axis.set_title(text, fontsize=11, color=INK, **font)
+    axis.set_xlabel("predicted (% of the reference)", **LABEL)

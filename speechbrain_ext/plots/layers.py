@@ -5,18 +5,18 @@ One mixture is drawn as bars, several as the lines of Figure 2 of Pepino et al.
 """
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.plots.style import (
     COLOURS,
     INK,
+    LABEL,
+    add_legend,
     legible,
     new_figure,
     quiet,
     save_figure,
     to_array,
-    write_title,
 )
 
 # Lines differ in three ways, two of which a black and white print keeps. The
@@ -63,19 +63,20 @@ def layer_weights(path, weights, title=None):
     >>> sorted(file.name for file in folder.iterdir())
     ['a.png', 'b.png']
     """
+    from matplotlib.ticker import MaxNLocator
+
     draw = _draw_lines if isinstance(weights, dict) else _draw_bars
     figure = draw(path, weights)
     axis = figure.axes[0]
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=14))
-    axis.set_ylabel("weight", color=INK, fontsize=10)
+    axis.set_ylabel("weight", **LABEL)
     quiet(axis, keep=("left", "bottom"))
-    if title:
-        write_title(figure, title)
-    save_figure(figure, path)
+    save_figure(figure, path, title)
 
 
 def _draw_bars(path, weights):
-    weights = _check(path, weights, 1, "one number a layer")
+    name = f"'{path}', layer weights"
+    weights = to_array(weights, name, "one number a layer", _has_axes(1))
     figure = new_figure(min(10.0, 3 + 0.28 * len(weights)), 3.2)
     axis = figure.subplots()
     strongest = weights == weights.max()
@@ -90,28 +91,30 @@ def _draw_bars(path, weights):
     axis.axhline(mean, color=INK, lw=0.8, ls=(0, (4, 3)))
     axis.annotate(
         "mean",
-        (1, mean),
+        (1.01, mean),
         xycoords=("axes fraction", "data"),
-        xytext=(3, 0),
-        textcoords="offset points",
         va="center",
         fontsize=9,
         color=INK,
         annotation_clip=False,
     )
     axis.set_xlim(-0.7, len(weights) - 0.3)
-    axis.set_xlabel("layer", color=INK, fontsize=10)
+    axis.set_xlabel("layer", **LABEL)
     return figure
 
 
 def _draw_lines(path, weights):
     if not weights:
         raise UserError(
-            f"'{path}': there are no layer weights to draw; give at least one "
-            "model."
+            f"'{path}': expected layer weights of at least one model, got none."
         )
     rows = {
-        name: _check(path, each, 2, f"one row a seed for '{name}'")
+        name: to_array(
+            each,
+            f"'{path}', layer weights of '{name}'",
+            "one row of layers a seed",
+            _has_axes(2),
+        )
         for name, each in weights.items()
     }
     layers = max(each.shape[1] for each in rows.values())
@@ -128,7 +131,7 @@ def _draw_lines(path, weights):
         for place, each in enumerate(rows.values())
     ]
     axis.set_xlim(-0.5, layers - 0.5)
-    axis.set_xlabel("layer (0 is the local encoder)", color=INK, fontsize=10)
+    axis.set_xlabel("layer (0 is the local encoder)", **LABEL)
     axis.grid(axis="y", color="#E6E8EB", lw=0.8)
     axis.set_axisbelow(True)
     lowest = min(float(each.min()) for each in rows.values())
@@ -161,31 +164,12 @@ def _draw_line(axis, rows, place, offset):
 
 
 def _write_legend(figure, lines, rows):
-    legend = figure.legend(
-        lines,
-        [str(place) for place in range(len(lines))],
-        loc="outside lower center",
-        frameon=False,
-        fontsize=10,
-        handlelength=3.6,
-        labelcolor=INK,
-    )
+    legend = add_legend(figure, lines, ["-"] * len(lines), handlelength=3.6)
     for text, (name, each) in zip(legend.get_texts(), rows.items()):
         seeds = len(each)
-        readable, families = legible(str(name))
-        text.set_text(f"{readable} ({seeds} seed{'s' * (seeds > 1)})")
-        text.set_fontfamily(families)
-        # A dollar sign in a name begins no formula.
-        text.set_parse_math(False)
+        readable, font = legible(str(name))
+        text.set(text=f"{readable} ({seeds} seed{'s' * (seeds > 1)})", **font)
 
 
-def _check(path, weights, dimensions, wanted):
-    """The weights as finite numbers of so many dimensions."""
-    try:
-        array = to_array(weights)
-        if array.ndim == dimensions and array.size and np.isfinite(array).all():
-            return array
-        found = f"have the shape {list(array.shape)} or are not finite"
-    except (TypeError, ValueError):
-        found = "are not numbers in rows of equal length"
-    raise UserError(f"'{path}': the layer weights {found}; give {wanted}.")
+def _has_axes(number):
+    return lambda array: array.ndim == number

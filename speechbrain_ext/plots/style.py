@@ -1,28 +1,14 @@
-"""Numbers of any kind as NumPy arrays."""
+"""What all pictures share: colours, fonts, arrays, figures and their files."""
 
 import contextlib
 import zlib
 from pathlib import Path
 
 import numpy as np
-from matplotlib import font_manager
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from speechbrain_ext.base.emotions import NEUTRAL
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import atomic_path
-
-
-def to_array(values):
-    """A NumPy array of floating point numbers, also from a tensor."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-    array = np.asarray(values)
-    if not np.issubdtype(array.dtype, np.floating):
-        array = array.astype(np.float64)
-    return array
-
 
 # Okabe and Ito's and Paul Tol's palettes for all kinds of colour vision; the
 # emotions that most models know differ in lightness as well.
@@ -49,11 +35,32 @@ COLOURS = {
 }
 INK = "#2B2F36"
 FAINT = "#59616E"
+# The look of the names of axes.
+LABEL = {"fontsize": 10, "color": INK}
 
 DPI = 160
 
 # Weight, style and width of a font that matplotlib finds by its family alone.
-REGULAR = (400, "normal", "normal")
+_REGULAR = (400, "normal", "normal")
+
+
+def to_array(values, name, wanted, fits):
+    """Finite numbers, of a tensor as well, of a shape that fits."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    try:
+        array = np.asarray(values)
+        if not np.issubdtype(array.dtype, np.floating):
+            array = array.astype(np.float64)
+    except (TypeError, ValueError):
+        got = "values that are not numbers in rows of equal length"
+    else:
+        got = f"the shape {list(array.shape)}"
+        if array.size and fits(array):
+            if np.isfinite(array).all():
+                return array
+            got = "numbers that are not finite"
+    raise UserError(f"{name}: expected {wanted}, got {got}.")
 
 
 def colour(emotion):
@@ -65,7 +72,10 @@ def colour(emotion):
 
 
 def new_figure(width, height):
-    """An empty figure."""
+    """An empty figure; pyplot's state is left alone."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -79,41 +89,34 @@ def quiet(axis, keep=()):
     axis.tick_params(colors=FAINT, labelsize=9, length=3)
 
 
-def write_title(figure, title):
-    """Write a title in any script, over the left edge of a figure."""
-    text, families = legible(title)
-    # About as many letters as there is room for; a path is told by its end.
-    room = int(9.5 * figure.get_figwidth())
-    if len(text) > room:
-        text = "\u2026" + text[1 - room :]
-    figure.suptitle(
-        text,
-        fontsize=12,
-        color=INK,
-        x=0.01,
-        ha="left",
-        fontfamily=families,
-        # A dollar sign in a file's name begins no formula.
-        parse_math=False,
+def add_legend(figure, handles, labels, **options):
+    """A legend under a figure."""
+    return figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        frameon=False,
+        fontsize=10,
+        labelcolor=INK,
+        **options,
     )
 
 
 def legible(text):
     """The text, and the fonts that together have all of its characters."""
+    from matplotlib import font_manager
+
     default = font_manager.findfont("DejaVu Sans")
     families = ["DejaVu Sans"]
     known = set(font_manager.get_font(default).get_charmap())
     unknown = {ord(c) for c in text} - known
-    # Only titles that need another font pay for looking through them all.
+    # Only text that needs another font pays for looking through them all.
     for entry in font_manager.fontManager.ttflist if unknown else []:
         if not unknown:
             break
         # The last resort has a box for every character, a letter for none.
-        if (
-            entry.weight,
-            entry.style,
-            entry.stretch,
-        ) != REGULAR or entry.name.startswith("Last Resort"):
+        look = (entry.weight, entry.style, entry.stretch)
+        if look != _REGULAR or entry.name.startswith("Last Resort"):
             continue
         with contextlib.suppress(OSError, RuntimeError):
             chars = set(font_manager.get_font(entry.fname).get_charmap())
@@ -124,17 +127,25 @@ def legible(text):
                 families.append(entry.name)
                 unknown -= chars
     readable = "".join("\ufffd" if ord(c) in unknown else c for c in text)
-    return readable, families
+    # A dollar sign in a name begins no formula.
+    return readable, {"fontfamily": families, "parse_math": False}
 
 
-def save_figure(figure, path):
-    """Write a picture, whole or not at all."""
+def save_figure(figure, path, title=None):
+    """Write a picture, whole or not at all, with a title in any script."""
     kind = Path(path).suffix.lower().lstrip(".")
     kinds = figure.canvas.get_supported_filetypes()
     if kind not in kinds:
         raise UserError(
-            f"'{path}': pictures cannot be written as '.{kind}'; choose one "
-            f"of {', '.join(f'.{name}' for name in sorted(kinds))}."
+            f"'{path}': invalid format '.{kind}' of a picture; choose one of "
+            f"{', '.join(f'.{name}' for name in sorted(kinds))}."
         )
+    if title:
+        text, font = legible(title)
+        # About as many letters as there is room for; a path is told by its end.
+        room = int(9.5 * figure.get_figwidth())
+        if len(text) > room:
+            text = "\u2026" + text[1 - room :]
+        figure.suptitle(text, fontsize=12, color=INK, x=0.01, ha="left", **font)
     with atomic_path(path) as part:
         figure.savefig(part, format=kind)

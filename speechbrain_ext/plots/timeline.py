@@ -1,12 +1,8 @@
 """Timelines: which emotion appears when."""
 
 import numpy as np
-from matplotlib.colors import to_rgb
-from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from speechbrain_ext.base.emotions import NEUTRAL
-from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.metrics.segments import (
     check_hypothesis,
     emotions,
@@ -16,12 +12,13 @@ from speechbrain_ext.plots.style import (
     COLOURS,
     FAINT,
     INK,
+    LABEL,
+    add_legend,
     colour,
     new_figure,
     quiet,
     save_figure,
     to_array,
-    write_title,
 )
 
 # Wider than any screen shows; more points would only cost time.
@@ -81,10 +78,12 @@ def timeline(
     >>> path.stat().st_size > 0
     True
     """
-    bars = {"reference": reference, "hypothesis": hypothesis}
     bars = {
         name: check_hypothesis(segments, f"the {name}")
-        for name, segments in bars.items()
+        for name, segments in (
+            ("reference", reference),
+            ("hypothesis", hypothesis),
+        )
         if segments is not None
     }
     if posteriors is not None:
@@ -97,65 +96,56 @@ def timeline(
     axes = figure.subplots(
         len(heights), sharex=True, squeeze=False, height_ratios=heights
     )[:, 0]
-    present = {}
+    present = set()
     _draw_waveform(axes[0], waveform, sample_rate)
     for axis, (name, segments) in zip(axes[1:], bars.items()):
-        present.update(_draw_bar(axis, segments, duration))
+        present |= _draw_bar(axis, segments, duration)
         _name_panel(axis, name)
     if posteriors is not None:
         _draw_posteriors(axes[-1], posteriors, frame_edges, labels)
-        present.update(dict.fromkeys(labels))
+        present |= set(labels)
     _draw_time(axes, duration)
-    ranks = list(COLOURS)
-    names = sorted(
-        present,
-        key=lambda n: (ranks.index(n) if n in ranks else len(ranks), n),
-    )
-    figure.legend(
-        handles=[Patch(facecolor=colour(name), label=name) for name in names],
-        loc="outside lower center",
+    _write_legend(figure, present)
+    save_figure(figure, path, title)
+
+
+def _write_legend(figure, present):
+    from matplotlib.patches import Patch
+
+    ranks = {name: rank for rank, name in enumerate(COLOURS)}
+    names = sorted(present, key=lambda n: (ranks.get(n, len(ranks)), n))
+    add_legend(
+        figure,
+        [Patch(facecolor=colour(name)) for name in names],
+        names,
         ncols=min(len(names), 8),
-        frameon=False,
-        fontsize=10,
         handlelength=1.1,
         handleheight=1.1,
         columnspacing=1.6,
-        labelcolor=INK,
     )
-    if title:
-        write_title(figure, title)
-    save_figure(figure, path)
 
 
 def _check_posteriors(posteriors, frame_edges, labels):
-    posteriors = to_array(posteriors)
-    edges = to_array([] if frame_edges is None else frame_edges)
     labels = [] if labels is None else labels
-    if (
-        posteriors.ndim != 2
-        or not posteriors.size
-        or edges.shape != (posteriors.shape[0] + 1,)
-        or len(labels) != posteriors.shape[1]
-    ):
-        raise UserError(
-            f"The posteriors have the shape {list(posteriors.shape)}, which "
-            f"does not fit {edges.size} frame edges and {len(labels)} labels; "
-            "give [frames, classes], frames + 1 edges and classes labels."
-        )
-    return posteriors, edges
+    edges = [] if frame_edges is None else frame_edges
+    shape = len(edges) - 1, len(labels)
+    wanted = (
+        f"[frames, classes] that fit {len(edges)} frame edges (one more than "
+        f"frames) and {len(labels)} labels"
+    )
+    posteriors = to_array(
+        posteriors, "posteriors", wanted, lambda array: array.shape == shape
+    )
+    return posteriors, to_array(edges, "frame_edges", "seconds", np.size)
 
 
 def _draw_waveform(axis, waveform, sample_rate):
-    signal = to_array(waveform)
-    if (
-        signal.ndim not in (1, 2)
-        or not signal.size
-        or not np.isfinite(signal).all()
-    ):
-        raise UserError(
-            f"The waveform has the shape {list(signal.shape)} or is not "
-            "finite; give samples [time] or [time, channels]."
-        )
+    signal = to_array(
+        waveform,
+        "waveform",
+        "samples [time] or [time, channels]",
+        lambda array: array.ndim in (1, 2),
+    )
     if signal.ndim == 2:
         signal = signal.mean(axis=1)
     # One column holds what lies between its neighbours' first samples.
@@ -179,7 +169,7 @@ def _draw_waveform(axis, waveform, sample_rate):
 
 
 def _draw_bar(axis, segments, duration):
-    """A bar of colours; returns the names in it, as the keys of a dict."""
+    """A bar of colours; the names in it."""
     boxes, names = {}, []
     for start, end, labels in stretches(duration, segments):
         names = _places(emotions(labels) or {NEUTRAL}, names)
@@ -194,7 +184,7 @@ def _draw_bar(axis, segments, duration):
     axis.set_ylim(0, 1)
     axis.set_yticks([])
     quiet(axis)
-    return {name: None for name, _ in boxes}
+    return {name for name, _ in boxes}
 
 
 def _places(names, before):
@@ -211,6 +201,8 @@ def _name_box(axis, name, start, length, box, duration):
     # the least that can be read.
     if length / duration < (len(name) + 2) / 120 or box[1] < 0.5:
         return
+    from matplotlib.colors import to_rgb
+
     red, green, blue = to_rgb(colour(name))
     bright = 0.299 * red + 0.587 * green + 0.114 * blue
     axis.text(
@@ -248,6 +240,8 @@ def _draw_posteriors(axis, posteriors, edges, labels):
 
 
 def _draw_time(axes, duration):
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
     for axis in axes:
         axis.set_xlim(0, duration)
         axis.tick_params(axis="x", bottom=False, labelbottom=False)
@@ -275,6 +269,4 @@ def _clock(seconds, hours):
 
 
 def _name_panel(axis, name):
-    axis.set_ylabel(
-        name, rotation=0, ha="right", va="center", fontsize=10, color=INK
-    )
+    axis.set_ylabel(name, rotation=0, ha="right", va="center", **LABEL)

@@ -1,21 +1,17 @@
 """Which labels count, and who is in which split.
 
-A corpus module keeps every label and every recording; what is merged, dropped
-or held out is decided here. ``splits`` has the pieces that a recipe puts
-together by its YAML; ``named`` has whole protocols, ``tables`` what they are.
+A corpus keeps every label and every recording; what is merged, dropped or held
+out is decided here: by a protocol of a paper (``tables``, ``named``), or by a
+recipe's options (``splits``).
 """
 
-from speechbrain_ext.protocols.named import (
-    Partition,
-    classes_of,
-    num_folds,
-    partition,
-)
+from speechbrain_ext.protocols.named import classes_of, num_folds, partition
+from speechbrain_ext.protocols.partition import Partition, speakers_in_common
 from speechbrain_ext.protocols.splits import (
     check_classes,
     map_labels,
-    speakers_in_common,
     split_by_list,
+    split_by_options,
     split_by_speaker,
     split_by_utterance,
 )
@@ -32,6 +28,7 @@ __all__ = [
     "partition",
     "speakers_in_common",
     "split_by_list",
+    "split_by_options",
     "split_by_speaker",
     "split_by_utterance",
 ]

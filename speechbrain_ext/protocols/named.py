@@ -1,92 +1,18 @@
-"""Protocols by name: the parts of a fold, and what a run says about them.
+"""The parts of a fold of the protocols in ``tables``.
 
-``tables`` says what each protocol is and where it comes from. A split follows
-from the seed and the ids of the recordings alone, not from their order.
+They follow from the seed and the ids of the recordings, not from their order.
 """
 
-import importlib
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from speechbrain_ext.base.emotions import VOCABULARY
 from speechbrain_ext.base.errors import UserError, is_whole
-from speechbrain_ext.corpora import CORPORA
+from speechbrain_ext.corpora import CORPORA, find_corpus
 from speechbrain_ext.protocols import folds as ways
-from speechbrain_ext.protocols.splits import map_labels, speakers_in_common
+from speechbrain_ext.protocols.partition import Partition
+from speechbrain_ext.protocols.splits import map_labels
 from speechbrain_ext.protocols.tables import PROTOCOLS
-from speechbrain_ext.utterance import Utterance
-
-
-@dataclass(frozen=True)
-class Partition:
-    """One fold of a protocol: what is trained on, chosen on and tested on.
-
-    Arguments
-    ---------
-    train, valid, test : list of Utterance
-        Sorted by id; ``emotion`` is the class.
-    name, corpus : str
-        The protocol and the corpus.
-    fold, folds, seed : int
-        Which fold, from 1, of how many, and what it was drawn with.
-    classes : list of str
-        In the order of their indices.
-    left_out : dict
-        From a reason (a label, "song", ...) to the number of recordings that
-        are in no part.
-    cut : int
-        How many recordings were cut to the protocol's length.
-    source, ours : str
-        Where the protocol comes from and what the source leaves open.
-    """
-
-    train: list[Utterance]
-    valid: list[Utterance]
-    test: list[Utterance]
-    name: str
-    corpus: str
-    fold: int
-    folds: int
-    seed: int
-    classes: list[str]
-    left_out: dict = field(default_factory=dict)
-    cut: int = 0
-    source: str = ""
-    ours: str = ""
-
-    def record(self):
-        """What the results of a run say about its data.
-
-        Returns
-        -------
-        dict
-            For JSON. ``speakers_shared_with_train`` tells how many speakers of
-            the other parts were trained on; None where speakers are unknown.
-        """
-        parts = {"train": self.train, "valid": self.valid, "test": self.test}
-        tested = {one.emotion for one in self.test}
-        return {
-            "name": self.name,
-            "corpus": self.corpus,
-            "fold": self.fold,
-            "folds": self.folds,
-            "seed": self.seed,
-            "classes": self.classes,
-            "classes_not_tested": [c for c in self.classes if c not in tested],
-            "recordings": {name: len(part) for name, part in parts.items()},
-            "speakers": {
-                name: len({one.speaker for one in part} - {""})
-                for name, part in parts.items()
-            },
-            "speakers_shared_with_train": {
-                name: _shared(self.train, parts[name])
-                for name in ("valid", "test")
-            },
-            "left_out": self.left_out,
-            "cut": self.cut,
-            "source": self.source,
-            "ours": self.ours,
-        }
 
 
 def classes_of(protocol, corpus, label_map=None):
@@ -96,8 +22,8 @@ def classes_of(protocol, corpus, label_map=None):
     ---------
     protocol : str
         A key of ``PROTOCOLS``.
-    corpus : str
-        Name of the corpus module.
+    corpus : str or list of str
+        The corpus, or several.
     label_map : dict, optional
         From label to class, or to None; for protocols of any corpus.
 
@@ -108,7 +34,7 @@ def classes_of(protocol, corpus, label_map=None):
     Raises
     ------
     UserError
-        When there is no such protocol, or not for this corpus.
+        When there is no such protocol, or not for these corpora.
 
     Example
     -------
@@ -116,13 +42,11 @@ def classes_of(protocol, corpus, label_map=None):
     ['neutral', 'happy', 'sad', 'angry']
     >>> classes_of("grouped_kfold", "synthetic", {"sad": "low", "angry": "high"})
     ['high', 'low']
-    >>> classes_of("pepino", "ravdess")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.base.errors.UserError: protocol: there is no 'pepino'; choose one of pepino_ravdess, pepino_iemocap, issa_ravdess, issa_iemocap, jafarzadeh, leave_one_speaker_out, grouped_kfold.
     """
-    labels = _label_map(_find(protocol), corpus, label_map)
-    names = {name for name in labels.values() if name is not None}
+    corpora = [corpus] if isinstance(corpus, str) else list(corpus)
+    maps = _label_maps(_find(protocol), corpora, label_map)
+    names = {name for labels in maps.values() for name in labels.values()}
+    names.discard(None)
     known = [name for name in VOCABULARY if name in names]
     return known + sorted(names.difference(VOCABULARY))
 
@@ -135,7 +59,7 @@ def num_folds(protocol, utterances, label_map=None):
     protocol : str
         A key of ``PROTOCOLS``.
     utterances : list of Utterance
-        Of one corpus, with all of its labels.
+        With all of their labels.
     label_map : dict, optional
         As for ``partition``: a speaker of whom it leaves nothing is not
         counted.
@@ -152,8 +76,7 @@ def num_folds(protocol, utterances, label_map=None):
     (5, 4)
     """
     protocol = _find(protocol)
-    corpus = _corpus_of(utterances)
-    kept, _ = _select(protocol, corpus, utterances, label_map)
+    kept, _ = _select(protocol, utterances, label_map)
     return _count(protocol, kept)
 
 
@@ -165,7 +88,8 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
     protocol : str
         A key of ``PROTOCOLS``.
     utterances : list of Utterance
-        Of one corpus, with all of its labels, in any order.
+        With all of their labels, in any order. Several corpora go together
+        where the protocol takes any corpus.
     fold : int
         From 1 to ``num_folds(...)``.
     seed : int
@@ -200,19 +124,17 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
     {'valid': 0, 'test': 0}
     """
     protocol = _find(protocol)
-    corpus = _corpus_of(utterances)
-    classes = classes_of(protocol.name, corpus, label_map)
-    kept, left_out = _select(protocol, corpus, utterances, label_map)
+    corpora = _corpora_of(utterances)
+    classes = classes_of(protocol.name, corpora, label_map)
+    kept, left_out = _select(protocol, utterances, label_map)
     folds = _count(protocol, kept)
     if not is_whole(fold) or not 1 <= fold <= folds:
         raise UserError(
-            f"fold: {fold!r} is not a fold of {protocol.name}, which has "
-            f"{folds} on this data; give a number from 1 to {folds}."
+            f"fold: expected a number from 1 to {folds}, the folds of "
+            f"{protocol.name} on this data, got {fold!r}."
         )
     if not is_whole(seed) or not 0 <= seed < 2**32:
-        raise UserError(
-            f"seed: {seed!r} will not do; give a whole number from 0."
-        )
+        raise UserError(f"seed: expected a whole number from 0, got {seed!r}.")
     parts = protocol.divide(kept, fold, folds, seed)
     train, valid, test = (
         sorted(part, key=lambda one: one.id) for part in parts
@@ -225,7 +147,7 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
         valid,
         test,
         name=protocol.name,
-        corpus=corpus,
+        corpus="+".join(corpora),
         fold=fold,
         folds=folds,
         seed=seed,
@@ -246,25 +168,31 @@ def _find(name):
     return PROTOCOLS[name]
 
 
-def _corpus_of(utterances):
-    names = sorted({utterance.corpus for utterance in utterances})
-    if len(names) != 1:
+def _corpora_of(utterances):
+    return sorted({utterance.corpus for utterance in utterances})
+
+
+def _label_maps(protocol, corpora, label_map):
+    """From corpus to the classes of its labels."""
+    if label_map is not None and not protocol.any_corpus:
         raise UserError(
-            f"A protocol takes recordings of one corpus, not of {len(names)} "
-            f"({', '.join(names)}); give data_folder and corpus of one."
+            f"label_map: the protocol {protocol.name} fixes its classes; set "
+            "label_map to null, or choose leave_one_speaker_out or "
+            "grouped_kfold."
         )
-    return names[0]
+    if len(corpora) != 1 and not protocol.any_corpus:
+        raise UserError(
+            f"protocol: {protocol.name} takes recordings of one corpus, got "
+            f"{len(corpora)} ({', '.join(corpora)}); give data_folder and "
+            "corpus of one, or choose grouped_kfold."
+        )
+    return {
+        corpus: _label_map(protocol, corpus) if label_map is None else label_map
+        for corpus in corpora
+    }
 
 
-def _label_map(protocol, corpus, label_map):
-    if label_map is not None:
-        if not protocol.any_corpus:
-            raise UserError(
-                f"label_map: the protocol {protocol.name} fixes its classes; "
-                "set label_map to null, or choose leave_one_speaker_out or "
-                "grouped_kfold."
-            )
-        return label_map
+def _label_map(protocol, corpus):
     if protocol.any_corpus:
         if corpus not in CORPORA:
             raise UserError(
@@ -278,46 +206,44 @@ def _label_map(protocol, corpus, label_map):
             "grouped_kfold."
         )
     changes = protocol.corpora.get(corpus, {})
-    return {label: changes.get(label, label) for label in _labels_of(corpus)}
+    labels = find_corpus(corpus).emotions.values()
+    return {label: changes.get(label, label) for label in labels}
 
 
-def _labels_of(corpus):
-    """All emotions of a corpus module."""
-    emotions = importlib.import_module(CORPORA[corpus]).EMOTIONS
-    # Most modules map codes to emotions; the others list emotions.
-    if isinstance(emotions, dict) and all(
-        isinstance(value, str) for value in emotions.values()
-    ):
-        return set(emotions.values())
-    return set(emotions)
-
-
-def _select(protocol, corpus, utterances, label_map):
+def _select(protocol, utterances, label_map):
     """Those that the protocol takes, sorted, and how many it leaves out."""
-    labels = _label_map(protocol, corpus, label_map)
+    corpora = _corpora_of(utterances)
+    maps = _label_maps(protocol, corpora, label_map)
     taken, left_out = [], Counter()
     for utterance in sorted(utterances, key=lambda one: one.id):
         if not isinstance(utterance.emotion, str):
             raise UserError(
-                f"'{utterance.id}' of {corpus} has several emotions; "
-                "protocols of recognition take corpora with one a recording."
+                f"'{utterance.id}' of {utterance.corpus} has several "
+                f"emotions; {protocol.name} takes recordings with one."
             )
         reason = protocol.reject(utterance)
         if reason:
             left_out[reason] += 1
         else:
             taken.append(utterance)
-    kept, unused = map_labels(taken, labels)
+    kept = []
+    for corpus, labels in maps.items():
+        some, unused = map_labels(
+            [one for one in taken if one.corpus == corpus], labels
+        )
+        kept += some
+        left_out += unused
     if not kept:
         raise UserError(
             f"{protocol.name} leaves none of the {len(utterances)} recordings "
-            f"of {corpus}; check label_map and the folder."
+            f"of {', '.join(corpora)}; check label_map and the folder."
         )
+    kept.sort(key=lambda one: one.id)
     if protocol.disjoint:
         _check_speakers(protocol, kept)
     if protocol.longest is not None:
         kept = [_cut(one, protocol.longest) for one in kept]
-    return kept, left_out + unused
+    return kept, left_out
 
 
 def _check_speakers(protocol, utterances):
@@ -369,9 +295,3 @@ def _count(protocol, kept):
     if protocol.divide is ways.by_speaker:
         return speakers
     return min(ways.FOLDS, speakers)
-
-
-def _shared(train, other):
-    if any(not one.speaker for one in train + other):
-        return None
-    return len(speakers_in_common(train, other))

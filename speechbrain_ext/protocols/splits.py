@@ -1,14 +1,72 @@
-"""Which labels count, and who is in which split.
-
-A corpus module keeps every label and every recording; what is merged, dropped
-or held out is decided here, from options that stand in a recipe's YAML.
-"""
+"""Which labels count, and who is in which split, from a recipe's options."""
 
 from collections import Counter, defaultdict
 from dataclasses import replace
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.random import stable_rng
+from speechbrain_ext.protocols.partition import Partition
+
+WAYS = ("utterance", "speaker", "list")
+
+
+def split_by_options(
+    way, utterances, classes, seed, valid_fraction=0.1, speakers=None
+):
+    """Split by one of the three ways below, and check the parts.
+
+    Arguments
+    ---------
+    way : str
+        ``"utterance"``, ``"speaker"`` or ``"list"``.
+    utterances : list of Utterance
+        With the class in ``emotion``.
+    classes : list of str
+        In the order of their indices.
+    seed : int
+        Chooses what is held out.
+    valid_fraction : float
+        How much is held out for validation, unless speakers are listed.
+    speakers : dict, optional
+        From train, valid and perhaps test to their speakers, for ``"list"``.
+
+    Returns
+    -------
+    Partition
+        With an empty test part unless its speakers are listed.
+
+    Raises
+    ------
+    UserError
+        When a part is empty or lacks a class, or the list does not fit.
+
+    Example
+    -------
+    >>> from speechbrain_ext.utterance import Utterance
+    >>> data = [Utterance(s, 1.0, s, "sad", "demo") for s in "ab"]
+    >>> split = split_by_options("speaker", data, ["sad"], seed=1)
+    >>> len(split.train), len(split.valid), split.test
+    (1, 1, [])
+    """
+    if way == "list":
+        parts = split_by_list(utterances, speakers)
+    else:
+        split = {"speaker": split_by_speaker, "utterance": split_by_utterance}
+        held = split[way](utterances, valid_fraction, seed)
+        parts = dict(zip(("train", "valid"), held))
+    for name, part in parts.items():
+        check_classes(part, classes, name)
+    return Partition(
+        parts["train"],
+        parts["valid"],
+        parts.get("test", []),
+        name=way,
+        corpus="+".join(sorted({one.corpus for one in utterances})),
+        fold=1,
+        folds=1,
+        seed=seed,
+        classes=list(classes),
+    )
 
 
 def map_labels(utterances, label_map):
@@ -89,8 +147,8 @@ def split_by_speaker(utterances, fraction, seed):
     >>> from speechbrain_ext.utterance import Utterance
     >>> data = [Utterance(f"{s}{i}", 1.0, s, "sad", "demo") for s in "abcd" for i in "12"]
     >>> train, valid = split_by_speaker(data, 0.25, seed=0)
-    >>> len(train), len(valid), speakers_in_common(train, valid)
-    (6, 2, [])
+    >>> len(train), len(valid)
+    (6, 2)
     """
     held_out = set()
     for corpus, speakers in _group(utterances, "corpus", "speaker").items():
@@ -181,8 +239,8 @@ def split_by_list(utterances, speakers):
     """
     if not isinstance(speakers, dict):
         raise UserError(
-            f"speakers: {speakers!r} is no mapping; give a list of speakers "
-            "for every split."
+            "speakers: expected a list of speakers for every split, got "
+            f"{speakers!r}."
         )
     place = {}
     for name, members in speakers.items():
@@ -191,8 +249,8 @@ def split_by_list(utterances, speakers):
             isinstance(speaker, str) for speaker in members
         ):
             raise UserError(
-                f"speakers: '{name}' has {members!r}, which is no list of "
-                "names; give names such as [ravdess_01, ravdess_02]."
+                f"speakers: '{name}': expected names such as [ravdess_01, "
+                f"ravdess_02], got {members!r}."
             )
         for speaker in members:
             if speaker in place:
@@ -218,12 +276,6 @@ def split_by_list(utterances, speakers):
     for utterance in utterances:
         splits[place[utterance.speaker]].append(utterance)
     return splits
-
-
-def speakers_in_common(first, second):
-    """Speakers that two splits share, sorted; unknown speakers do not count."""
-    both = {u.speaker for u in first} & {u.speaker for u in second}
-    return sorted(both - {""})
 
 
 def check_classes(utterances, classes, split):

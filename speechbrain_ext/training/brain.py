@@ -91,22 +91,8 @@ class EmotionBrain(sb.Brain):
             self.checkpointer.add_recoverable("random_state", RandomState())
 
     def freeze_optimizers(self, optimizers):
-        """Leave out optimizers that have nothing to do.
-
-        One whose parameters have no gradient at all, such as that of an
-        encoder of which nothing is unfrozen yet, would change nothing, but
-        GradScaler (``--precision=fp16``) refuses it.
-
-        Arguments
-        ---------
-        optimizers : dict
-            From name to optimizer.
-
-        Returns
-        -------
-        dict
-            Those with a gradient.
-        """
+        """Leave out optimizers without any gradient, such as that of an
+        encoder of which nothing is unfrozen yet: GradScaler refuses them."""
         return {
             name: optimizer
             for name, optimizer in optimizers.items()
@@ -167,40 +153,15 @@ class EmotionBrain(sb.Brain):
             features.normalize()
 
     def frames(self, name, batch):
-        """Frames of an input, normalised and mixed.
-
-        Arguments
-        ---------
-        name : str
-            Of the input.
-        batch : speechbrain.dataio.batch.PaddedBatch
-            Of a ``SpeechDataset``, on the Brain's device.
-
-        Returns
-        -------
-        torch.Tensor
-            Packed ``[frames, channels]``.
-        torch.Tensor
-            Number of frames of each utterance ``[batch]``.
-        """
+        """Packed frames of an input ``[frames, channels]``, normalised and
+        mixed, and their number for each utterance ``[batch]``."""
         if self.stored:
             return self.modules[name](normalised=batch[name])
         return self.modules[name](*batch.sig, batch.speaker)
 
     def fit_batches(self, batches, stored=None):
-        """``fit`` with batches that follow from seed and epoch.
-
-        ``train_seconds`` is the time that it took.
-
-        Arguments
-        ---------
-        batches : dict
-            From ``"train"``, ``"valid"`` and ``"test"`` to
-            ``speechbrain_ext.data.BucketBatches``.
-        stored : dict, optional
-            From the name of an input to ``speechbrain_ext.store.StoredInput``,
-            where the batches hold stored features.
-        """
+        """``fit`` with ``make_batches``, of the inputs of ``store_inputs``
+        where those are stored; ``train_seconds`` is the time that it took."""
         keep_memory()
         self.batches = batches
         self.stored = stored or {}
@@ -217,37 +178,14 @@ class EmotionBrain(sb.Brain):
         self.train_seconds = time.time() - start
 
     def outputs_of(self, name):
-        """What ``collected`` holds after a set, by the best checkpoint.
-
-        Arguments
-        ---------
-        name : str
-            ``"valid"`` or ``"test"``.
-
-        Returns
-        -------
-        dict
-            From id to output.
-        """
+        """What is ``collected`` of a split, by the best checkpoint."""
         loader = make_loader(self.batches[name], self.hparams.num_workers)
         self.evaluate(loader, min_key="error")
         return self.collected
 
     def validation(self, stage_loss):
-        """Judge the validation set by what was collected.
-
-        Arguments
-        ---------
-        stage_loss : float
-            Mean loss.
-
-        Returns
-        -------
-        float
-            The error that training is to make small.
-        dict
-            What else is to be logged.
-        """
+        """From the mean loss and what was ``collected`` of the validation set
+        to the error that training is to make small, and a dict to log."""
         raise NotImplementedError
 
     def on_stage_start(self, stage, epoch=None):
@@ -285,18 +223,8 @@ class EmotionBrain(sb.Brain):
             )
 
     def anneal(self, error):
-        """Let the schedulers follow the validation error.
-
-        Arguments
-        ---------
-        error : float
-            Lower is better.
-
-        Returns
-        -------
-        dict
-            Learning rates of the epoch that ends, by optimizer.
-        """
+        """Let the schedulers follow the validation error; the learning rates
+        of the epoch that ends."""
         rates = {}
         for name, optimizer in self.optimizers_dict.items():
             prefix = name.removesuffix("optimizer")
@@ -350,22 +278,7 @@ class RecognitionBrain(EmotionBrain):
         _check_sizes(self.hparams)
 
     def compute_objectives(self, predictions, batch, stage):
-        """Cross entropy.
-
-        Arguments
-        ---------
-        predictions : torch.Tensor
-            Log posteriors ``[batch, classes]``.
-        batch : speechbrain.dataio.batch.PaddedBatch
-            Of an ``UtteranceDataset``.
-        stage : speechbrain.Stage
-            Outside of training, posteriors are collected.
-
-        Returns
-        -------
-        torch.Tensor
-            A scalar.
-        """
+        """Cross entropy of log posteriors ``[batch, classes]``."""
         if stage != sb.Stage.TRAIN:
             outputs = predictions.detach().float().cpu().numpy()
             self.collected.update(zip(batch.id, outputs))
@@ -381,19 +294,7 @@ class RecognitionBrain(EmotionBrain):
         return error, {name: summary[name] for name in ("UA", "WA")}
 
     def stats(self, name, outputs):
-        """Figures of a split.
-
-        Arguments
-        ---------
-        name : str
-            Of the split.
-        outputs : dict
-            From id to log posteriors.
-
-        Returns
-        -------
-        RecognitionStats
-        """
+        """``RecognitionStats`` of a split, from id to log posteriors."""
         stats = RecognitionStats(list(self.hparams.classes))
         for utterance in self.utterances[name]:
             stats.append(
@@ -405,16 +306,8 @@ class RecognitionBrain(EmotionBrain):
         return stats
 
     def finish(self, run, record):
-        """Test by the best checkpoint, and write down what came out.
-
-        Arguments
-        ---------
-        run : pathlib.Path
-            The run folder.
-        record : dict
-            What the recipe adds to results.json: ``recipe``, ``hparams`` (the
-            YAML), ...
-        """
+        """Test by the best checkpoint, and write down what came out, with what
+        the recipe adds to results.json."""
         valid = self.stats("valid", self.outputs_of("valid"))
         stats = self.stats("test", self.outputs_of("test"))
         if not sb.utils.distributed.if_main_process():

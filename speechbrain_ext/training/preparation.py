@@ -1,17 +1,25 @@
-"""A corpus and a protocol -> the manifests of a run."""
+"""Corpora -> splits -> perhaps simulated utterances: the manifests of a run."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from speechbrain.utils.distributed import run_on_main
-from tqdm import tqdm
 
-from speechbrain_ext.audio import AudioError
+from speechbrain_ext.audio import SAMPLE_RATE
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import fingerprint, write_json
 from speechbrain_ext.corpora import read_corpus
-from speechbrain_ext.data import load_waveform
-from speechbrain_ext.protocols import partition
+from speechbrain_ext.listening import check_recordings, find_speech
+from speechbrain_ext.protocols import (
+    PROTOCOLS,
+    classes_of,
+    map_labels,
+    partition,
+    split_by_options,
+)
+from speechbrain_ext.protocols.splits import WAYS
+from speechbrain_ext.simulation import check_simulation, simulate
 from speechbrain_ext.training.run import earlier_preparation
 from speechbrain_ext.utterance import (
     load_manifest,
@@ -19,57 +27,179 @@ from speechbrain_ext.utterance import (
     write_skipped,
 )
 
-logger = logging.getLogger("speechbrain_ext.recognition")
+logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "valid", "test")
 
 
 def prepare(
     folder,
-    corpus,
-    data_folder,
     protocol,
+    corpora=None,
+    corpus=None,
+    data_folder=None,
     fold=1,
-    split_seed=1,
+    seed=1,
     label_map=None,
+    classes=None,
+    only=None,
+    valid_fraction=0.1,
+    speakers=None,
+    zed_folder=None,
+    simulation=None,
+    max_silence=0.2,
     max_samples=None,
+    jobs=1,
+    cache=None,
     progress=True,
 ):
-    """Write the manifests of a run."""
-    folder = Path(folder)
+    """Write the manifests of a run.
+
+    Arguments
+    ---------
+    folder : str or os.PathLike
+        The folder ``manifests`` of the run.
+    protocol : str
+        A key of ``PROTOCOLS``; or ``"utterance"``, ``"speaker"`` (a part of
+        the recordings or speakers is held out for validation) or ``"list"``
+        (the speakers of every split are named).
+    corpora : dict, optional
+        From the name of a corpus to its folder; ``None`` leaves it out.
+    corpus, data_folder : str, optional
+        In place of ``corpora``, where there is one.
+    fold : int
+        Which fold of the protocol, from 1.
+    seed : int
+        For splits and simulation.
+    label_map : dict, optional
+        From emotion to class; ``None`` leaves an emotion out.
+    classes : list of str, optional
+        The classes of the task, unless the protocol is one of ``PROTOCOLS``.
+    only : dict, optional
+        From a field of the records (``language``, ``vocal_channel``, ...) to
+        the values to keep; records without the field stay.
+    valid_fraction : float
+        Held out for validation by ``"utterance"`` and ``"speaker"``.
+    speakers : dict, optional
+        From split to speakers, for ``"list"``.
+    zed_folder : str, optional
+        ZED, as the test set.
+    simulation : dict, optional
+        From split to options of ``speechbrain_ext.simulation.simulate``: what
+        is written are utterances joined from the recordings of the split.
+    max_silence : float
+        Longest silence that may remain in a recording that is joined (s).
+    max_samples : int, optional
+        Longest recording that the encoder takes, at 16 kHz.
+    jobs : int
+        Processes that decode recordings.
+    cache : str, optional
+        File that keeps what was found about recordings, for other runs.
+    progress : bool
+        Whether to show progress bars.
+
+    Returns
+    -------
+    dict
+        The protocol of the run, as it goes into its results.
+
+    Raises
+    ------
+    UserError
+        When a folder, a label, a split or an option of the simulation is
+        invalid.
+
+    Example
+    -------
+    >>> from speechbrain_ext.corpora import synthetic
+    >>> data = getfixture("tmp_path") / "corpus"
+    >>> _ = synthetic.generate(data, speakers=3, sentences=2, progress=False)
+    >>> record = prepare(getfixture("tmp_path") / "manifests", "grouped_kfold",
+    ...     corpora={"synthetic": str(data)}, progress=False)
+    >>> record["recordings"], record["folds"]
+    ({'train': 8, 'valid': 8, 'test': 8}, 3)
+    """
+    if corpora is None:
+        corpora = {corpus: str(data_folder)}
+    is_named = protocol in PROTOCOLS
+    if is_named:
+        given = [name for name in corpora if corpora[name] is not None]
+        classes = classes_of(protocol, given, label_map)
+    else:
+        _check_ways(protocol, speakers, zed_folder)
+        _check_label_map(label_map, classes)
+    if simulation is not None:
+        _check_simulation(simulation, zed_folder)
     options = fingerprint(
-        [corpus, str(data_folder), protocol, fold, split_seed, label_map]
+        [corpora, protocol, fold, seed, label_map, classes, only],
+        [valid_fraction, speakers, zed_folder, simulation, max_silence],
     )
+    folder = Path(folder)
     earlier = earlier_preparation(folder, options)
     if earlier is not None:
         return earlier
-    utterances, skipped = read_corpus(corpus, data_folder)
-    usable = []
-    for utterance in tqdm(
-        utterances, f"Reading {corpus}", disable=not progress
-    ):
-        try:
-            load_waveform(utterance.to_dict())
-            usable.append(utterance)
-        except AudioError as error:
-            skipped.append((utterance.wav, str(error)))
-    split = partition(protocol, usable, fold, split_seed, label_map)
+
+    def split(utterances):
+        if is_named:
+            return partition(protocol, utterances, fold, seed, label_map)
+        return split_by_options(
+            protocol, utterances, classes, seed, valid_fraction, speakers
+        )
+
+    listening = {"cache": cache, "jobs": jobs, "progress": progress}
+    # First, because decoding all corpora takes long.
+    zed, skipped = _read_zed(zed_folder, classes, listening)
+    utterances, left_out = _read_corpora(corpora, only or {}, skipped)
+    if not is_named:
+        utterances, unmapped = map_labels(utterances, label_map)
+        left_out |= unmapped
+    _check_not_empty(utterances, corpora, skipped)
+    # What is wrong with the split is told before anything is decoded.
+    split(utterances)
+    if simulation is None:
+        usable, bad = check_recordings(utterances, **listening)
+    else:
+        usable, bad = find_speech(utterances, max_silence, **listening)
+    skipped += bad
+    _check_not_empty(usable, corpora, skipped)
+    parts = split(usable)
+    if zed is not None:
+        left_out |= {"test, ZED in its place": len(parts.test)}
+        parts = replace(parts, test=zed)
+    record = parts.record()
+    record["left_out"] = {
+        name: number
+        for name, number in {**left_out, **parts.left_out}.items()
+        if number
+    }
+    record["test"] = "recordings" if zed is None else "ZED"
     for name in SPLITS:
-        _check_lengths(getattr(split, name), max_samples)
-        save_manifest(getattr(split, name), folder / f"{name}.json")
+        part = getattr(parts, name)
+        if simulation is not None and not (zed and name == "test"):
+            record["test"] = "simulated" if zed is None else "ZED"
+            save_manifest(part, folder / f"recordings_{name}.json")
+            part, unused = simulate(
+                part, seed, epoch=_first_epoch(name), **simulation[name]
+            )
+            skipped += unused
+            hours = sum(one.duration for one in part) / 3600
+            logger.info(f"{name}: {len(part)} utterances, {hours:.2f} h.")
+        else:
+            _check_lengths(part, max_samples)
+        save_manifest(part, folder / f"{name}.json")
     write_skipped(skipped, folder / "skipped.csv")
     if skipped:
         logger.warning(
-            f"{len(skipped)} recordings could not be used; "
+            f"{len(skipped)} recordings are not usable; "
             f"'{folder / 'skipped.csv'}' says why."
         )
-    record = {**split.record(), "skipped": len(skipped), "options": options}
     shared = record["speakers_shared_with_train"]["test"]
     logger.info(
         f"{protocol}, fold {fold} of {record['folds']}: recordings "
         f"{record['recordings']}, speakers {record['speakers']}, of the test "
         f"{shared} in training, too; left out {record['left_out'] or 'none'}."
     )
+    record |= {"skipped": len(skipped), "options": options}
     # Last, so that a preparation that was killed is done again.
     write_json(record, folder / "protocol.json")
     return record
@@ -93,11 +223,129 @@ def prepared_splits(folder, hparams, run_opts):
     return load_splits(folder)
 
 
+def resimulation(folder, seed, options):
+    """Epoch -> a fresh plan of the training part, as ``prepare`` made it."""
+    recordings = load_manifest(Path(folder) / "recordings_train.json")
+    return lambda epoch: simulate(recordings, seed, epoch=epoch, **options)[0]
+
+
+def _first_epoch(name):
+    # Training counts from 1, the others stay at 0.
+    return int(name == "train")
+
+
+def _check_ways(way, speakers, zed_folder):
+    if way not in WAYS:
+        raise UserError(
+            f"protocol: there is no '{way}'; choose one of "
+            f"{', '.join((*WAYS, *PROTOCOLS))}."
+        )
+    if way != "list":
+        if zed_folder is None:
+            raise UserError(
+                f"protocol: '{way}' leaves nothing to test on; give "
+                "zed_folder, or name the speakers of the test with list."
+            )
+        return
+    if not isinstance(speakers, dict):
+        raise UserError(
+            "speakers: the protocol 'list' needs a list of speakers for each "
+            f"of train, valid and test, got {speakers!r}."
+        )
+    _check_splits("speakers", speakers, "list of speakers", zed_folder)
+
+
+def _check_label_map(label_map, classes):
+    if not isinstance(label_map, dict) or not classes:
+        raise UserError(
+            "label_map: expected a class, or null, for every emotion of the "
+            f"corpora, got {label_map!r} and the classes {classes!r}."
+        )
+    for label, name in label_map.items():
+        if name is not None and name not in classes:
+            raise UserError(
+                f"label_map: '{label}' becomes '{name}', expected one of the "
+                f"classes {', '.join(classes)}, or null."
+            )
+
+
+def _check_simulation(simulation, zed_folder):
+    if not isinstance(simulation, dict):
+        raise UserError(
+            "simulation: expected options of every split, such as {train: "
+            f"{{passes: 1}}, valid: {{passes: 1}}}}, got {simulation!r}."
+        )
+    _check_splits("simulation", simulation, "options", zed_folder)
+    for name, options in simulation.items():
+        check_simulation(options, f"simulation.{name}")
+
+
+def _check_splits(option, given, what, zed_folder):
+    for name in SPLITS[: 3 if zed_folder is None else 2]:
+        if name not in given:
+            raise UserError(f"{option}: '{name}' is missing; give its {what}.")
+    for name in given:
+        if name not in SPLITS:
+            raise UserError(
+                f"{option}: there is no split '{name}'; expected "
+                f"{', '.join(SPLITS)}."
+            )
+
+
+def _read_corpora(corpora, only, skipped):
+    data, left_out = [], {}
+    for name, folder in corpora.items():
+        if folder is None:
+            continue
+        utterances, bad = read_corpus(name, folder)
+        skipped += bad
+        wanted = [one for one in utterances if _is_wanted(one, only)]
+        data += wanted
+        logger.info(f"{name}: {len(wanted)} of {len(utterances)} recordings.")
+        left_out["only"] = (
+            left_out.get("only", 0) + len(utterances) - len(wanted)
+        )
+    return data, left_out
+
+
+def _is_wanted(utterance, only):
+    record = utterance.to_dict() if only else {}
+    return all(
+        field not in record or record[field] in values
+        for field, values in only.items()
+    )
+
+
+def _check_not_empty(utterances, corpora, skipped):
+    if not utterances:
+        first = "".join(f" ('{a}': {b})" for a, b in skipped[:1])
+        raise UserError(
+            f"corpora: no recording is left{first}; give "
+            f"the folder of at least one of {', '.join(sorted(corpora))}, and "
+            "check label_map and only."
+        )
+
+
+def _read_zed(folder, classes, listening):
+    if folder is None:
+        return None, []
+    utterances, skipped = read_corpus("zed", folder)
+    for utterance in utterances:
+        for segment in utterance.emotion:
+            if segment["emo"] not in classes:
+                raise UserError(
+                    f"classes: '{segment['emo']}' of ZED's '{utterance.id}' "
+                    f"is not one of {', '.join(classes)}; add it."
+                )
+    usable, bad = check_recordings(utterances, **listening)
+    return usable, skipped + bad
+
+
 def _check_lengths(utterances, max_samples):
     for utterance in utterances:
-        if max_samples and utterance.duration * 16000 > max_samples:
+        if max_samples and utterance.duration * SAMPLE_RATE > max_samples:
             raise UserError(
                 f"encoder_source: '{utterance.wav}' has "
                 f"{utterance.duration:.1f} s, the encoder takes "
-                f"{max_samples / 16000:g} s; choose another encoder."
+                f"{max_samples / SAMPLE_RATE:g} s; choose another encoder."
             )

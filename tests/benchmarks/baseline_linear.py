@@ -21,6 +21,8 @@ from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.corpora import read_corpus
 from speechbrain_ext.encoders import load_encoder
 from speechbrain_ext.experiment.table import to_markdown
+from speechbrain_ext.models.inputs import Input
+from speechbrain_ext.models.mixture import LayerMixture
 from speechbrain_ext.protocols import partition
 from speechbrain_ext.store import FeatureStore
 
@@ -46,7 +48,7 @@ def parse(arguments):
 def pool(store, utterance):
     """Statistics over time [mean or sd, layers, channels]."""
     feats = store.load(utterance.to_dict()).float().numpy()
-    return np.stack([feats.mean(axis=0), feats.std(axis=0)])
+    return np.stack([feats.mean(axis=1), feats.std(axis=1)])
 
 
 def by_speaker(pooled, speakers):
@@ -91,7 +93,8 @@ def main(arguments=None):
     encoder = load_encoder(
         options.encoder_source, freeze=True, local_encoder=True
     )
-    store = FeatureStore(options.feature_folder, encoder)
+    source = Input(encoder, mixture=LayerMixture(encoder.num_layers))
+    store = FeatureStore(options.feature_folder, source)
     store.extract([u for part in data.values() for u in part])
     pooled = {
         name: np.stack([pool(store, u) for u in part])

@@ -28,7 +28,7 @@ from speechbrain_ext.corpora import read_corpus
 from speechbrain_ext.data import make_loader
 from speechbrain_ext.experiment.table import to_markdown
 from speechbrain_ext.protocols import partition
-from speechbrain_ext.store import FeatureStore
+from speechbrain_ext.training.brain import keep_memory
 from tests.benchmarks.timing import clock, interleave, machine, ratio
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "ssl_embeddings"
@@ -103,13 +103,16 @@ class Model:
             hparams["modules"], hparams["opt_class"], hparams, run_opts
         )
 
+        keep_memory()
+
         def prepare():
-            self.brain.batches = recipe.dataio_prep(hparams, data, run_opts)
+            batches, stored = recipe.dataio_prep(hparams, data, run_opts)
+            self.brain.batches, self.brain.stored = batches, stored
 
         self.extraction = clock(prepare)
         self.brain.on_fit_start()
         if dtype:
-            self.store = FeatureStore(folder, hparams["encoder"], dtype)
+            self.store = self.brain.stored["speech"].store
 
     def train_epoch(self):
         """One epoch, without validation."""
@@ -128,22 +131,19 @@ class Model:
 def compare_precision(half, full, data):
     """What float16 changes: rows of a table."""
     absolute, relative, normalised, squares = 0.0, 0.0, 0.0, []
-    normalise = full.brain.modules["normalizer"]
+    normalise = full.brain.modules["speech"].normalizer
     for utterance in data["train"] + data["test"]:
         record = utterance.to_dict()
-        x, y = (
-            model.store.load(record).float().transpose(0, 1)[None]
-            for model in (half, full)
-        )
+        x, y = (model.store.load(record).float() for model in (half, full))
         change = (x - y).abs()
         absolute = max(absolute, change.max().item())
         counts = y.abs() >= SMALLEST
         relative = max(relative, (change / y.abs())[counts].max().item())
-        speaker = [utterance.speaker]
-        change = (normalise(x, speaker) - normalise(y, speaker)).abs()
+        who = torch.tensor([x.shape[1]]), [utterance.speaker]
+        change = (normalise(x, *who) - normalise(y, *who)).abs()
         normalised = max(normalised, change.max().item())
         squares.append(change.square().mean().item())
-    for name in ("mixture", "head"):
+    for name in ("speech", "head"):
         state = full.brain.modules[name].state_dict()
         half.brain.modules[name].load_state_dict(state)
     p, q = half.posteriors(), full.posteriors()

@@ -50,7 +50,7 @@ def compare_hdf5(source, utterances, folder, repeats):
 
 
 def _files(source, records, feats, place):
-    store = FeatureStore(place, source.encoder, source.dtype)
+    store = FeatureStore(place, source.source, source.dtype)
 
     def write(ids):
         for id in ids:

@@ -53,7 +53,7 @@ def whole(tmp_path_factory):
     trees.plant(folder, names)
     trees.write_iemocap_labels(folder, names)
     before = trees.snapshot(folder)
-    found = iemocap.read(folder)
+    found = iemocap.CORPUS.read(folder)
     assert trees.snapshot(folder) == before
     return found
 
@@ -115,7 +115,7 @@ def test_every_turn_has_its_own_words_and_label(whole):
 
 
 def test_record(small):
-    utterances, skipped = iemocap.read(small)
+    utterances, skipped = iemocap.CORPUS.read(small)
     assert skipped == []
     first = utterances[0]
     assert first.id == "Ses01F_impro01_F000"
@@ -144,7 +144,7 @@ def test_record(small):
 
 
 def test_several_labels_of_an_annotator(small):
-    second = iemocap.read(small)[0][1]
+    second = iemocap.CORPUS.read(small)[0][1]
     assert second.emotion == "frustrated"
     assert second.text == "[LAUGHTER] Yeah: no."
     # Two of three evaluators; what the actress says of herself is kept only.
@@ -162,7 +162,7 @@ def test_several_labels_of_an_annotator(small):
 
 
 def test_no_agreement(small):
-    third = iemocap.read(small)[0][2]
+    third = iemocap.CORPUS.read(small)[0][2]
     assert third.speaker == "iemocap_Ses01M"
     assert third.emotion == "no_agreement"
     assert third.text is None
@@ -195,12 +195,12 @@ def test_no_agreement(small):
 def test_all_codes(small, code, emotion):
     path = labels_of(small)
     path.write_text(EVALUATION.replace("\tfru\t", f"\t{code}\t"))
-    assert iemocap.read(small)[0][1].emotion == emotion
+    assert iemocap.CORPUS.read(small)[0][1].emotion == emotion
 
 
 def test_unknown_code_is_skipped(small):
     labels_of(small).write_text(EVALUATION.replace("\tfru\t", "\tjoy\t"))
-    utterances, skipped = iemocap.read(small)
+    utterances, skipped = iemocap.CORPUS.read(small)
     assert [one.id[-4:] for one in utterances] == ["F000", "M000"]
     assert skipped == [(str(small / NAMES[1]), "IEMOCAP has no emotion 'joy'")]
 
@@ -208,14 +208,14 @@ def test_unknown_code_is_skipped(small):
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_encodings_and_line_ends(small, end, encoding):
-    expected = iemocap.read(small)
+    expected = iemocap.CORPUS.read(small)
     text = EVALUATION.replace("\n", end)
     labels_of(small).write_bytes(text.encode(encoding))
-    assert iemocap.read(small) == expected
+    assert iemocap.CORPUS.read(small) == expected
 
 
 def test_other_files_of_the_same_names(small):
-    expected = iemocap.read(small)
+    expected = iemocap.CORPUS.read(small)
     dialog = small / "Session1" / "dialog"
     wrong = EVALUATION.replace("\tneu\t", "\tsad\t")
     for name in (
@@ -233,7 +233,7 @@ def test_other_files_of_the_same_names(small):
         path.write_text(wrong)
     # A dialog as one file is no turn.
     trees.tiny(dialog / "wav" / "Ses01F_impro01.wav")
-    assert iemocap.read(small) == expected
+    assert iemocap.CORPUS.read(small) == expected
 
 
 def test_audio_without_label(small):
@@ -241,7 +241,7 @@ def test_audio_without_label(small):
     other = small / NAMES[0].replace("impro01", "script01_1b")
     trees.tiny(extra)
     trees.tiny(other)
-    utterances, skipped = iemocap.read(small)
+    utterances, skipped = iemocap.CORPUS.read(small)
     assert len(utterances) == 3
     assert dict(skipped) == {
         str(extra): "EmoEvaluation/Ses01F_impro01.txt has no label for it",
@@ -252,7 +252,7 @@ def test_audio_without_label(small):
 
 def test_label_without_audio(small):
     (small / NAMES[1]).unlink()
-    utterances, skipped = iemocap.read(small)
+    utterances, skipped = iemocap.CORPUS.read(small)
     assert len(utterances) == 2
     assert skipped == [
         (
@@ -267,7 +267,7 @@ def test_label_given_twice(small):
         "\tneu\t", "\tsad\t"
     )
     labels_of(small).write_text(text)
-    utterances, skipped = iemocap.read(small)
+    utterances, skipped = iemocap.CORPUS.read(small)
     assert [one.emotion for one in utterances][0] == "neutral"
     assert len(utterances[0].extra["annotations"]) == 4
     assert [reason for _, reason in skipped] == [
@@ -279,7 +279,7 @@ def test_label_given_twice(small):
 
 def test_damaged_label_line(small):
     labels_of(small).write_text(EVALUATION.replace("\tfru\t[2.5000,", "\tfru"))
-    utterances, skipped = iemocap.read(small)
+    utterances, skipped = iemocap.CORPUS.read(small)
     assert len(utterances) == 2
     # The annotators of the damaged turn are not taken for the one before.
     assert len(utterances[0].extra["annotations"]) == 4
@@ -292,7 +292,7 @@ def test_damaged_label_line(small):
 def test_no_labels_at_all(small):
     labels_of(small).unlink()
     with pytest.raises(UserError) as error:
-        iemocap.read(small)
+        iemocap.CORPUS.read(small)
     assert str(error.value) == (
         f"'{small}' holds IEMOCAP recordings but no labels (looked for files "
         "like dialog/EmoEvaluation/Ses01F_impro01.txt at any depth); unpack "
@@ -303,6 +303,6 @@ def test_no_labels_at_all(small):
 def test_no_words_at_all(small):
     path = small / "Session1/dialog/transcriptions/Ses01F_impro01.txt"
     path.unlink()
-    utterances, skipped = iemocap.read(small)
+    utterances, skipped = iemocap.CORPUS.read(small)
     assert [one.text for one in utterances] == [None] * 3
     assert skipped == []

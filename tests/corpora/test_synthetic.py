@@ -24,8 +24,8 @@ from speechbrain_ext.corpora.synthetic_rules import (
     EMOTIONS,
     SENTENCES,
     SPEAKERS,
-    Prosody,
-    prosody,
+    Manner,
+    manner_of,
     to_espeak,
 )
 from speechbrain_ext.utterance import load_manifest, save_manifest
@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def utterances(folder):
-    utterances, skipped = synthetic.read(folder)
+    utterances, skipped = synthetic.CORPUS.read(folder)
     assert skipped == []
     return utterances
 
@@ -263,11 +263,11 @@ def test_emotions_can_be_told_apart_but_not_always(utterances, features):
 
 
 def test_utterances_of_a_class_differ():
-    drawn = [prosody(0, 0, i, "happy", 0) for i in range(30)]
+    drawn = [manner_of(0, 0, i, "happy", 0) for i in range(30)]
     assert len({one.pitch for one in drawn}) == 30
-    assert prosody(0, 0, 0, "happy", 0) != prosody(0, 0, 0, "happy", 1)
-    assert prosody(0, 0, 0, "happy", 0) != prosody(1, 0, 0, "happy", 0)
-    assert prosody(0, 0, 0, "happy", 0) == prosody(0, 0, 0, "happy", 0)
+    assert manner_of(0, 0, 0, "happy", 0) != manner_of(0, 0, 0, "happy", 1)
+    assert manner_of(0, 0, 0, "happy", 0) != manner_of(1, 0, 0, "happy", 0)
+    assert manner_of(0, 0, 0, "happy", 0) == manner_of(0, 0, 0, "happy", 0)
 
 
 positive = st.floats(1e-3, 1e3)
@@ -275,7 +275,7 @@ positive = st.floats(1e-3, 1e3)
 
 @given(positive, positive, positive, st.floats(-60, 60))
 def test_espeak_gets_numbers_that_it_takes(rate, pitch, range_, loudness):
-    numbers = to_espeak(Prosody(rate, pitch, range_, loudness))
+    numbers = to_espeak(Manner(rate, pitch, range_, loudness))
     assert 80 <= numbers["rate"] <= 450
     assert 0 <= numbers["pitch"] <= 99
     assert 0 <= numbers["range"] <= 100
@@ -409,7 +409,7 @@ def test_a_killed_run_is_noticed_and_redone(tmp_path, monkeypatch):
         small(folder, seed=7)
     assert len(contents(folder)) == 5
     with pytest.raises(UserError, match="to its end"):
-        synthetic.read(folder)
+        synthetic.CORPUS.read(folder)
     monkeypatch.undo()
     # Even with other arguments: what the killed run made is thrown away.
     assert small(folder) == 8
@@ -446,7 +446,7 @@ def test_a_foreign_folder_is_refused(tmp_path):
 )
 def test_arguments_are_checked(tmp_path, arguments):
     (name,) = arguments
-    with pytest.raises(UserError, match=f"^{name}: .*give a whole number"):
+    with pytest.raises(UserError, match=f"^{name}: .*expected a whole number"):
         small(tmp_path / "a", **arguments)
     assert not (tmp_path / "a").exists()
 
@@ -493,39 +493,39 @@ def test_bad_files_are_skipped_with_a_reason(tmp_path):
     empty.write_bytes(b"")
     samples, _ = soundfile.read(cut, dtype="int16")
     soundfile.write(cut, samples[:-100], 16000, subtype="PCM_16")
-    utterances, skipped = synthetic.read(tmp_path)
+    utterances, skipped = synthetic.CORPUS.read(tmp_path)
     assert [one.wav for one in utterances] == [str(path) for path in rest]
     assert [file for file, _ in skipped] == [
         str(path) for path in (missing, empty, cut)
     ]
     reasons = [reason for _, reason in skipped]
-    assert "No such file" in reasons[0]
+    assert "does not exist" in reasons[0]
     assert "empty" in reasons[1]
     assert "long where synthetic.json says" in reasons[2]
 
 
 def test_the_folder_may_lie_deeper(tmp_path):
     small(tmp_path / "data" / "corpora" / "syn")
-    utterances, _ = synthetic.read(tmp_path)
+    utterances, _ = synthetic.CORPUS.read(tmp_path)
     assert len(utterances) == 8
     assert all(Path(one.wav).is_file() for one in utterances)
     small(tmp_path / "data" / "other")
     with pytest.raises(UserError, match="holds 2 synthetic corpora"):
-        synthetic.read(tmp_path)
+        synthetic.CORPUS.read(tmp_path)
 
 
 def test_paths_are_absolute(tmp_path, monkeypatch):
     small(tmp_path / "a")
     monkeypatch.chdir(tmp_path)
-    utterances, _ = synthetic.read("a")
+    utterances, _ = synthetic.CORPUS.read("a")
     assert all(Path(one.wav).is_absolute() for one in utterances)
 
 
 def test_reading_what_is_no_corpus(tmp_path):
     with pytest.raises(UserError, match="holds no synthetic.json"):
-        synthetic.read(tmp_path)
+        synthetic.CORPUS.read(tmp_path)
     with pytest.raises(UserError, match="does not exist"):
-        synthetic.read(tmp_path / "none")
+        synthetic.CORPUS.read(tmp_path / "none")
     (tmp_path / "synthetic.json").write_text("[]")
     with pytest.raises(UserError, match="not the index"):
-        synthetic.read(tmp_path)
+        synthetic.CORPUS.read(tmp_path)

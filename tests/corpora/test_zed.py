@@ -42,7 +42,7 @@ def change(folder, **changes):
             for n in range(3)
         },
     )
-    utterances, skipped = zed.read(folder)
+    utterances, skipped = zed.CORPUS.read(folder)
     if not skipped:
         return utterances[1]
     assert [one.id for one in utterances] == ["u0", "u2"]
@@ -51,7 +51,7 @@ def change(folder, **changes):
 
 
 def test_record(folder):
-    utterances, skipped = zed.read(folder.parent)
+    utterances, skipped = zed.CORPUS.read(folder.parent)
     assert skipped == []
     assert [one.id for one in utterances] == ["u0", "u1", "u2"]
     one = utterances[0]
@@ -70,7 +70,7 @@ def test_every_id_is_read(tmp_path):
         f"{name}": record(name, duration=0.01, emotion=[]) for name in names
     }
     write(folder, records)
-    utterances, skipped = zed.read(folder)
+    utterances, skipped = zed.CORPUS.read(folder)
     assert {one.id for one in utterances} == set(records) and skipped == []
 
 
@@ -101,7 +101,7 @@ def test_missing_recording(folder):
     (folder / "clips" / "1.wav").unlink()
     file, reason = change(folder)
     assert file == str(folder / "clips" / "1.wav")
-    assert reason == "cannot be read: No such file or directory"
+    assert reason == "does not exist"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_missing_field(folder, name, sentence):
     records = {f"u{n}": record(f"clips/{n}.wav") for n in range(3)}
     del records["u1"][name]
     write(folder, records)
-    utterances, skipped = zed.read(folder)
+    utterances, skipped = zed.CORPUS.read(folder)
     assert len(utterances) == 2
     ((_, reason),) = skipped
     assert reason == f"'{folder / 'ZED.json'}', utterance 'u1': {sentence}"
@@ -166,7 +166,7 @@ def test_duplicate_ids(folder):
     first = json.dumps(record("clips/0.wav"))
     second = json.dumps(record("clips/1.wav"))
     path.write_text(f'{{"a": {first}, "b": {second}, "a": {second}}}')
-    utterances, skipped = zed.read(folder)
+    utterances, skipped = zed.CORPUS.read(folder)
     assert [(one.id, one.wav[-5:]) for one in utterances] == [
         ("a", "0.wav"),
         ("b", "1.wav"),
@@ -180,13 +180,13 @@ def test_duplicate_ids(folder):
 def test_an_id_that_rttm_cannot_hold(folder, id):
     names = ["u0", id, "u2"]
     write(folder, {x: record(f"clips/{n}.wav") for n, x in enumerate(names)})
-    utterances, skipped = zed.read(folder)
+    utterances, skipped = zed.CORPUS.read(folder)
     assert [one.id for one in utterances] == ["u0", "u2"]
     assert skipped == [
         (
             str(folder / "clips" / "1.wav"),
             f"'{folder / 'ZED.json'}', utterance '{id}': the id is empty or "
-            "has a space, which RTTM cannot hold; rename it.",
+            "has a space, which RTTM does not allow; rename it.",
         )
     ]
 
@@ -194,7 +194,7 @@ def test_an_id_that_rttm_cannot_hold(folder, id):
 def test_second_json(folder):
     copy = folder / "deeper" / "ZED.json"
     write_json({}, copy)
-    utterances, skipped = zed.read(folder)
+    utterances, skipped = zed.CORPUS.read(folder)
     assert len(utterances) == 3
     assert skipped == [(str(copy), f"'{folder / 'ZED.json'}' is used")]
 
@@ -210,14 +210,14 @@ def test_second_json(folder):
 def test_json_that_is_not_zed(folder, text, sentence):
     (folder / "ZED.json").write_text(text)
     with pytest.raises(UserError) as error:
-        zed.read(folder)
+        zed.CORPUS.read(folder)
     assert str(folder / "ZED.json") in str(error.value)
     assert sentence in str(error.value)
 
 
 def test_no_json(tmp_path):
     with pytest.raises(UserError) as error:
-        zed.read(tmp_path)
+        zed.CORPUS.read(tmp_path)
     assert str(error.value) == (
         f"'{tmp_path}' holds no ZED.json at any depth; give the folder where "
         "ZED was unpacked."

@@ -89,7 +89,7 @@ def test_other_options_are_noticed(recipe, tmp_path):
     root = tmp_path / "runs"
     run(recipe, root, "--seeds=2")
     _, error = run(recipe, root, "--seeds=2", "--quality=0.9", status=2)
-    assert "error: " in error and "quality: then 0.5, now 0.9" in error
+    assert "error: " in error and "quality was 0.5, now 0.9" in error
     assert attempts(root / "fold_1" / "seed_1") == 1
 
 

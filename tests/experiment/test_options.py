@@ -4,7 +4,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.experiment.options import (
+from speechbrain_ext.experiment.plan import (
     combine,
     nest,
     parse_grid,

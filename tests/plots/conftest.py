@@ -1,11 +1,34 @@
-"""What tests of pictures share."""
+"""What tests of pictures share: figures as they are when they are saved."""
 
 import pytest
+from matplotlib.figure import Figure
 
-from tests.plots.saving import keep_figures
+
+def keep_figures(monkeypatch):
+    """A list that grows by every figure that is saved from now on."""
+    saved = []
+    original = Figure.savefig
+
+    def keep(figure, *args, **options):
+        original(figure, *args, **options)
+        saved.append(figure)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return saved
 
 
 @pytest.fixture
 def figures(monkeypatch):
     """The figures that were saved, still open."""
     return keep_figures(monkeypatch)
+
+
+@pytest.fixture
+def png(tmp_path):
+    """A picture that is not there yet."""
+    return tmp_path / "a.png"
+
+
+def texts(artists):
+    """What artists say."""
+    return [text.get_text() for text in artists]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from tests.plots.saving import keep_figures
+from tests.plots.conftest import keep_figures
 from tests.recipes.running import ROOT
 
 CLASSES = ["neutral", "happy", "sad"]

@@ -9,6 +9,8 @@ import soundfile
 import torch
 
 from speechbrain_ext.encoders import load_encoder
+from speechbrain_ext.models.inputs import Input
+from speechbrain_ext.models.mixture import LayerMixture
 from speechbrain_ext.store import FeatureStore
 from speechbrain_ext.utterance import load_manifest
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
@@ -169,21 +171,23 @@ def test_global_statistics_are_of_the_training_data_alone(
 ):
     folder, _ = train(tmp_path, normalization="global", feature_dtype="float32")
     encoder = load_encoder(wav2vec2, local_encoder=True)
-    store = FeatureStore(features, encoder, "float32")
+    source = Input(encoder, mixture=LayerMixture(4))
+    store = FeatureStore(features, source, "float32")
     frames = np.concatenate(
         [
             np.load(store.path(utterance.to_dict()))
             for utterance in load_manifest(folder / "manifests/train.json")
-        ]
+        ],
+        axis=1,
     ).astype("float64")
     (file, *_) = (folder / "save").glob("CKPT+*/normalizer.ckpt")
     saved = torch.load(file, weights_only=True)
-    assert saved["count"] == len(frames)
+    assert saved["count"] == frames.shape[1]
     np.testing.assert_allclose(
-        saved["mean"][:, 0], frames.mean(axis=0), atol=1e-9
+        saved["mean"][:, 0], frames.mean(axis=1), atol=1e-9
     )
     std = (saved["squares"] / saved["count"]).sqrt()[:, 0]
-    np.testing.assert_allclose(std, frames.std(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(std, frames.std(axis=1), rtol=1e-9)
 
 
 def test_speakers_are_not_in_the_checkpoint(undisturbed):
@@ -341,19 +345,41 @@ def test_bad_recordings_are_left_out(train, short_ravdess, tmp_path):
     [
         ({"protocol": "pepino"}, "protocol: there is no 'pepino'"),
         ({"protocol": "pepino_iemocap"}, "is for iemocap, not for 'ravdess'"),
-        ({"normalization": "none"}, "normalization: 'none' is none"),
-        ({"layers": "last"}, "layers: 'last' is none"),
-        ({"head_kind": "transformer"}, "head_kind: 'transformer' is none"),
-        ({"head_kind": "fusion"}, "head_kind: 'fusion' does not go with"),
-        ({"stop_by": "WA"}, "stop_by: 'WA' is none"),
-        ({"fold": 2}, "fold: 2 is not a fold of pepino_ravdess"),
+        (
+            {"normalization": "none"},
+            "normalization: expected speaker or global, got 'none'",
+        ),
+        (
+            {"layers": "last"},
+            "layers: expected one of all, local, contextual, got 'last'",
+        ),
+        (
+            {"head_kind": "transformer"},
+            "head_kind: expected one of dense, lstm, ",
+        ),
+        (
+            {"head_kind": "fusion"},
+            "head_kind: 'fusion' does not fit the inputs",
+        ),
+        ({"stop_by": "WA"}, "stop_by: expected loss or UA, got 'WA'"),
+        ({"fold": 2}, "fold: expected a number from 1 to 1, the folds of pepino_ravdess"),
         ({"data_folder": "/no/such/place"}, "/no/such/place"),
         ({"encoder_source": "/no/such/encoder"}, "/no/such/encoder"),
-        ({"feature_dtype": "int8"}, "feature_dtype: 'int8' is none"),
-        ({"batch_size": 0}, "batch_size: 0 cannot be"),
-        ({"batch_size": 1.5}, "batch_size: 1.5 cannot be"),
-        ({"max_length": -3}, "max_length: -3 cannot be"),
-        ({"dropout": 2}, "dropout: 2 cannot be"),
+        (
+            {"feature_dtype": "int8"},
+            "feature_dtype: expected float16 or float32, got 'int8'",
+        ),
+        (
+            {"batch_size": 0},
+            "batch_size: expected a whole number from 1, got 0",
+        ),
+        ({"feature_memory": -1}, "feature_memory: expected gigabytes from 0"),
+        (
+            {"batch_size": 1.5},
+            "batch_size: expected a whole number from 1, got 1.5",
+        ),
+        ({"max_length": -3}, "max_length: expected seconds above 0, got -3"),
+        ({"dropout": 2}, "dropout: expected a number from 0 to below 1, got 2"),
     ],
 )
 def test_what_cannot_be_is_said(override, sentence, options, tmp_path, capsys):
@@ -372,7 +398,7 @@ def test_what_cannot_be_is_said(override, sentence, options, tmp_path, capsys):
         (
             "ravdess_fusion.yaml",
             {"encoder_source": "spectrogram"},
-            "fusion_encoder: its frames are 20 ms apart, those of the encoder "
+            "inputs: the frames of 'egemaps' are 20 ms apart, those of 'speech' "
             "10 ms",
         ),
     ],

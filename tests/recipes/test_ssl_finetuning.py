@@ -11,6 +11,7 @@ import yaml as pyyaml
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.corpora import emodb
 from speechbrain_ext.encoders import load_encoder
+from speechbrain_ext.models.inputs import Input
 from speechbrain_ext.utterance import load_manifest
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 from tests.recipes.results import check_inference, check_results
@@ -40,7 +41,7 @@ def short_emodb(tmp_path_factory, synthetic_folder):
     """70 short recordings with EmoDB's names: ten speakers, seven emotions."""
     folder = tmp_path_factory.mktemp("short") / "emodb"
     sources = list(by_emotion(synthetic_folder).values())
-    pairs = product(emodb.GENDERS, enumerate(emodb.EMOTIONS))
+    pairs = product(emodb.GENDERS, enumerate(emodb.CORPUS.emotions))
     for speaker, (place, code) in pairs:
         source = sources[place % len(sources)]
         path = folder / "wav" / f"{speaker}a01{code}a.wav"
@@ -218,23 +219,18 @@ def test_convolutions_in_place_of_the_mean(train, tmp_path):
 def heard(monkeypatch):
     """By stage, whether the encoder got something else than the recordings;
     one entry for every batch."""
-    module = train_module(FINETUNING)
-    found, now = {}, {}
-    forward = module.FinetuningBrain.compute_forward
-    classify = module.utterance_log_probs
+    brain = train_module(FINETUNING).FinetuningBrain
+    found = {}
+    forward = brain.compute_forward
 
-    def spy_forward(brain, batch, stage):
-        batch = batch.to(brain.device)
-        now.update(stage=stage.name, wav=batch.sig.data.clone())
-        return forward(brain, batch, stage)
+    def spy(self, batch, stage):
+        before = batch.sig.data.clone()
+        output = forward(self, batch, stage)
+        same = torch.equal(batch.sig.data.cpu(), before)
+        found.setdefault(stage.name, []).append(not same)
+        return output
 
-    def spy_classify(modules, wav, wav_lens, **more):
-        same = torch.equal(wav, now["wav"])
-        found.setdefault(now["stage"], []).append(not same)
-        return classify(modules, wav, wav_lens, **more)
-
-    monkeypatch.setattr(module.FinetuningBrain, "compute_forward", spy_forward)
-    monkeypatch.setattr(module, "utterance_log_probs", spy_classify)
+    monkeypatch.setattr(brain, "compute_forward", spy)
     return found
 
 
@@ -306,19 +302,19 @@ def test_adapters(train, hubert, tmp_path):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_precision(train, precision, monkeypatch, tmp_path):
     """What the head computes in training and evaluation."""
-    module = train_module(FINETUNING)
-    classify, types = module.utterance_log_probs, set()
+    brain, types = train_module(FINETUNING).FinetuningBrain, set()
+    forward = brain.compute_forward
 
-    def spy(modules, *args, **more):
-        handle = modules["head"].register_forward_hook(
+    def spy(self, batch, stage):
+        handle = self.modules.head.register_forward_hook(
             lambda head, given, logits: types.add((head.training, logits.dtype))
         )
         try:
-            return classify(modules, *args, **more)
+            return forward(self, batch, stage)
         finally:
             handle.remove()
 
-    monkeypatch.setattr(module, "utterance_log_probs", spy)
+    monkeypatch.setattr(brain, "compute_forward", spy)
     folder, results = train(tmp_path, precision=precision)
     check_results(folder, results)
     expected = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
@@ -330,11 +326,14 @@ def test_precision(train, precision, monkeypatch, tmp_path):
     "override, sentence",
     [
         ({"protocol": "holdout"}, "protocol: there is no 'holdout'"),
-        ({"fold": 6}, "fold: 6 is not a fold of jafarzadeh"),
+        ({"fold": 6}, "fold: expected a number from 1 to 5, the folds of jafarzadeh"),
         ({"corpus": "savee"}, "holds no SAVEE recordings"),
-        ({"head_kind": "linear"}, "head_kind: 'linear' is none"),
-        ({"layers": "none"}, "layers: 'none' is none"),
-        ({"stop_by": "EDER"}, "stop_by: 'EDER' is none"),
+        ({"head_kind": "linear"}, "head_kind: expected one of dense, lstm, "),
+        (
+            {"layers": "none"},
+            "layers: expected one of all, local, contextual, got 'none'",
+        ),
+        ({"stop_by": "EDER"}, "stop_by: expected loss or UA, got 'EDER'"),
         ({"layer_decay": 1.5}, "layer_decay: 1.5"),
         ({"unfreeze_every": 0}, "unfreeze_every: 0"),
         ({"lora_rank": 0}, "lora: rank 0"),
@@ -342,8 +341,11 @@ def test_precision(train, precision, monkeypatch, tmp_path):
             {"lora_rank": 2, "freeze_feature_extractor": False},
             "excludes freeze_feature_extractor=False",
         ),
-        ({"dropout": 2}, "dropout: 2 cannot be"),
-        ({"batch_seconds": 0}, "batch_seconds: 0 cannot be"),
+        ({"dropout": 2}, "dropout: expected a number from 0 to below 1, got 2"),
+        (
+            {"batch_seconds": 0},
+            "batch_seconds: expected seconds above 0, got 0",
+        ),
         ({"augmentation": "white"}, "augmentation: 'white' is no mapping"),
         ({"augmentation": {"snr": 5}}, "snr: 5 is no range"),
         ({"encoder_source": "egemaps"}, "freeze: the encoder source"),
@@ -383,9 +385,9 @@ def test_unfreezing_in_several_processes():
         hparams = {
             "stop_by": "UA",
             "unfreeze_every": 1,
-            "modules": {"encoder": load_encoder("spectrogram")},
+            "inputs": {"speech": Input(load_encoder("spectrogram"))},
         }
-        modules = dict(hparams["modules"])
+        modules = dict(hparams["inputs"])
         run_opts = {"device": "cpu", "distributed_backend": "gloo"}
         with pytest.raises(UserError, match="add --find_unused_parameters"):
             brain(modules, None, hparams, run_opts)

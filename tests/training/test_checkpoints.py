@@ -24,7 +24,7 @@ def test_killed_while_saving(tmp_path):
     kept = safe.save_checkpoint(meta={"EDER": 1.0})
     code = f"""
 import os, signal
-from tests.test_checkpoints import checkpointer
+from tests.training.test_checkpoints import checkpointer
 _, safe = checkpointer({str(tmp_path)!r})
 safe.custom_save_hooks["random"] = (
     lambda obj, path: os.kill(os.getpid(), signal.SIGKILL)

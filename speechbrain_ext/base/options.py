@@ -1,0 +1,431 @@
+"""The options of a run: a recipe's YAML, and what a user changes in it.
+
+Nothing is constructed here, and neither torch nor SpeechBrain is imported, so
+that a wrong option is found at once.
+"""
+
+import io
+import os
+import re
+import runpy
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from hyperpyyaml import resolve_references
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from speechbrain_ext.base.errors import UserError, did_you_mean, is_number
+from speechbrain_ext.base.files import read_json
+
+# A run with this file is finished.
+RESULTS = "results.json"
+# What a run is made with, in its folder.
+RECORD = "options.json"
+
+# Options that make no other run, and what stands for them, so that all that is
+# derived from them is equal as well. Seed and fold are recorded by themselves.
+_STAND_INS = {
+    "output_folder": "OUTPUT_FOLDER",
+    "cache_folder": "CACHE_FOLDER",
+    "feature_folder": "FEATURE_FOLDER",
+    "num_workers": 0,
+    "seed": 1,
+    "fold": 1,
+    "number_of_epochs": 1,
+    "patience": 1,
+}
+# These may grow or change until the run is finished.
+_LENGTHS = ("number_of_epochs", "patience")
+# The same within the mapping ``preparation``.
+_FREE_IN_PREPARATION = ("jobs", "cache")
+# Run options that change where or how loudly a run happens, not its result.
+_FREE_RUN_OPTIONS = (
+    "device distributed_backend noprogressbar log_config tqdm_colored_bar "
+    "ckpt_interval_minutes ckpt_interval_steps"
+).split()
+# More differences than this are counted, not listed.
+_LISTED = 3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What makes a run the same as another, as plain data."""
+
+    yaml: str
+    options: dict
+    lengths: dict
+    # Where the folders among the options are.
+    paths: dict
+    run_options: dict
+    # Plain values by dotted key, for ``published.yaml``.
+    scalars: dict
+    # Keys of all that only refers to another option.
+    references: tuple
+
+    def record(self, recipe, **where):
+        """What ``options.json`` of a run holds."""
+        return {
+            "recipe": Path(recipe).resolve().parent.name,
+            "yaml": self.yaml,
+            **where,
+            **self.lengths,
+            "paths": self.paths,
+            "options": self.options,
+            "run_options": self.run_options,
+        }
+
+    def is_finished(self, folder, record):
+        """Whether the run in a folder is; raise if it is another run."""
+        finished = (folder / RESULTS).exists()
+        save = str(self.options.get("save_folder", folder / "save"))
+        save = save.replace(_STAND_INS["output_folder"], str(folder))
+        # Until there is a checkpoint, whoever mistyped an option may mend it.
+        if finished or any(Path(save).glob("CKPT*")):
+            self._compare(folder, record, finished)
+        return finished
+
+    def _compare(self, folder, now, finished):
+        path = folder / RECORD
+        if not path.exists():
+            return
+        then = read_json(path)
+        if not isinstance(then, dict) or not isinstance(
+            then.get("options"), dict
+        ):
+            raise UserError(
+                f"'{path}' is no record of a run; delete '{folder}', or choose "
+                "another output_folder."
+            )
+        found = []
+        for part in (_top, _part("options"), _part("run_options")):
+            found += _differences(part(then), part(now))
+        # A folder is the same however it is spelled.
+        paths = then.get("paths", {}).items() & now["paths"].items()
+        same = {(key,) for key, _ in paths}
+        found = [
+            (where, *pair)
+            for where, *pair in found
+            if where not in same and (finished or not _is_longer(where, *pair))
+        ]
+        # What only refers to an option is not what the user has changed.
+        changed = [x for x in found if not self._is_reference(x[0])] or found
+        if not changed:
+            return
+        listed = "; ".join(
+            f"{'.'.join(where)} was {_short(old)}, now {_short(new)}"
+            for where, old, new in changed[:_LISTED]
+        )
+        if len(changed) > _LISTED:
+            listed += f"; and {len(changed) - _LISTED} more"
+        raise UserError(
+            f"output_folder: '{folder}' holds a run that was made with other "
+            f"options ({listed}); choose another output_folder, or delete it."
+        )
+
+    def _is_reference(self, where):
+        return any(where[:n] in self.references for n in range(len(where) + 1))
+
+
+class RecipeYaml:
+    """The YAML of a recipe."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        try:
+            self.text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise UserError(f"'{path}' does not exist; give a YAML.") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"Cannot read '{path}': {error}.") from None
+        self.tree = self.parse(self.text)
+
+    def __contains__(self, key):
+        return key in self.tree
+
+    def own(self, key):
+        """Plain value of a key as the file has it; None for all else."""
+        return _plain(self.tree.get(key))
+
+    def folder(self):
+        """Where the runs go: ``output_folder`` up to the seed or the fold."""
+        value = self.tree.get("output_folder")
+        value = getattr(value, "value", value)
+        parts = Path(value).parts if isinstance(value, str) else ()
+        fixed = next((n for n, p in enumerate(parts) if "<" in p), len(parts))
+        return str(Path(*parts[:fixed] or ("results", self.path.stem)))
+
+    def split(self, options):
+        """Overrides as YAML, and run options, of values by key as text."""
+        overrides, run_options = [], {}
+        for key, value in options.items():
+            if key in self.tree:
+                overrides.append(f"{key}: {'' if value is None else value}")
+            elif key in run_option_class().__dataclass_fields__:
+                run_options[key] = (
+                    True if value is None else YAML(typ="safe").load(value)
+                )
+            else:
+                raise self._unknown(key)
+        return "\n".join(overrides), run_options
+
+    def resolve(self, overrides=""):
+        """The YAML with overrides and without references, as text."""
+        return self._resolve(self._merge(overrides))
+
+    def settings(self, overrides="", run_options=None):
+        """What a run with these options is made with."""
+        own = self._merge(overrides)
+        lengths = {key: _json(own[key]) for key in _LENGTHS if key in own}
+        given = {}
+        for key, value in own.items():
+            if key in _STAND_INS:
+                own[key] = _STAND_INS[key]
+            elif key.endswith("_folder") and isinstance(value, str | None):
+                given[key], own[key] = value, key.upper()
+        references = tuple(_references(own))
+        tree = self.parse(self._resolve(own)) | given
+        for key in ("seed", "fold"):
+            tree.pop(key, None)
+        if isinstance(tree.get("preparation"), dict):
+            for key in _FREE_IN_PREPARATION:
+                tree["preparation"].pop(key, None)
+        scalars = _scalars(tree) | lengths
+        for key in tree:
+            name = _referred(own[key])
+            if name and isinstance(tree[key], dict | list):
+                scalars[key] = name
+        folder = _STAND_INS["output_folder"]
+        return Settings(
+            yaml=self.path.name,
+            options={k: _json(v) for k, v in tree.items() if k not in lengths},
+            lengths=lengths,
+            paths={k: os.path.realpath(v) for k, v in given.items() if v},
+            run_options={
+                key: value
+                for key, value in sorted((run_options or {}).items())
+                if key not in _FREE_RUN_OPTIONS and key not in own
+            },
+            scalars={k: v for k, v in scalars.items() if folder not in str(v)},
+            references=references,
+        )
+
+    def _merge(self, overrides):
+        tree = self.parse(self.text)
+        for key, value in self.parse(overrides or "{}").items():
+            if key not in tree:
+                raise self._unknown(key)
+            tree[key] = self._put(value, tree[key], key)
+        for key, value in tree.items():
+            if _has_placeholder(value):
+                raise UserError(
+                    f"'{self.path}' needs the option '{key}'; add --{key}=..."
+                )
+        return tree
+
+    def _put(self, value, old, where):
+        # A mapping changes the entries of a mapping that it names.
+        if not isinstance(value, dict) or _tag(value):
+            return value
+        if old is None or _tag(old) == "!PLACEHOLDER":
+            return value
+        if not isinstance(old, dict):
+            raise UserError(
+                f"'{self.path}': the option '{where}' has another structure "
+                f"than in the YAML: expected one value, such as "
+                f"{_short(_json(old))}, got the mapping {_short(_json(value))}."
+            )
+        for key, each in value.items():
+            old[key] = self._put(each, old.get(key), f"{where}.{key}")
+        return old
+
+    def _resolve(self, tree):
+        stream = io.StringIO()
+        YAML().dump(tree, stream)
+        stream.seek(0)
+        # !include finds its file beside this one.
+        stream.name = str(self.path)
+        try:
+            return resolve_references(stream).getvalue()
+        except (KeyError, OSError, TypeError, ValueError) as error:
+            raise UserError(
+                f"'{self.path}' or an option is invalid: {_one_line(error)}"
+            ) from None
+
+    def parse(self, text):
+        try:
+            tree = YAML().load(text)
+        except YAMLError as error:
+            reason = getattr(error, "problem", None) or error
+            raise UserError(
+                f"'{self.path}' or an option is not valid YAML: "
+                f"{_one_line(reason)}"
+            ) from None
+        if not isinstance(tree, dict):
+            raise UserError(
+                f"'{self.path}' is not the YAML of a recipe: expected a "
+                f"mapping from option to value, got {_short(_json(tree))}."
+            )
+        return tree
+
+    def _unknown(self, key):
+        known = [*self.tree, *run_option_class().__dataclass_fields__]
+        return UserError(
+            f"'{self.path}' has no option '{key}'{did_you_mean(key, known)}"
+        )
+
+
+def run_option_class():
+    """SpeechBrain's class of run options, without its import of torch."""
+    (root,) = find_spec("speechbrain").submodule_search_locations
+    return runpy.run_path(f"{root}/utils/run_opts.py")["RunOptions"]
+
+
+_KEY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+def assignment(text, where):
+    """Key and value of ``key=value``."""
+    key, equals, value = text.partition("=")
+    key, value = key.strip(), value.strip()
+    if not equals or not _KEY.fullmatch(key):
+        raise UserError(f"{where}: write it as key=value.")
+    if "=" in value:
+        # SpeechBrain joins and splits its overrides at the sign.
+        raise UserError(
+            f"{where}: SpeechBrain takes no '=' inside of a value; put the "
+            "value into the YAML."
+        )
+    return key, value
+
+
+def _one_line(error):
+    text = error
+    if isinstance(error, Exception):
+        text = error if isinstance(error, OSError) else str(error.args[0])
+    return " ".join(str(text).split())
+
+
+def _tag(node):
+    # Tag such as "!new:torch.nn.Linear"; None for a node without one.
+    tag = getattr(getattr(node, "tag", None), "value", None)
+    return tag if tag and tag.startswith("!") else None
+
+
+def _has_placeholder(node):
+    if isinstance(node, dict | list):
+        inside = node.values() if isinstance(node, dict) else node
+        return any(map(_has_placeholder, inside))
+    return _tag(node) == "!PLACEHOLDER"
+
+
+def _references(node, where=()):
+    # Where references stand in a YAML, as keys.
+    if _tag(node) in ("!ref", "!copy"):
+        yield where
+    elif isinstance(node, dict | list):
+        pairs = node.items() if isinstance(node, dict) else enumerate(node)
+        for key, value in pairs:
+            yield from _references(value, (*where, str(key)))
+
+
+def _referred(node):
+    # The only thing that a reference names; None for all else.
+    if _tag(node) in ("!ref", "!copy"):
+        match = re.fullmatch(r"<([^<>]+)>", str(node.value).strip())
+        return match and match[1]
+    return None
+
+
+def _plain(value):
+    # A scalar in Python's own types; None for all else.
+    if isinstance(value, bool) or value is None:
+        return value
+    kind = next((k for k in (int, float, str) if isinstance(value, k)), None)
+    return kind and kind(value)
+
+
+def _scalars(tree, prefix=""):
+    found = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            found |= _scalars(value, f"{prefix}{key}.")
+        elif value is None or _plain(value) is not None:
+            found[f"{prefix}{key}"] = _plain(value)
+    return found
+
+
+def _json(node):
+    # A YAML tree as what JSON can hold, tags included.
+    if isinstance(node, dict):
+        plain = {str(key): _json(value) for key, value in node.items()}
+    elif isinstance(node, list):
+        plain = [_json(value) for value in node]
+    else:
+        plain = _plain(node)
+        if node is not None and (plain is None or plain != plain):
+            plain = str(getattr(node, "value", node))
+        elif isinstance(plain, float) and not is_number(plain):
+            plain = str(plain)
+    return {_tag(node): plain} if _tag(node) else plain
+
+
+def _top(record):
+    # Recipe, YAML, seed, fold, lengths.
+    return {k: v for k, v in record.items() if not isinstance(v, dict)}
+
+
+def _part(name):
+    return lambda record: record.get(name) or {}
+
+
+# Where a key or an entry is not there.
+_NOTHING = object()
+
+
+def _differences(old, new, where=()):
+    # (keys, old, new) for all that differs in two trees.
+    if isinstance(old, dict) and isinstance(new, dict) and _same_tag(old, new):
+        for key in [*old, *(key for key in new if key not in old)]:
+            below = where if key.startswith("!") else (*where, key)
+            yield from _differences(
+                old.get(key, _NOTHING), new.get(key, _NOTHING), below
+            )
+    elif isinstance(old, list) and isinstance(new, list):
+        if len(old) != len(new):
+            yield where, old, new
+            return
+        for place, pair in enumerate(zip(old, new)):
+            yield from _differences(*pair, (*where, str(place)))
+    # True is no 1.
+    elif old != new or isinstance(old, bool) != isinstance(new, bool):
+        yield where, old, new
+
+
+def _own_tag(tree):
+    return next((key for key in tree if key.startswith("!")), None)
+
+
+def _same_tag(one, other):
+    return _own_tag(one) == _own_tag(other)
+
+
+def _is_longer(where, old, new):
+    # Whether a difference only lets a run go on for longer.
+    if where == ("number_of_epochs",) and is_number(old) and is_number(new):
+        # More epochs may have been trained than are asked for now.
+        return new >= old
+    return len(where) == 1 and where[0] in _LENGTHS
+
+
+def _short(value):
+    # A value as the user may have written it, in some words.
+    if value is _NOTHING:
+        return "not there"
+    if value is None:
+        return "null"
+    if isinstance(value, dict) and _own_tag(value):
+        return _own_tag(value)
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,208 @@
+"""What decoding tells of recordings, kept for other folds, seeds and recipes.
+
+A cache is a JSON file. What it says of a recording holds as long as the
+recording keeps its id, its name, its size and its time of modification,
+wherever the corpus lies.
+"""
+
+import math
+import os
+import time
+from dataclasses import replace
+
+import torch
+from tqdm import tqdm
+
+from speechbrain_ext.audio import (
+    SAMPLE_RATE,
+    AudioError,
+    read_audio,
+    to_samples,
+)
+from speechbrain_ext.base.files import fingerprint, read_json, write_json
+from speechbrain_ext.vad import (
+    energy_share,
+    keep_speech,
+    level_db,
+    speech_regions,
+)
+
+# Less than this part of the energy kept, and a recording is not used. The
+# detector misses much shouted speech and may keep nothing but a breath of it;
+# what is left over must not carry the label of the whole.
+KEPT_ENERGY = 0.5
+# Recordings that are decoded together, and the audio that they may hold (s).
+_BATCH = 64
+_BATCH_SECONDS = 1200
+# Between two copies of the cache (s): a run that is killed loses no more.
+_SAVE_EVERY = 60
+
+
+def check_recordings(utterances, cache=None, jobs=1, progress=True):
+    """Sort out the recordings that cannot be decoded."""
+    return _listen(utterances, None, cache, jobs, progress)
+
+
+def find_speech(utterances, max_silence=0.2, cache=None, jobs=1, progress=True):
+    """Find the speech in recordings, and its level.
+
+    Arguments
+    ---------
+    utterances : list of Utterance
+        One recording each.
+    max_silence : float
+        Longest silence that may remain (s).
+    cache : str or os.PathLike, optional
+        File that keeps what was found.
+    jobs : int
+        Number of processes.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    usable : list of Utterance
+        With ``speech`` (samples ``[start, stop]`` to keep) and ``level`` (dB).
+    skipped : list of (str, str)
+        File and reason of every other recording.
+
+    Example
+    -------
+    >>> import soundfile
+    >>> from speechbrain_ext.utterance import Utterance
+    >>> path = str(getfixture("tmp_path") / "a.wav")
+    >>> soundfile.write(path, [0.0] * 1600, 16000)
+    >>> data = [Utterance("a", 0.1, "s", "sad", "demo", wav=path)]
+    >>> find_speech(data, progress=False)[1][0][1]
+    'has no speech'
+    """
+    return _listen(utterances, max_silence, cache, jobs, progress)
+
+
+def _listen(utterances, max_silence, cache, jobs, progress):
+    known = _read(cache)
+    keys = [_key(utterance, max_silence) for utterance in utterances]
+    todo = {
+        key: utterance
+        for key, utterance in zip(keys, utterances)
+        if key not in known
+    }
+    saved = time.monotonic()
+    with tqdm(
+        total=len(todo),
+        desc="Reading recordings" if max_silence is None else "Voice activity",
+        unit="file",
+        disable=not (progress and todo),
+    ) as bar:
+        for found in _results(todo, max_silence, jobs):
+            known |= found
+            bar.update(len(found))
+            if time.monotonic() - saved > _SAVE_EVERY:
+                _write(known, cache)
+                saved = time.monotonic()
+    if todo:
+        _write(known, cache)
+    usable, skipped = [], []
+    for utterance, key in zip(utterances, keys):
+        found = known[key]
+        if "reason" in found:
+            skipped.append((utterance.wav, found["reason"]))
+        else:
+            usable.append(
+                replace(utterance, extra={**utterance.extra, **found})
+                if found
+                else utterance
+            )
+    return usable, skipped
+
+
+def _results(todo, max_silence, jobs):
+    """What is found about recordings, batch by batch."""
+    batches = list(_batches(todo))
+    if jobs == 1:
+        yield from (_listen_to(batch, max_silence) for batch in batches)
+    elif batches:
+        from joblib import Parallel, delayed
+
+        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(
+            delayed(_listen_to)(batch, max_silence) for batch in batches
+        )
+
+
+def _batches(todo):
+    """Recordings of similar length together, for they are padded."""
+    batch = []
+    for key, one in sorted(todo.items(), key=lambda item: item[1].duration):
+        full = one.duration * (len(batch) + 1) > _BATCH_SECONDS
+        if batch and (full or len(batch) == _BATCH):
+            yield batch
+            batch = []
+        batch.append((key, one.wav, one.start, one.stop))
+    if batch:
+        yield batch
+
+
+def _listen_to(batch, max_silence):
+    found, waveforms = {}, {}
+    for key, wav, start, stop in batch:
+        first = to_samples(start or 0)
+        last = None if stop is None else to_samples(stop)
+        try:
+            waveforms[key] = first, read_audio(wav, first, last)
+            found[key] = {}
+        except AudioError as error:
+            found[key] = {"reason": error.reason}
+    if max_silence is None or not waveforms:
+        return found
+    threads = torch.get_num_threads()
+    # The detector's steps are too small to share.
+    torch.set_num_threads(1)
+    try:
+        regions = speech_regions([one for _, one in waveforms.values()])
+    finally:
+        torch.set_num_threads(threads)
+    silence = round(max_silence * SAMPLE_RATE)
+    for (key, (first, waveform)), spoken in zip(waveforms.items(), regions):
+        kept = keep_speech(spoken, len(waveform), silence)
+        found[key] = _speech(waveform, kept, first)
+    return found
+
+
+def _speech(waveform, kept, first):
+    """The record of what is kept of a waveform, or why it is not used."""
+    if not kept:
+        return {"reason": "has no speech"}
+    share = energy_share(waveform, kept)
+    if share < KEPT_ENERGY:
+        # Rounded down: just under the bound must not read as the bound.
+        percent = math.floor(100 * share) or "less than 1"
+        return {"reason": f"keeps {percent} % of its energy as speech"}
+    return {
+        "speech": [[first + a, first + b] for a, b in kept],
+        "level": level_db(torch.cat([waveform[a:b] for a, b in kept])),
+    }
+
+
+def _key(utterance, max_silence):
+    try:
+        status = os.stat(utterance.wav)
+        state = [status.st_size, status.st_mtime_ns]
+    except OSError:
+        state = None
+    bounds = None if max_silence is None else [max_silence, KEPT_ENERGY]
+    return fingerprint(
+        [utterance.id, os.path.basename(utterance.wav), state],
+        [utterance.start, utterance.stop, bounds],
+    )
+
+
+def _read(cache):
+    if cache is None or not os.path.exists(cache):
+        return {}
+    return read_json(cache)
+
+
+def _write(known, cache):
+    # Another run may have written meanwhile.
+    if cache is not None:
+        write_json({**_read(cache), **known}, cache)

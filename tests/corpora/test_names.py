@@ -1,0 +1,502 @@
+"""The corpora whose labels stand in the names of files."""
+
+import os
+from collections import Counter
+
+import pytest
+
+from speechbrain_ext.corpora import find_corpus, read_corpus
+from speechbrain_ext.corpora.emodb import SENTENCES
+from speechbrain_ext.utterance import load_manifest, save_manifest
+from tests.corpora import trees
+
+
+def each(words, number):
+    return dict.fromkeys(words.split(), number)
+
+
+# What each whole corpus has, from the publications; AESDD, ShEMO and EmoV-DB:
+# what can be downloaded.
+NAMES = {
+    "ravdess": trees.ravdess,
+    "esd": trees.esd,
+    "emovdb": trees.emovdb,
+    "jlcorpus": trees.jlcorpus,
+    "savee": trees.savee,
+    "emodb": trees.emodb,
+    "aesdd": trees.aesdd,
+    "shemo": trees.shemo,
+}
+EMOTIONS = {
+    "ravdess": {"neutral": 96}
+    | each("calm happy sad angry fearful disgust surprised", 192),
+    "esd": each("neutral angry happy sad surprised", 7000),
+    "emovdb": {
+        "neutral": 1566,
+        "amused": 1315,
+        "angry": 1267,
+        "sleepy": 1720,
+        "disgust": 1019,
+    },
+    "jlcorpus": each(" ".join(trees.JL_EMOTIONS), 240),
+    "savee": {"neutral": 120}
+    | each("angry disgust fearful happy sad surprised", 60),
+    "emodb": {
+        "angry": 127,
+        "bored": 81,
+        "disgust": 46,
+        "fearful": 69,
+        "happy": 71,
+        "sad": 62,
+        "neutral": 79,
+    },
+    "aesdd": {
+        "angry": 121,
+        "disgust": 122,
+        "fearful": 120,
+        "happy": 119,
+        "sad": 122,
+    },
+    "shemo": {
+        "angry": 1034,
+        "fearful": 29,
+        "happy": 198,
+        "neutral": 1018,
+        "sad": 360,
+        "surprised": 199,
+    },
+}
+# Recordings a speaker, where that is one number, or by speaker.
+SPEAKERS = {
+    "ravdess": {f"ravdess_{actor:02d}": 60 for actor in range(1, 25)},
+    "esd": {f"esd_{number:04d}": 1750 for number in range(1, 21)},
+    "emovdb": {
+        "emovdb_bea": 1784,
+        "emovdb_jenie": 1790,
+        "emovdb_josh": 861,
+        "emovdb_sam": 2452,
+    },
+    "jlcorpus": {
+        f"jlcorpus_{gender}{number}": 600
+        for gender in ("female", "male")
+        for number in (1, 2)
+    },
+    "savee": {f"savee_{name}": 120 for name in ("DC", "JE", "JK", "KL")},
+    "aesdd": {
+        f"aesdd_{number}": count
+        for number, count in enumerate([100, 100, 98, 99, 107, 100], 1)
+    },
+}
+# Speakers by gender.
+GENDERS = {
+    "ravdess": {"male": 12, "female": 12},
+    "esd": {"male": 10, "female": 10},
+    "emovdb": {"male": 2, "female": 2},
+    "jlcorpus": {"male": 2, "female": 2},
+    "savee": {"male": 4},
+    "emodb": {"female": 5, "male": 5},
+    "aesdd": {None: 6},
+    "shemo": {"female": 31, "male": 56},
+}
+LANGUAGES = {"savee": "en", "emodb": "de", "aesdd": "el", "shemo": "fa"}
+# What the authors announce of it, where that is more.
+ANNOUNCED = {
+    "shemo": {
+        "angry": 1042,
+        "fearful": 32,
+        "happy": 203,
+        "neutral": 1160,
+        "sad": 362,
+        "surprised": 201,
+    },
+}
+
+
+def count(utterances, *fields):
+    return Counter(
+        tuple(getattr(one, field) for field in fields) for one in utterances
+    )
+
+
+def read_names(corpus, folder, names):
+    folder = trees.plant(folder / "tree", names)
+    utterances, skipped = read_corpus(corpus, folder)
+    return utterances, {
+        file.removeprefix(f"{folder}/"): reason for file, reason in skipped
+    }
+
+
+@pytest.fixture(scope="session", params=NAMES)
+def whole(request, tmp_path_factory):
+    corpus = request.param
+    folder = trees.plant(
+        tmp_path_factory.mktemp(corpus) / "tree", NAMES[corpus]()
+    )
+    before = trees.snapshot(folder)
+    found = read_corpus(corpus, folder)
+    assert trees.snapshot(folder) == before
+    return corpus, *found
+
+
+def test_counts(whole, tmp_path):
+    corpus, utterances, skipped = whole
+    assert skipped == []
+    emotions = Counter(one.emotion for one in utterances)
+    assert emotions == EMOTIONS[corpus]
+    assert set(emotions) == set(find_corpus(corpus).emotions.values())
+    assert len({one.id for one in utterances}) == len(utterances)
+    if corpus != "esd":
+        language = LANGUAGES.get(corpus, "en")
+        assert {one.language for one in utterances} == {language}
+    speakers = Counter(one.speaker for one in utterances)
+    assert SPEAKERS.get(corpus, speakers) == speakers
+    by_gender = count(utterances, "speaker", "gender")
+    assert len(by_gender) == len(speakers)
+    assert Counter(gender for _, gender in by_gender) == GENDERS[corpus]
+    some = utterances[:: len(utterances) // 100]
+    save_manifest(some, tmp_path / "manifest.json")
+    assert load_manifest(tmp_path / "manifest.json") == some
+
+
+def test_counts_by_speaker_and_emotion(whole):
+    corpus, utterances, _ = whole
+    found = count(utterances, "speaker", "emotion")
+    if corpus in ("esd", "jlcorpus"):
+        assert set(found.values()) == {{"esd": 350, "jlcorpus": 60}[corpus]}
+    elif corpus == "emovdb":
+        # Josh was neither angry nor disgusted.
+        assert len(found) == 18 and len(utterances) == 6887
+        assert found["emovdb_josh", "sleepy"] == 263
+    elif corpus == "emodb":
+        assert {one.text for one in utterances} == set(SENTENCES.values())
+        assert count(utterances, "gender") == {
+            ("female",): 302,
+            ("male",): 233,
+        }
+
+
+def test_esd_speakers(whole):
+    corpus, utterances, _ = whole
+    if corpus != "esd":
+        return
+    # Speakers 0001 to 0020, as the ReadMe of the release lists them.
+    assert count(utterances, "speaker", "gender", "language") == {
+        (
+            f"esd_{number:04d}",
+            {"F": "female", "M": "male"}[letter],
+            "zh" if number <= 10 else "en",
+        ): 1750
+        for number, letter in enumerate("FFFMMMFMFMMMMMFFFFFM", 1)
+    }
+    of_speaker = [one for one in utterances if one.speaker == "esd_0013"]
+    sentences = Counter(one.extra["sentence"] for one in of_speaker)
+    assert sentences == {number: 5 for number in range(1, 351)}
+
+
+def test_shemo_lacks_recordings():
+    announced, released = ANNOUNCED["shemo"], EMOTIONS["shemo"]
+    assert sum(announced.values()) == 3000
+    assert sum(announced.values()) - sum(released.values()) == 162
+    for emotion, number in released.items():
+        missing = announced[emotion] - number
+        line = f"{emotion:<9}  {announced[emotion]:<9}  {number:<8}  {missing}"
+        assert line in find_corpus("shemo").notes
+
+
+# A name, and what its record has.
+GOOD = {
+    "ravdess": {
+        # The example in the corpus's own description.
+        "Actor_12/03-01-06-01-02-01-12.wav": {
+            "id": "ravdess_03-01-06-01-02-01-12",
+            "speaker": "ravdess_12",
+            "emotion": "fearful",
+            "gender": "female",
+            "text": "Dogs are sitting by the door.",
+            "vocal_channel": "speech",
+            "intensity": "normal",
+            "statement": 2,
+            "repetition": 1,
+            "original_label": "06",
+        },
+    },
+    "esd": {
+        "ESD/0011/Angry/train/0011_000371.wav": {
+            "emotion": "angry",
+            "part": "train",
+        },
+        "ESD/0011/Angry/evaluation/0011_000351.wav": {"part": "evaluation"},
+        "ESD/0011/Angry/test/0011_000361.wav": {"part": "test"},
+        "flat/0012_001051.wav": {
+            "emotion": "sad",
+            "part": None,
+            "sentence": 1,
+            "original_label": "sad",
+            "text": None,
+        },
+        "0013/Surprise/0013_001401.wav": {
+            "emotion": "surprised",
+            "sentence": 1,
+            "original_label": "Surprise",
+        },
+    },
+    "emovdb": {
+        "bea_Amused/amused_1-15_0001.wav": {
+            "id": "emovdb_bea_amused_1-15_0001",
+            "emotion": "amused",
+            "sentence": 1,
+            "original_label": "amused",
+            "text": None,
+        },
+        "bea_Amused/amused_141_168_0141.wav": {"sentence": 141},
+        "sam_Disgust/Disgust_169_196_0170.wav": {
+            "emotion": "disgust",
+            "original_label": "Disgust",
+        },
+        "jenie_Sleepy/sleepiness_365-392_0386.wav": {"emotion": "sleepy"},
+        "x/jenie/Angry/anger_1-28_0001.wav": {
+            "id": "emovdb_jenie_anger_1-28_0001",
+            "emotion": "angry",
+        },
+        "Bea_Angry/anger_1-28_0002.wav": {"speaker": "emovdb_bea"},
+        "BEA/Angry/anger_1-28_0003.wav": {"speaker": "emovdb_bea"},
+    },
+    "savee": {
+        "AudioData/JK/sa07.wav": {
+            "id": "savee_JK_sa07",
+            "speaker": "savee_JK",
+            "emotion": "sad",
+            "sentence": 7,
+            "original_label": "sa",
+        },
+        "DC_a01.wav": {"id": "savee_DC_a01", "emotion": "angry"},
+    },
+    "emodb": {
+        # The example in the corpus's own description.
+        "wav/03a01Fa.wav": {
+            "id": "emodb_03a01Fa",
+            "speaker": "emodb_03",
+            "gender": "male",
+            "emotion": "happy",
+            "text": "Der Lappen liegt auf dem Eisschrank.",
+            "sentence": "a01",
+            "version": "a",
+            "original_label": "F",
+        },
+    },
+    "aesdd": {
+        "sadness/s01 (5)a.wav": {
+            "id": "aesdd_s01_5a",
+            "speaker": "aesdd_5",
+            "emotion": "sad",
+            "take": "a",
+        },
+        "sadness/s01 (5)b.wav": {"id": "aesdd_s01_5b", "take": "b"},
+        "disgust/d03 (01).wav": {"id": "aesdd_d03_1", "take": ""},
+        "flat/h02(2).wav": {"id": "aesdd_h02_2", "emotion": "happy"},
+    },
+    "shemo": {
+        # The first F is the gender, the second one the emotion.
+        "female/F01F02.wav": {
+            "id": "shemo_F01F02",
+            "speaker": "shemo_F01",
+            "gender": "female",
+            "emotion": "fearful",
+        },
+        "male/M01F02.wav": {
+            "speaker": "shemo_M01",
+            "gender": "male",
+            "emotion": "fearful",
+            "number": 2,
+        },
+    },
+    "jlcorpus": {
+        "female1_angry_10a_1.wav": {
+            "id": "jlcorpus_female1_angry_10a_1",
+            "gender": "female",
+            "emotion": "angry",
+            "sentence": "10a",
+            "take": 1,
+            "original_label": "angry",
+            "text": None,
+        },
+    },
+}
+WHO = "neither its name nor its folder is that of a speaker (DC, JE, JK, KL)"
+BAD = {
+    "ravdess": {
+        "03-01-09-01-01-01-01.wav": "RAVDESS has no emotion '09'",
+        "03-01-01-03-01-01-01.wav": "RAVDESS has no intensity '03'",
+        "03-03-01-01-01-01-01.wav": "RAVDESS has no vocal channel '03'",
+        "03-01-01-01-03-01-01.wav": "RAVDESS has no statement '03'",
+        "03-01-01-01-01-01-25.wav": "RAVDESS has no actor '25'",
+        "01-01-01-01-01-01-01.wav": "modality 01 is the sound of a video; "
+        "RAVDESS has it as a recording of its own (03)",
+    },
+    "esd": {
+        "0011/Happy/0011_000351.wav": "it lies in 'Happy', but number 000351 "
+        "belongs to angry",
+        "0021/Angry/0021_000351.wav": "ESD has no speaker '0021'",
+        "0011/Angry/0011_001751.wav": "ESD has no recording '001751'",
+        "0011/Angry/0011_000000.wav": "ESD has no recording '000000'",
+    },
+    "emovdb": {
+        "Angry/anger_1-28_0001.wav": "no folder on the way to it is named "
+        "after a speaker (bea, jenie, josh, sam)",
+        "bea_Angry/rage_1-28_0001.wav": "EmoV-DB has no emotion 'rage'",
+    },
+    "savee": {
+        "DC_b01.wav": "SAVEE has no emotion 'b'",
+        "XX_a01.wav": WHO,
+        "other/a01.wav": WHO,
+        "a.wav": "not named like a recording of SAVEE (DC_a01.wav or "
+        "DC/a01.wav)",
+    },
+    "emodb": {
+        "04a01Fa.wav": "EmoDB has no speaker '04'",
+        "03a03Fa.wav": "EmoDB has no sentence 'a03'",
+        "03a01Xa.wav": "EmoDB has no emotion 'X'",
+    },
+    "aesdd": {
+        "fear/a01 (1).wav": "it lies in 'fear', but its name begins with 'a'",
+        "x/z01 (1).wav": "AESDD has no emotion 'z'",
+        "fear/f01.wav": "not named like a recording of AESDD (a01 (1).wav)",
+    },
+    "shemo": {
+        "male/M01X02.wav": "ShEMO has no emotion 'X'",
+        "M1.wav": "not named like a recording of ShEMO (F01A01.wav)",
+    },
+    "jlcorpus": {
+        "male1_proud_1a_1.wav": "JL-Corpus has no emotion 'proud'",
+    },
+}
+
+
+@pytest.mark.parametrize("corpus", GOOD)
+def test_names(tmp_path, corpus):
+    # A folder above the one that is given has no say.
+    utterances, skipped = read_names(
+        corpus, tmp_path / "sam", [*GOOD[corpus], *BAD[corpus]]
+    )
+    assert skipped == BAD[corpus]
+    records = {one.wav: one for one in utterances}
+    assert len(records) == len(GOOD[corpus])
+    for name, expected in GOOD[corpus].items():
+        one = records[f"{tmp_path}/sam/tree/{name}"]
+        record = {"id": one.id, **one.to_dict()}
+        assert {key: record.get(key) for key in expected} == expected
+        assert record["speaker"].startswith(f"{corpus}_")
+
+
+def test_layouts_and_spellings_of_one_recording(tmp_path):
+    layout = "AudioData/{speaker}/{emotion}{number:02d}.wav"
+    deep, skipped = read_names("savee", tmp_path, trees.savee(layout))
+    assert skipped == {} and len(deep) == 480
+    flat, _ = read_names("savee", tmp_path / "flat", trees.savee())
+    assert [one.id for one in flat] == [one.id for one in deep]
+    names = ["fear/f01 (1).wav", "fear/f01 (01).wav"]
+    (one,), skipped = read_names("aesdd", tmp_path / "a", names)
+    assert one.id == "aesdd_f01_1"
+    assert skipped[names[0]].startswith("same recording as")
+
+
+def test_ravdess_sung_part_and_second_copies(tmp_path):
+    sung, skipped = read_names("ravdess", tmp_path, trees.ravdess("02"))
+    # 44 recordings of 23 actors, in six emotions.
+    assert skipped == {} and len(sung) == 1012
+    assert {one.extra["vocal_channel"] for one in sung} == {"song"}
+    emotions = {one.emotion for one in sung}
+    assert emotions == set("neutral calm happy sad angry fearful".split())
+    # The layout of Kaggle's archive: everything twice.
+    folder = trees.plant(tmp_path / "archive", trees.ravdess())
+    again = folder / "audio_speech_actors_01-24"
+    trees.plant(again, trees.ravdess())
+    spoken, skipped = read_corpus("ravdess", folder)
+    assert len(spoken) == len(skipped) == 1440
+    kept = {one.wav for one in spoken}
+    for file, reason in skipped:
+        first = file.replace("/audio_speech_actors_01-24", "")
+        assert reason == f"same recording as '{first}'" and first in kept
+
+
+@pytest.mark.skipif(
+    "RAVDESS_FOLDER" not in os.environ, reason="RAVDESS_FOLDER is not set"
+)
+def test_ravdess_itself():
+    utterances, skipped = read_corpus("ravdess", os.environ["RAVDESS_FOLDER"])
+    assert skipped == [] and len(utterances) == 1440
+    emotions = Counter(one.emotion for one in utterances)
+    assert emotions == EMOTIONS["ravdess"]
+    # Livingstone and Russo's recordings last from 3 to 5 seconds or so.
+    assert all(2.5 < one.duration < 5.5 for one in utterances)
+
+
+@pytest.mark.parametrize(
+    "speaker, encoding",
+    [
+        ("0001", "gb18030"),
+        ("0001", "gb2312"),
+        ("0003", "utf-16"),
+        ("0003", "utf-8-sig"),
+        ("0011", "utf-8"),
+        ("0012", "utf-16"),
+        ("0016", "cp1252"),
+        ("0016", "gb18030"),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_esd_texts(tmp_path, speaker, encoding, end):
+    mandarin = int(speaker) <= 10
+    text = "打远一看，它们的确很是美丽。" if mandarin else "It’s the nine."
+    label = "中立" if mandarin else "Neutral"
+    names = [f"{speaker}/Neutral/{speaker}_00000{i}.wav" for i in range(1, 7)]
+    folder = trees.plant(tmp_path / "tree", names)
+    lines = [
+        f"{speaker}_000001\t{text}\t{label}",
+        f"{speaker}_000002\t{text}\t{label}\t ",
+        "",
+        f"{speaker}_000003 {text} {label}",
+        f"{speaker}_000004\t{text}",
+        f"  {speaker}_000005\t {text} \t{label}",
+    ]
+    (folder / speaker / f"{speaker}.txt").write_bytes(
+        end.join(lines).encode(encoding)
+    )
+    utterances, skipped = read_corpus("esd", folder)
+    assert skipped == []
+    assert [one.text for one in utterances] == [text] * 5 + [None]
+    save_manifest(utterances, tmp_path / "manifest.json")
+    assert load_manifest(tmp_path / "manifest.json") == utterances
+
+
+@pytest.mark.parametrize(
+    "line, text",
+    [
+        ("0011_001051 I am sad\n", "I am sad"),
+        ("0011_001051\tSad\tSad\n", "Sad"),
+        (
+            "0011_001051\tOne part,\tand one more.\n",
+            "One part,\tand one more.",
+        ),
+    ],
+)
+def test_esd_text_that_ends_in_an_emotion(tmp_path, line, text):
+    folder = trees.plant(tmp_path / "tree", ["0011/Sad/0011_001051.wav"])
+    (folder / "0011" / "0011.txt").write_text(line)
+    assert read_corpus("esd", folder)[0][0].text == text
+
+
+def test_jlcorpus_texts(tmp_path):
+    names = [f"JL(wav+txt)/female1_angry_10a_{take}.wav" for take in (1, 2, 3)]
+    folder = trees.plant(tmp_path / "tree", names)
+    texts = [(folder / name).with_suffix(".txt") for name in names]
+    texts[0].write_bytes(b"\xef\xbb\xbfJack views  an art piece.\r\n\r\n")
+    texts[1].symlink_to("/no/such/file")
+    (folder / "JL(wav+txt)" / "readme.txt").write_text("Not this one.")
+    utterances, skipped = read_corpus("jlcorpus", folder)
+    found = [one.text for one in utterances]
+    assert found == ["Jack views an art piece.", None, None]
+    ((file, reason),) = skipped
+    assert file == str(texts[1]) and reason.endswith(
+        "readable: No such file or directory"
+    )

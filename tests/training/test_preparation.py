@@ -1,0 +1,430 @@
+"""Manifests of a run: complete, written once, and made of good recordings."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from ruamel.yaml import YAML
+from scipy.signal import resample_poly
+
+from speechbrain_ext import listening
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.corpora import emodb, find_corpus
+from speechbrain_ext.training import preparation
+from speechbrain_ext.training.preparation import load_splits, prepare
+from speechbrain_ext.utterance import load_manifest
+from tests.corpora.trees import plant, savee, snapshot, tiny
+from tests.recipes.running import CODES, DIARIZATION, ravdess_tree, zed_tree
+
+EMOTIONS = find_corpus("emodb").emotions
+
+
+def named(first, last):
+    return [f"ravdess_{actor:02d}" for actor in range(first, last + 1)]
+
+
+SPEAKERS = {
+    "train": named(1, 16),
+    "valid": named(17, 20),
+    "test": named(21, 24),
+}
+ONCE = {"train": {}, "valid": {}, "test": {}}
+
+
+@pytest.fixture
+def data(tmp_path):
+    """EmoDB: ten speakers in seven emotions, one recording each."""
+    for speaker in emodb.GENDERS:
+        for emotion in EMOTIONS:
+            tiny(tmp_path / "emodb" / f"{speaker}a01{emotion}a.wav")
+    return tmp_path / "emodb"
+
+
+@pytest.fixture
+def ravdess(tmp_path, synthetic_folder):
+    return ravdess_tree(tmp_path / "ravdess", synthetic_folder)
+
+
+@pytest.fixture
+def zed(tmp_path, synthetic_folder):
+    return zed_tree(tmp_path / "zed", synthetic_folder)
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """How many recordings are decoded."""
+    found, read_audio = [], listening.read_audio
+
+    def counting(*arguments):
+        found.append(arguments[0])
+        return read_audio(*arguments)
+
+    monkeypatch.setattr(listening, "read_audio", counting)
+    return found
+
+
+def recognition(data, **changes):
+    return {
+        "corpus": "emodb",
+        "data_folder": str(data),
+        "protocol": "grouped_kfold",
+        "progress": False,
+        **changes,
+    }
+
+
+def diarization(folder, **changes):
+    return {
+        "corpora": {"ravdess": str(folder)},
+        "label_map": {name: name for name in CODES},
+        "classes": list(CODES),
+        "protocol": "list",
+        "speakers": SPEAKERS,
+        "simulation": ONCE,
+        "progress": False,
+        **changes,
+    }
+
+
+def skipped(folder):
+    with open(folder / "skipped.csv", newline="") as file:
+        return {row["file"]: row["reason"] for row in csv.DictReader(file)}
+
+
+def recordings(folder):
+    return {
+        utterance.wav
+        for name in ("train", "valid", "test")
+        for utterance in load_manifest(folder / f"recordings_{name}.json")
+    }
+
+
+FILES = ["protocol.json", "skipped.csv", "test.json", "train.json"]
+FILES += ["valid.json"]
+
+
+def test_what_is_written(data, tmp_path):
+    folder = tmp_path / "manifests"
+    before = snapshot(data)
+    record = prepare(folder, **recognition(data, fold=2))
+    assert snapshot(data) == before
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    assert json.loads((folder / "protocol.json").read_text()) == record
+    splits = load_splits(folder)
+    assert list(splits) == ["train", "valid", "test"]
+    ids = [u.id for split in splits.values() for u in split]
+    assert len(ids) == len(set(ids)) == 70
+    speakers = [{u.speaker for u in split} for split in splits.values()]
+    assert len(set.union(*speakers)) == sum(map(len, speakers)) == 10
+    assert record["fold"] == 2 and record["skipped"] == 0
+    assert record["recordings"] == {n: len(s) for n, s in splits.items()}
+    assert (record["corpus"], record["test"]) == ("emodb", "recordings")
+
+
+def test_one_record_for_all_recipes(data, ravdess, tmp_path):
+    one = prepare(tmp_path / "a", **recognition(data))
+    other = prepare(tmp_path / "b", **diarization(ravdess))
+    assert list(one) == list(other)
+    assert (other["name"], other["corpus"]) == ("list", "ravdess")
+    assert other["classes"] == list(CODES) and other["test"] == "simulated"
+    assert other["speakers"] == {"train": 16, "valid": 4, "test": 4}
+    assert other["speakers_shared_with_train"] == {"valid": 0, "test": 0}
+
+
+@pytest.mark.parametrize("kind", [recognition, diarization])
+def test_it_is_done_once(kind, data, ravdess, tmp_path, monkeypatch):
+    options = kind(data if kind is recognition else ravdess)
+    folder = tmp_path / "manifests"
+    record = prepare(folder, **options)
+    train = (folder / "train.json").read_bytes()
+    # One that was killed before its last file is done again, the same.
+    (folder / "protocol.json").unlink()
+    (folder / "train.json").write_text("half")
+    (folder / "test.json").unlink()
+    assert prepare(folder, **options) == record
+    assert (folder / "train.json").read_bytes() == train
+    before = snapshot(folder)
+    # A complete one is left alone.
+    monkeypatch.setattr(preparation, "read_corpus", None)
+    assert prepare(folder, **options) == record
+    for change in (
+        {"fold": 2},
+        {"seed": 2},
+        {"protocol": "leave_one_speaker_out"},
+        {"label_map": {"sad": "sad", "angry": "angry"}, "classes": None},
+        {"only": {"language": ["de"]}},
+    ):
+        changed = {**options, **change}
+        if kind is recognition or len(change) == 1:
+            with pytest.raises(UserError, match="prepared with other options"):
+                prepare(folder, **changed)
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize("kind", [recognition, diarization])
+def test_folds_and_seeds_decode_nothing_again(
+    kind, data, ravdess, tmp_path, reads
+):
+    options = kind(data if kind is recognition else ravdess)
+    options["cache"] = str(tmp_path / "cache" / "recordings.json")
+    once = prepare(tmp_path / "1", **options)
+    decoded = len(reads)
+    assert decoded == sum(once["recordings"].values()) + once["skipped"]
+    again = prepare(tmp_path / "2", **{**options, "seed": 2})
+    if kind is recognition:
+        prepare(tmp_path / "3", **{**options, "fold": 3})
+    assert len(reads) == decoded
+    assert again["skipped"] == once["skipped"]
+
+
+def test_folds_test_everything_once(data, tmp_path):
+    tested = []
+    for fold in range(1, 6):
+        folder = tmp_path / str(fold)
+        prepare(folder, **recognition(data, protocol="jafarzadeh", fold=fold))
+        tested += [u.id for u in load_splits(folder)["test"]]
+    assert len(tested) == len(set(tested)) == 70
+
+
+def test_several_corpora(data, tmp_path):
+    """Each brings its own labels, and a class is there if one has it."""
+    folders = {"emodb": str(data), "savee": str(plant(tmp_path / "s", savee()))}
+    options = {"corpora": folders, "protocol": "grouped_kfold"}
+    record = prepare(tmp_path / "m", progress=False, **options)
+    assert record["corpus"] == "emodb+savee"
+    assert sum(record["recordings"].values()) == 550
+    assert {"bored", "surprised"} < set(record["classes"])
+    splits = load_splits(tmp_path / "m")
+    assert {u.corpus for u in splits["train"]} == {"emodb", "savee"}
+    options["protocol"] = "jafarzadeh"
+    with pytest.raises(UserError, match="takes recordings of one corpus, got "):
+        prepare(tmp_path / "n", progress=False, **options)
+
+
+def test_classes_by_a_label_map(data, tmp_path):
+    labels = dict.fromkeys(EMOTIONS.values(), "other")
+    labels |= {"angry": "high", "happy": "high", "bored": None}
+    record = prepare(tmp_path / "m", **recognition(data, label_map=labels))
+    assert set(record["classes"]) == {"high", "other"}
+    assert record["left_out"] == {"bored": 10}
+    for split in load_splits(tmp_path / "m").values():
+        assert {u.emotion for u in split} == {"high", "other"}
+
+
+def test_longer_than_the_encoder_takes(data, tmp_path):
+    tiny(data / "16a01Wa.wav", samples=3000)
+    with pytest.raises(UserError, match="16a01Wa.wav.* has 0.2 s, the encoder"):
+        prepare(tmp_path / "m", **recognition(data, max_samples=2999))
+    assert not (tmp_path / "m" / "protocol.json").exists()
+    prepare(tmp_path / "m", **recognition(data, max_samples=3000))
+
+
+def test_a_part_without_a_class(data, tmp_path, reads):
+    for wav in data.glob("*Wa.wav"):
+        wav.unlink()
+    with pytest.raises(UserError, match="no recording of 'angry'"):
+        prepare(tmp_path / "m", **recognition(data))
+    assert not (tmp_path / "m").exists() and not reads
+
+
+def test_bad_recordings_are_listed_and_nothing_else_is_lost(ravdess, tmp_path):
+    bad = {}
+    wavs = sorted(ravdess.rglob("03-01-05-*.wav"))
+    wavs[0].write_bytes(b"")
+    bad[wavs[0]] = "empty file"
+    wavs[1].write_bytes(wavs[1].read_bytes()[:5000])
+    bad[wavs[1]] = "truncated"
+    data, _ = soundfile.read(wavs[2], dtype="float32")
+    data[100] = np.nan
+    soundfile.write(wavs[2], data, 16000, subtype="FLOAT")
+    bad[wavs[2]] = "not finite"
+    data, _ = soundfile.read(wavs[3])
+    flac = wavs[3].with_suffix(".flac")
+    soundfile.write(flac, data, 16000)
+    wavs[3].unlink()
+    flac.write_bytes(flac.read_bytes()[: flac.stat().st_size // 2])
+    bad[flac] = "truncated"
+    soundfile.write(wavs[4], data[:800], 16000)
+    bad[wavs[4]] = "no speech"
+    # These are unusual, but good.
+    fine = resample_poly(data, 441, 160)
+    soundfile.write(wavs[5], np.stack([fine, fine], 1), 44100)
+    soundfile.write(wavs[6], resample_poly(data, 1, 2), 8000)
+    before = snapshot(ravdess)
+    folder = tmp_path / "manifests"
+    assert prepare(folder, **diarization(ravdess))["skipped"] == len(bad)
+    found = skipped(folder)
+    assert set(found) == set(map(str, bad))
+    for path, reason in bad.items():
+        assert reason in found[str(path)]
+    good = {str(path) for path in ravdess.rglob("03-*") if path not in bad}
+    assert recordings(folder) == good
+    assert snapshot(ravdess) == before, "the corpus was written to"
+
+
+@pytest.mark.parametrize("protocol", ["speaker", "utterance"])
+def test_sources_never_cross_the_split(ravdess, zed, tmp_path, protocol):
+    folder = tmp_path / "manifests"
+    changes = {"protocol": protocol, "valid_fraction": 0.4, "speakers": None}
+    options = diarization(ravdess, zed_folder=str(zed), **changes)
+    record = prepare(folder, **options)
+    used = [
+        {
+            piece["wav"]
+            for utterance in load_manifest(folder / f"{name}.json")
+            for piece in utterance.pieces
+        }
+        for name in ("train", "valid")
+    ]
+    assert used[0] and used[1] and not used[0] & used[1]
+    shared = record["speakers_shared_with_train"]
+    assert (shared["valid"] == 0) == (protocol == "speaker")
+    # ZED does not say who speaks.
+    assert (record["test"], shared["test"]) == ("ZED", None)
+    assert not (folder / "recordings_test.json").exists()
+    assert {u.corpus for u in load_manifest(folder / "test.json")} == {"zed"}
+
+
+def test_speakers_of_a_test_beside_zed_are_counted(ravdess, zed, tmp_path):
+    folder = tmp_path / "manifests"
+    record = prepare(folder, **diarization(ravdess, zed_folder=str(zed)))
+    assert record["left_out"] == {"test, ZED in its place": 16}
+    assert len(load_manifest(folder / "test.json")) == 3
+
+
+def test_zed_with_bad_recordings(ravdess, zed, tmp_path):
+    wavs = sorted(zed.rglob("*.wav"))
+    data, _ = soundfile.read(wavs[0], dtype="float32")
+    data[5] = np.inf
+    soundfile.write(wavs[0], data, 16000, subtype="FLOAT")
+    wavs[1].unlink()
+    folder = tmp_path / "manifests"
+    prepare(folder, **diarization(ravdess, zed_folder=str(zed)))
+    assert len(load_manifest(folder / "test.json")) == 1
+    assert len(skipped(folder)) == 2
+    text = (zed / "ZED.json").read_text().replace('"sad"', '"angry"')
+    (zed / "ZED.json").write_text(text)
+    options = diarization(ravdess, zed_folder=str(zed), classes=["neutral"])
+    options["label_map"] = {**dict.fromkeys(CODES), "neutral": "neutral"}
+    with pytest.raises(UserError, match="classes: 'angry' of ZED"):
+        prepare(tmp_path / "other", **options)
+
+
+def test_the_yaml_of_ravdess_leaves_songs_out(ravdess, tmp_path):
+    # The songs lie beside the speech, by the same actors.
+    for path in sorted(ravdess.rglob("03-01-*.wav")):
+        song = path.with_name(path.name.replace("03-01-", "03-02-"))
+        song.write_bytes(path.read_bytes())
+    loaded = YAML(typ="rt").load(DIARIZATION / "hparams/ravdess_frozen.yaml")
+    options = diarization(ravdess, only=loaded["preparation"]["only"])
+    record = prepare(tmp_path / "manifests", **options)
+    speech = {str(path) for path in ravdess.rglob("03-01-*.wav")}
+    assert recordings(tmp_path / "manifests") == speech
+    assert record["left_out"] == {"only": len(speech)}
+
+
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        ({"label_map": {"sad": "sad"}}, "label_map: it does not name"),
+        ({"corpora": {"ravdess": None}}, "no recording is left"),
+        ({"corpora": {"ravdess": "/no/such"}}, "/no/such"),
+        ({"corpora": {"ravdes": "/no/such"}}, "There is no corpus 'ravdes'"),
+        ({"only": {"language": ["de"]}}, "no recording is left"),
+        ({"classes": [*CODES, "bored"]}, "no recording of 'bored'"),
+        (
+            {"speakers": {**SPEAKERS, "test": [*named(21, 24), "ravdess_25"]}},
+            "'ravdess_25' has no usable recording",
+        ),
+        ({"simulation": {**ONCE, "test": {"max_duration": 0.1}}}, "no more th"),
+    ],
+)
+def test_options_that_do_not_fit_the_data(
+    ravdess, tmp_path, change, sentence, reads
+):
+    with pytest.raises(UserError, match=sentence):
+        prepare(tmp_path / "manifests", **diarization(ravdess, **change))
+    assert not (tmp_path / "manifests" / "protocol.json").exists()
+    assert not reads or "simulation" in change
+
+
+LABELS = {"happy": "sad", "bored": "glad"}
+
+
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        ({"label_map": LABELS}, "label_map: 'bored' becomes 'glad', expected"),
+        ({"label_map": LABELS}, "one of the classes neutral, happy, sad, angr"),
+        ({"label_map": None}, "label_map: expected a class, or null, for"),
+        ({"simulation": []}, "simulation: expected options of every split"),
+        (
+            {"simulation": {"train": {}, "valid": {}}},
+            "simulation: 'test' is missing; give its options",
+        ),
+        ({"simulation": {"test": {}}}, "simulation: 'train' is missing"),
+        (
+            {"simulation": {**ONCE, "dev": {}}},
+            "simulation: there is no split 'dev'; expected train, valid, test.",
+        ),
+        (
+            {"simulation": {**ONCE, "train": {"pases": 2}}},
+            "simulation.train: there is no option 'pases'; choose from "
+            "passes, utterances, hours, crossfade, max_duration.",
+        ),
+        ({"simulation": {**ONCE, "test": None}}, "simulation.test: expected"),
+        (
+            {"simulation": {**ONCE, "valid": {"passes": 0}}},
+            "simulation.valid: passes is 0; give a whole number from 1.",
+        ),
+        ({"speakers": None}, "speakers: the protocol 'list' needs a list of"),
+        (
+            {"speakers": {"train": ["a"], "valid": ["b"]}},
+            "speakers: 'test' is missing; give its list of speakers.",
+        ),
+        (
+            {"speakers": {"test": ["a"], "valid": ["b"]}, "zed_folder": "/no"},
+            "speakers: 'train' is missing; give its list of speakers.",
+        ),
+        (
+            {"speakers": {**SPEAKERS, "dev": ["x"]}},
+            "speakers: there is no split 'dev'; expected train, valid, test.",
+        ),
+        (
+            {"protocol": "speaker"},
+            "protocol: 'speaker' leaves nothing to test on; give zed_folder",
+        ),
+        ({"protocol": "session"}, "protocol: there is no 'session'; choose"),
+        ({"protocol": "pepino_iemocap"}, "is for iemocap, not for 'ravdess'"),
+        # ZED is read before the corpora.
+        ({"zed_folder": "/no/such/zed"}, "/no/such/zed"),
+    ],
+)
+def test_wrong_options_are_noticed_before_the_corpora_are_read(
+    tmp_path, monkeypatch, change, sentence
+):
+    read = preparation.read_corpus
+
+    def only_zed(name, folder):
+        assert name == "zed", "a corpus was read first"
+        return read(name, folder)
+
+    monkeypatch.setattr(preparation, "read_corpus", only_zed)
+    if change.get("protocol") == "pepino_iemocap":
+        change = {**change, "label_map": None}
+    with pytest.raises(UserError) as error:
+        prepare(tmp_path / "run", **diarization("/no/such", **change))
+    assert sentence in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_yaml_counts_the_classes_itself():
+    yamls = sorted((DIARIZATION / "hparams").glob("*.yaml"))
+    assert yamls
+    for path in yamls:
+        lines = path.read_text().splitlines()
+        counts = [one.strip() for one in lines if "num_classes:" in one]
+        wanted = "num_classes: !apply:builtins.len [!ref <classes>]"
+        assert counts and set(counts) == {wanted}, path.name
