@@ -11,7 +11,7 @@ from speechbrain_ext.base.files import read_json, write_json
 from speechbrain_ext.data import load_waveform
 from speechbrain_ext.decoding import PostProcessing
 from speechbrain_ext.metrics.report import format_table, format_transitions
-from speechbrain_ext.metrics.rttm import write_rttm
+from speechbrain_ext.metrics.hypotheses import write_rttm
 from speechbrain_ext.plots import layer_weights, timeline
 from speechbrain_ext.training.results import mixture_weights
 from speechbrain_ext.training.run import machine_record

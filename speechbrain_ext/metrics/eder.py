@@ -21,9 +21,17 @@ from speechbrain_ext.metrics.diarization import (
     transition,
     transition_name,
 )
-from speechbrain_ext.metrics.hypotheses import read_hypothesis, read_reference
-from speechbrain_ext.metrics.report import format_table, format_transitions
-from speechbrain_ext.metrics.rttm import read_rttm, write_rttm
+from speechbrain_ext.metrics.hypotheses import (
+    read_hypothesis,
+    read_reference,
+    read_rttm,
+    write_rttm,
+)
+from speechbrain_ext.metrics.report import (
+    describe_only_class,
+    format_table,
+    format_transitions,
+)
 from speechbrain_ext.metrics.segments import all_neutral, whole_utterance
 
 __all__ = [
@@ -103,34 +111,30 @@ def score(references, hypotheses, where="The hypothesis"):
 
 def doubts(references, hypotheses):
     """What is legal in a hypothesis but looks like a slip."""
-    known = {NEUTRAL}.union(
-        segment["emo"]
-        for record in references.values()
-        for segment in record["emotion"]
-    )
-    said = {
-        segment["emotion"]
-        for segments in hypotheses.values()
-        for segment in segments
-    }
-    found = [
-        f"the reference never has '{name}'" for name in sorted(said - known)
-    ]
-    ends = {
-        id: max((segment["end"] for segment in segments), default=0.0)
-        for id, segments in hypotheses.items()
-    }
-    late = [id for id in ends if ends[id] > references[id]["duration"] + 1]
-    if late:
-        count = (
-            f"{len(late)} hypotheses end"
-            if len(late) > 1
-            else "1 hypothesis ends"
+    known, said = (
+        {segment[key] for segments in every for segment in segments}
+        for key, every in (
+            ("emo", (record["emotion"] for record in references.values())),
+            ("emotion", hypotheses.values()),
         )
+    )
+    found = [
+        f"the reference never has '{name}'"
+        for name in sorted(said - known - {NEUTRAL})
+    ]
+    late = [
+        (id, end)
+        for id, segments in hypotheses.items()
+        for end in [max((each["end"] for each in segments), default=0.0)]
+        if end > references[id]["duration"] + 1
+    ]
+    if late:
+        (id, end), number = late[0], len(late)
         found.append(
-            f"{count} more than 1 s after its utterance ('{late[0]}': "
-            f"{ends[late[0]]:g} s of {references[late[0]]['duration']:g} s) "
-            "and is cut off; are the times in seconds?"
+            f"{number} hypothes{'es end' if number > 1 else 'is ends'} more "
+            f"than 1 s after the utterance ('{id}': {end:g} s of "
+            f"{references[id]['duration']:g} s) and what is beyond is cut off; "
+            "are the times in seconds?"
         )
     return found
 
@@ -175,8 +179,9 @@ def main(arguments=None):
     print()
     print(format_transitions(summary))
     print()
-    for sentence in doubts(references, hypotheses):
-        print(f"note: {sentence}")
+    notes = describe_only_class(summary, f"'{source.stem}'")
+    for note in [*notes, *doubts(references, hypotheses)]:
+        print(f"note: {note}")
     print(f"Each utterance's errors: {target}")
 
 

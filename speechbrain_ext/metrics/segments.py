@@ -12,7 +12,7 @@ from speechbrain_ext.base.emotions import NEUTRAL, emotion_name
 from speechbrain_ext.base.errors import UserError, is_number
 
 
-def check_segment(segment, where):
+def _check_segment(segment, where):
     """One segment with its emotion's full name, or a clear error."""
     if not isinstance(segment, dict):
         raise UserError(
@@ -42,11 +42,11 @@ def check_segment(segment, where):
 
 
 def check_hypothesis(segments, where):
-    """Every segment through ``check_segment``; they may overlap."""
+    """Segments, which may overlap, with full names, or a clear error."""
     if not isinstance(segments, (list, tuple)):
         raise UserError(f"{where}: it is not a list of segments.")
     return [
-        check_segment(segment, f"{where}, segment {number}")
+        _check_segment(segment, f"{where}, segment {number}")
         for number, segment in enumerate(segments, 1)
     ]
 

@@ -12,7 +12,7 @@ from speechbrain_ext.audio import AudioStream
 from speechbrain_ext.inference import EmotionDiarizer
 from speechbrain_ext.inference.command import main
 from speechbrain_ext.inference.commands.diarize import outline
-from speechbrain_ext.metrics.rttm import read_rttm
+from speechbrain_ext.metrics.hypotheses import read_rttm
 from tests.run_folders import finish, make_run, write_sound
 
 

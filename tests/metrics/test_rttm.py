@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pyannote.database.util import load_rttm
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.metrics.rttm import read_rttm, write_rttm
+from speechbrain_ext.metrics.hypotheses import read_rttm, write_rttm
 
 GOOD = "SPEAKER a 1 0.5 1.5 <NA> <NA> sad <NA> <NA>\n"
 

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from speechbrain_ext.inference.command import main as diarize_files
 from speechbrain_ext.metrics.eder import main as score_files
-from speechbrain_ext.metrics.rttm import read_rttm
+from speechbrain_ext.metrics.hypotheses import read_rttm
 from speechbrain_ext.utterance import load_manifest
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 from tests.recipes.running import (
