@@ -319,6 +319,10 @@ class EderStats:
             **describe_test_set(*names),
         }
 
+    def metrics(self, summary):
+        """The main figure of a summary."""
+        return {"EDER": summary["eder"]}
+
     def rows(self):
         """One dict an utterance: EDER in percent, its parts in seconds."""
         return [

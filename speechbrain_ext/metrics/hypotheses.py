@@ -1,9 +1,5 @@
 """References and hypotheses in files, whoever wrote them.
 
-References have the layout of ZED.json or are our own manifests. Hypotheses
-are RTTM, or JSON in the layout of ZED.json, or JSON in the layout of what
-SpeechBrain's ``Speech_Emotion_Diarization`` returns.
-
 RTTM has one line a segment: ``SPEAKER id 1 onset duration <NA> <NA> emotion
 <NA> <NA>`` (NIST, Rich Transcription evaluation plan RT-09, appendix A), with
 the emotion where speaker diarization has the speaker.
@@ -44,8 +40,7 @@ def read_reference(path):
     Raises
     ------
     UserError
-        When the file is not readable, or a record lacks a field or has an
-        invalid time; the sentence names the id and the field.
+        When the file or a record in it is invalid; names id and field.
 
     Example
     -------
@@ -53,8 +48,6 @@ def read_reference(path):
     >>> _ = path.write_text('{"x": {"duration": 2.5, "emotion": "sad"}}')
     >>> read_reference(path)["x"]["emotion"]
     [{'emo': 'sad', 'start': 0.0, 'end': 2.5}]
-    >>> read_reference(path)["x"]["speaker"] is None
-    True
     """
     references = {}
     for id, record in _objects(path, "reference").items():
@@ -69,6 +62,13 @@ def read_reference(path):
         if isinstance(emotion, str):
             emotion = [{"emo": emotion, "start": 0.0, "end": duration}]
         check_segments(emotion, duration, where)
+        speaker = record.get("speaker")
+        if isinstance(speaker, bool) or not isinstance(
+            speaker, str | int | None
+        ):
+            raise UserError(
+                f"{where}: the field 'speaker' is {speaker!r}, not a name."
+            )
         references[id] = {
             "emotion": [
                 {
@@ -79,19 +79,9 @@ def read_reference(path):
                 for segment in emotion
             ],
             "duration": float(duration),
-            "speaker": _speaker(record.get("speaker"), where),
+            "speaker": None if speaker in (None, "") else str(speaker),
         }
     return references
-
-
-def _speaker(value, where):
-    if value is None or value == "":
-        return None
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise UserError(
-            f"{where}: the field 'speaker' is {value!r}, not a name."
-        )
-    return str(value)
 
 
 def read_hypothesis(path, ids=None):
@@ -116,8 +106,7 @@ def read_hypothesis(path, ids=None):
     Raises
     ------
     UserError
-        When the file is not readable or in another layout, when a segment is
-        invalid, or when two names mean the same id.
+        When the file or a segment is invalid, or two names mean the same id.
 
     Example
     -------
@@ -172,8 +161,8 @@ def _objects(path, what):
     data = read_json(path)
     if not isinstance(data, dict) or not data:
         raise UserError(
-            f"'{path}' is not a {what}: expected an object of ids; give a "
-            "file in the layout of ZED.json."
+            f"'{path}' is not a {what}: expected an object of ids, in the "
+            "layout of ZED.json."
         )
     return data
 
@@ -196,17 +185,14 @@ def read_rttm(path):
     Raises
     ------
     UserError
-        When the file is not readable or a line is invalid; the sentence
-        names line and field.
+        When the file or a line is invalid; names line and field.
 
     Example
     -------
     >>> path = getfixture("tmp_path") / "bad.rttm"
-    >>> _ = path.write_text("SPEAKER a 1 0.5 -1 <NA> <NA> sad <NA> <NA>")
+    >>> _ = path.write_text("SPEAKER a 1 0.5 1.5 <NA> <NA> sad <NA> <NA>")
     >>> read_rttm(path)
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.base.errors.UserError: '...bad.rttm', line 1: field 5 (the duration) is '-1', which is negative; correct the line.
+    {'a': [{'start': 0.5, 'end': 2.0, 'emotion': 'sad'}]}
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -216,28 +202,27 @@ def read_rttm(path):
         raise UserError(f"Cannot read '{path}': {error.strerror}.") from None
     except UnicodeDecodeError:
         raise UserError(
-            f"'{path}' is not UTF-8 text, so it is no RTTM; check the path."
+            f"'{path}' is invalid: expected RTTM, got what is not UTF-8 text."
         ) from None
     found = {}
     for number, line in enumerate(text.split("\n"), 1):
         values = line.split()
-        if not values or values[0].startswith((";;", "SPKR-INFO")):
-            continue
-        id, segment = _parse(values, f"'{path}', line {number}")
-        found.setdefault(id, []).append(segment)
+        if values and not values[0].startswith((";;", "SPKR-INFO")):
+            id, segment = _parse(values, f"'{path}', line {number}")
+            found.setdefault(id, []).append(segment)
     return found
 
 
 def _parse(values, where):
     if values[0] != "SPEAKER":
         raise UserError(
-            f"{where}: field 1 (the type) is '{values[0]}', but a diarization "
-            "has SPEAKER lines; remove the line."
+            f"{where}: field 1 (the type) is '{values[0]}', expected SPEAKER; "
+            "remove the line."
         )
     if len(values) not in (9, 10):
         raise UserError(
-            f"{where}: it has {len(values)} fields, but a SPEAKER line has 10 "
-            "(SPEAKER id 1 onset duration <NA> <NA> emotion <NA> <NA>)."
+            f"{where}: it has {len(values)} fields, expected 10 (SPEAKER id 1 "
+            "onset duration <NA> <NA> emotion <NA> <NA>)."
         )
     onset = _seconds(values[3], f"{where}: field 4 (the onset)")
     duration = _seconds(values[4], f"{where}: field 5 (the duration)")
@@ -257,12 +242,12 @@ def _seconds(text, field):
     except InvalidOperation:
         value = Decimal("nan")
     if not value.is_finite() or not math.isfinite(float(value)):
-        what = "not a number of seconds"
+        wrong = "not a number of seconds"
     elif value < 0:
-        what = "which is negative"
+        wrong = "which is negative"
     else:
         return value
-    raise UserError(f"{field} is '{text}', {what}; correct the line.")
+    raise UserError(f"{field} is '{text}', {wrong}; correct the line.")
 
 
 def write_rttm(path, diarizations):
@@ -280,7 +265,7 @@ def write_rttm(path, diarizations):
     Raises
     ------
     UserError
-        When RTTM cannot hold it: an id or emotion with a space, or an
+        When RTTM has no place for it: an id or emotion with a space, or an
         utterance without a segment.
 
     Example
@@ -289,24 +274,20 @@ def write_rttm(path, diarizations):
     >>> write_rttm(path, {"a": [{"start": 0, "end": 1.5, "emotion": "sad"}]})
     >>> print(path.read_text(), end="")
     SPEAKER a 1 0.000000 1.500000 <NA> <NA> sad <NA> <NA>
-    >>> read_rttm(path)
-    {'a': [{'start': 0.0, 'end': 1.5, 'emotion': 'sad'}]}
     """
     lines = []
     for id, segments in diarizations.items():
-        segments = check_hypothesis(segments, f"utterance '{id}'")
         if not segments:
             raise UserError(
-                f"'{path}': RTTM cannot hold the utterance '{id}', which has "
-                "no segment; give it a neutral segment."
+                f"'{path}': RTTM has no place for the utterance '{id}', which "
+                "has no segment; give it a neutral segment."
             )
-        for segment in segments:
+        for segment in check_hypothesis(segments, f"utterance '{id}'"):
             for name in (id, segment["emotion"]):
-                if len(name.split()) != 1 or name.split()[0] != name:
+                if name.split() != [name]:
                     raise UserError(
-                        f"'{path}': RTTM cannot hold the name '{name}', "
-                        "because fields end at spaces; rename it or write "
-                        "JSON."
+                        f"'{path}': RTTM has no place for the name '{name}', "
+                        "as fields end at spaces; rename it or write JSON."
                     )
             start, end = (
                 round(segment[name] * 1_000_000) for name in ("start", "end")

@@ -16,11 +16,7 @@ systems or not, and p is the share of such swaps with a difference at least as
 large as the one observed. With n units, no p is below 2^(1 - n).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-
-from speechbrain_ext.base.errors import UserError
 
 #: With fewer units than this, a bootstrap interval is too narrow.
 FEW = 10
@@ -33,20 +29,6 @@ _EXACT = 12
 
 # Draws at once; keeps memory flat where utterances are the units.
 _BLOCK = 500
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Two systems on the same test sets."""
-
-    metric: str
-    values: tuple
-    difference: float
-    kind: str
-    number: int
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
 
 
 def find_units(ids, speakers):
@@ -86,29 +68,26 @@ def interval(sums, figure, draws=1000, seed=0):
     return _percentiles([figure(each) for (each,) in drawn])
 
 
-def compare(first, second, metric, draws=10_000, seed=0):
-    """Paired bootstrap interval and sign-flip test of two ``Predictions``."""
-    _check_pair(first, second)
-    classes = sorted({*first.classes(), *second.classes()})
-    kind, index = first.units()
-    pair = [each.sums(classes, index) for each in (first, second)]
+def paired_test(first, second, figure, draws=10_000, seed=0):
+    """Low, high and p of the difference of a figure of the sums of two systems.
 
-    def differences(pair):
-        one, other = (first.figure(metric, each) for each in pair)
-        return other - one
-
-    values = tuple(system.metrics()[metric] for system in (first, second))
-    number = len(pair[0])
-    found = metric, values, values[1] - values[0], kind, number
+    A paired bootstrap interval and a sign-flip test; None with one unit.
+    """
+    number = len(first)
     if number < 2:
-        return Difference(*found)
-    drawn = _draw(pair, draws, seed)
-    low, high = _percentiles([differences(each) for each in drawn])
-    total = pair[0].sum(axis=0)
+        return None, None, None
+
+    def difference(one, other):
+        return figure(other) - figure(one)
+
+    low, high = _percentiles(
+        [difference(*drawn) for drawn in _draw([first, second], draws, seed)]
+    )
+    total = first.sum(axis=0)
     # One unit swapped at a time: what every unit adds to the difference.
-    swapped = total + (pair[1] - pair[0])
-    shares = differences([np.broadcast_to(total, swapped.shape), swapped])
-    return Difference(*found, low, high, _sign_flip(shares, draws, seed))
+    swapped = total + (second - first)
+    shares = difference(np.broadcast_to(total, swapped.shape), swapped)
+    return low, high, _sign_flip(shares, draws, seed)
 
 
 def _draw(systems, draws, seed):
@@ -142,33 +121,3 @@ def _sign_flip(shares, draws, seed):
         found += int((abs(signs @ shares) >= least).sum())
     # What was observed is one more draw, so that p is never 0.
     return (found + 1) / (draws + 1)
-
-
-def _check_pair(first, second):
-    if first.names() != second.names():
-        raise UserError(
-            "--compare: one row predicts one emotion an utterance and the "
-            "other diarizes; compare rows of one kind."
-        )
-    alone = set(first.ids).symmetric_difference(second.ids)
-    if alone:
-        raise UserError(
-            f"--compare: {len(alone)} utterances, such as '{min(alone)}', "
-            "were tested in one of the rows only; compare rows with the same "
-            "test set, both finished."
-        )
-    truths = dict(zip(first.ids, first.truths))
-    for id, other in zip(second.ids, second.truths):
-        if truths[id] != other:
-            raise UserError(
-                f"--compare: the reference of '{id}' is '{truths[id]}' in one "
-                f"row and '{other}' in the other; compare rows with the same "
-                "classes."
-            )
-    same = (first.ids, first.tests) == (second.ids, second.tests)
-    if not same or not np.allclose(first.weights, second.weights):
-        raise UserError(
-            "--compare: the test utterances of the two rows are the same, but "
-            "not their folds, or not the number of finished runs of each "
-            "fold; compare rows with the same folds, both finished."
-        )

@@ -91,6 +91,10 @@ class RecognitionStats:
             )
         return summary
 
+    def metrics(self, summary):
+        """The main figures of a summary."""
+        return {name: summary[name] for name in ("UA", "WA")}
+
     def write_csv(self, path):
         """Write predictions.csv, with the probability of every class."""
         write_predictions(

@@ -139,9 +139,9 @@ def _count(number, noun):
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def interval_text(value):
+def interval_text(value, none="-"):
     """An interval in percent."""
-    return "-" if value is None else f"[{value[0]:.1f}, {value[1]:.1f}]"
+    return none if value is None else f"[{value[0]:.1f}, {value[1]:.1f}]"
 
 
 def align(header, rows):

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.experiment.published import Figure, match, read_published
 from speechbrain_ext.base.options import RecipeYaml
+from speechbrain_ext.experiment.published import Figure, match, read_published
 from tests.recipes.running import ROOT
 
 FIGURES = [

@@ -7,10 +7,9 @@ import statistics
 import pytest
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.experiment.plan import combine
-from speechbrain_ext.experiment.plan import make_plan
-from speechbrain_ext.experiment.published import Figure
 from speechbrain_ext.base.options import RecipeYaml
+from speechbrain_ext.experiment.plan import combine, make_plan
+from speechbrain_ext.experiment.published import Figure
 from speechbrain_ext.experiment.summary import (
     default_over,
     spread,
