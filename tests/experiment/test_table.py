@@ -13,7 +13,7 @@ from speechbrain_ext.experiment.published import Figure
 from speechbrain_ext.experiment.summary import (
     default_over,
     spread,
-    summarize,
+    summarize_row,
     weigh,
 )
 from speechbrain_ext.experiment.table import notes, to_latex, write_table
@@ -81,10 +81,10 @@ def test_interval_and_predictions_are_about_the_mean_of_the_table(
         path = run.folder / "predictions.csv"
         if run.seed == 2 and path.exists():
             path.write_text(path.read_text().replace(",happy", ",sad"))
-    assert summarize(row, "seeds").predictions.metrics()["UA"] == 50
-    assert summarize(row, "seeds").intervals["UA"] == (50, 50)
+    assert summarize_row(row, "seeds").predictions.metrics()["UA"] == 50
+    assert summarize_row(row, "seeds").intervals["UA"] == (50, 50)
     # Over folds, the first has two seeds, of which one has all right.
-    assert summarize(row, "folds").predictions.metrics()["UA"] == 75
+    assert summarize_row(row, "folds").predictions.metrics()["UA"] == 75
 
 
 @pytest.mark.parametrize("over", ["seeds", "folds"])
@@ -109,7 +109,7 @@ def test_the_default_of_the_spread(recipe, tmp_path):
 def test_the_table(recipe, tmp_path):
     row = row_of(recipe, tmp_path, VALUES)
     figures = [Figure(1, "theirs", "UA", 57.0, {"quality": 0.5}, 0.4)]
-    summary = summarize(row, "seeds", figures)
+    summary = summarize_row(row, "seeds", figures)
     text = write_table(tmp_path, [summary], "seeds")
     assert text == (tmp_path / "table.md").read_text()
     header, _, line = [
@@ -147,7 +147,7 @@ def test_the_table(recipe, tmp_path):
 def test_missing_runs_show(recipe, tmp_path):
     values = {k: v for k, v in VALUES.items() if k != (2, 2)}
     row = row_of(recipe, tmp_path, values, planned=VALUES)
-    summary = summarize(row, "seeds")
+    summary = summarize_row(row, "seeds")
     assert (summary.runs, summary.planned) == (3, 4)
     assert "a & b_c: without seeds 2, which lack runs." in notes(
         [summary], "seeds"
@@ -156,7 +156,7 @@ def test_missing_runs_show(recipe, tmp_path):
 
 def test_nothing_finished(recipe, tmp_path):
     row = row_of(recipe, tmp_path, {}, planned=VALUES)
-    text = write_table(tmp_path, [summarize(row, "seeds")], "seeds")
+    text = write_table(tmp_path, [summarize_row(row, "seeds")], "seeds")
     assert "0 of 4" in text
 
 
@@ -170,7 +170,7 @@ def test_results_without_figures(recipe, tmp_path):
     ):
         path.write_text(json.dumps(wrong))
         with pytest.raises(UserError, match=sentence):
-            summarize(row, "seeds")
+            summarize_row(row, "seeds")
 
 
 def test_latex_survives_every_character():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
-from speechbrain_ext.metrics.average import average, main
+from speechbrain_ext.training.average import average, main
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import write_json

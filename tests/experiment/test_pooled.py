@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.metrics.intervals import compare, interval
-from speechbrain_ext.metrics.predictions import Predictions, read_predictions
+from speechbrain_ext.experiment.pooled import (
+    Predictions,
+    compare,
+    pool_predictions,
+)
 
 NAMES = ["angry", "happy", "sad"]
 
@@ -89,8 +92,8 @@ def drawn_speakers(speakers, draws, seed):
 @pytest.mark.filterwarnings("ignore:y_pred contains classes")
 def test_intervals_equal_a_loop_over_draws(metric, oracle):
     truths, said, speakers = random_case(1)
-    found = interval(
-        predictions(truths, said, speakers), metric, draws=600, seed=3
+    found = predictions(truths, said, speakers).interval(
+        metric, draws=600, seed=3
     )
     values = [
         100 * oracle([truths[i] for i in draw], [said[i] for i in draw])
@@ -311,7 +314,7 @@ def test_folds_that_lack_a_class(tmp_path, folds):
             write(tmp_path / f"{place}{seed}{fold}", rows)
             for (seed, fold), rows in runs.items()
         ]
-        pooled.append(read_predictions(folders))
+        pooled.append(pool_predictions(folders))
     expected = [table_figure(runs, balanced_accuracy_score) for runs in folds]
     found = [each.metrics()["UA"] for each in pooled]
     assert found == pytest.approx(expected)
@@ -338,7 +341,7 @@ def test_folds_that_lack_a_class(tmp_path, folds):
     assert (result.low, result.high) == pytest.approx(
         np.percentile(values[:, 1] - values[:, 0], [2.5, 97.5])
     )
-    assert interval(pooled[0], "UA", draws=150, seed=2) == pytest.approx(
+    assert pooled[0].interval("UA", draws=150, seed=2) == pytest.approx(
         np.percentile(values[:, 0], [2.5, 97.5])
     )
     as_large = 0
@@ -370,12 +373,12 @@ def test_a_fold_that_is_not_drawn_is_left_out(tmp_path):
         )
         for fold, hits in enumerate(right)
     ]
-    pooled = read_predictions(folders)
+    pooled = pool_predictions(folders)
     assert pooled.metrics() == pytest.approx({"UA": 200 / 3, "WA": 200 / 3})
     draws = np.random.default_rng(0).multinomial(3, np.full(3, 1 / 3), 200)
     figures = np.array([75.0, 25.0, 100.0])
     values = [figures[draw > 0].mean() for draw in draws]
-    assert interval(pooled, "UA", draws=200) == pytest.approx(
+    assert pooled.interval("UA", draws=200) == pytest.approx(
         np.percentile(values, [2.5, 97.5])
     )
 
@@ -388,15 +391,15 @@ def test_runs_count_by_their_weights(tmp_path):
         write(tmp_path / str(place), each)
         for place, each in enumerate((rows, right, other))
     ]
-    found = read_predictions(folders, [0.1, 0.3, 0.6])
+    found = pool_predictions(folders, [0.1, 0.3, 0.6])
     assert found.metrics()["UA"] == pytest.approx(5 + 30 + 60)
     assert found.weights == pytest.approx([0.4, 0.6])
-    even = read_predictions(folders)
+    even = pool_predictions(folders)
     with pytest.raises(UserError, match="not their folds, or not the number"):
         compare(found, even, "UA")
     one = write(tmp_path / "one", rows + other)
     with pytest.raises(UserError, match="not their folds, or not the number"):
-        compare(even, read_predictions([one]), "UA")
+        compare(even, pool_predictions([one]), "UA")
 
 
 def test_unpaired_rows():
@@ -417,17 +420,17 @@ def test_pooled_runs_average(tmp_path):
         write(tmp_path / str(i), [(*t, s) for t, s in zip(truth, each)])
         for i, each in enumerate(said)
     ]
-    pooled = read_predictions(folders)
+    pooled = pool_predictions(folders)
     assert pooled.said[0] == pytest.approx({"sad": 2 / 3, "happy": 1 / 3})
     # As the mean of the runs' own figures.
-    each = [read_predictions([folder]).metrics()["UA"] for folder in folders]
+    each = [pool_predictions([folder]).metrics()["UA"] for folder in folders]
     assert pooled.metrics()["UA"] == pytest.approx(np.mean(each))
     # Folds add utterances.
     more = write(tmp_path / "fold", [("c", "u", "sad", "sad")])
-    assert read_predictions([*folders, more]).ids == ["a", "b", "c"]
+    assert pool_predictions([*folders, more]).ids == ["a", "b", "c"]
     # The figure of all runs cannot be that of some.
-    assert read_predictions([*folders, tmp_path / "none"]) is None
-    assert read_predictions([]) is None
+    assert pool_predictions([*folders, tmp_path / "none"]) is None
+    assert pool_predictions([]) is None
 
 
 def test_diarization(tmp_path):
@@ -437,19 +440,19 @@ def test_diarization(tmp_path):
         write(tmp_path / "1", [*rows, ("c", "t", 60, "x", "y")], header),
         write(tmp_path / "2", [*rows, ("c", "t", 90, "x", "y")], header),
     ]
-    pooled = read_predictions(folders)
+    pooled = pool_predictions(folders)
     assert pooled.metrics() == {"EDER": pytest.approx((20 + 40 + 75) / 3)}
     # Two speakers: the draws are s, s; s, t and t, t.
-    assert interval(pooled, "EDER") == pytest.approx((30, 75))
+    assert pooled.interval("EDER") == pytest.approx((30, 75))
 
 
 def test_utterances_where_speakers_are_unknown(tmp_path):
     rows = [("a", "s", "sad", "sad"), ("b", "", "sad", "happy")]
-    pooled = read_predictions([write(tmp_path, rows)])
+    pooled = pool_predictions([write(tmp_path, rows)])
     assert pooled.units()[0] == "utterances"
-    assert interval(pooled, "WA") == (0.0, 100.0)
-    alone = read_predictions([write(tmp_path, rows[:1])])
-    assert interval(alone, "WA") is None
+    assert pooled.interval("WA") == [0.0, 100.0]
+    alone = pool_predictions([write(tmp_path, rows[:1])])
+    assert alone.interval("WA") is None
     assert compare(alone, alone, "WA").p is None
 
 
@@ -466,14 +469,14 @@ def test_utterances_where_speakers_are_unknown(tmp_path):
 )
 def test_wrong_files(tmp_path, header, rows, sentence):
     with pytest.raises(UserError, match=sentence):
-        read_predictions([write(tmp_path, rows, header)])
+        pool_predictions([write(tmp_path, rows, header)])
 
 
 def test_runs_that_disagree_about_the_truth(tmp_path):
     one = write(tmp_path / "1", [("a", "s", "sad", "sad")])
     two = write(tmp_path / "2", [("a", "s", "happy", "sad")])
     with pytest.raises(UserError, match="2/predictions.csv', line 2: 'a'"):
-        read_predictions([one, two])
+        pool_predictions([one, two])
     three = write(tmp_path / "3", [("a", 1)], "id,eder")
     with pytest.raises(UserError, match="another speaker or reference|diarize"):
-        read_predictions([one, three])
+        pool_predictions([one, three])
