@@ -15,7 +15,10 @@ import torch
 from speechbrain_ext.base.errors import UserError, exits_cleanly
 from speechbrain_ext.data import UtteranceDataset, make_batches
 from speechbrain_ext.encoders.adaptation import unfreeze_top, unfrozen_layers
-from speechbrain_ext.training.augmentation import check_options, make_augmenter
+from speechbrain_ext.training.augmentation import (
+    check_augmentation,
+    make_augmenter,
+)
 from speechbrain_ext.training.brain import RecognitionBrain
 from speechbrain_ext.training.preparation import prepared_splits
 from speechbrain_ext.training.results import show
@@ -79,7 +82,7 @@ def main(arguments):
         return
     run = Path(hparams["output_folder"])
     # Before the corpus is read, for what they say about options.
-    check_options(hparams["augmentation"])
+    check_augmentation(hparams["augmentation"])
     augmenter = make_augmenter(
         **hparams["augmentation"], cache_folder=run / "augmentation"
     )

@@ -5,7 +5,8 @@ utterance alone, and its ``grid`` says which samples a frame stands for.
 """
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.encoders.loading import load_config
+
+__all__ = ["load_encoder"]
 
 SSL_TYPES = ("wav2vec2", "hubert", "wavlm")
 # Sources that are no checkpoints.
@@ -30,35 +31,31 @@ def load_encoder(
         Where downloads are kept; transformers' own cache if absent.
     pad_to_30s : bool
         For Whisper: whether to compute 30 s whatever the utterance's length.
-        The pretrained others know no such thing.
     lora : dict, optional
         Options of ``adaptation.add_lora``: adapters are trained in place of
         the encoder's own weights; none with ``rank: None``. ``freeze`` must be
         False then.
     **options
-        ``freeze`` (True), ``freeze_feature_extractor`` (True), ``output_norm``
-        (False) and ``local_encoder`` (False), see ``ssl.SSLEncoder``. Features
-        are always frozen, and their one layer is local.
+        ``freeze`` (True): nothing of the encoder is trained.
+        ``freeze_feature_extractor`` (True): its convolutions are not.
+        ``output_norm`` (False): the output is normalised over each utterance's
+        frames and channels. ``local_encoder`` (False): hidden state 0 is the
+        output of the convolutions, projected, without positions (Pepino et al.
+        2021, section 2.3). Features are always frozen, and their one layer is
+        local.
 
     Returns
     -------
-    Encoder
-        ``ssl.SSLEncoder``, ``whisper.WhisperEncoder``,
-        ``egemaps.EgemapsEncoder`` or ``magnitude.SpectrogramEncoder``.
+    speechbrain_ext.encoders.base.Encoder
 
     Raises
     ------
     UserError
         When the source is no checkpoint, or one of another architecture, or
-        an option makes no sense for it.
+        an option is invalid for it.
 
     Example
     -------
-    >>> from tests.checkpoints import make_ssl_checkpoint
-    >>> folder = make_ssl_checkpoint(getfixture("tmp_path"), kind="hubert")
-    >>> encoder = load_encoder(folder)
-    >>> encoder.num_layers, encoder.output_size
-    (4, 32)
     >>> load_encoder("spectrogram").output_size
     201
     """
@@ -79,13 +76,15 @@ def _add_lora(encoder, options):
     unknown = set(options) - set(LORA_OPTIONS)
     if unknown:
         raise UserError(
-            f"lora: there is no option '{min(unknown)}'; choose among "
-            f"{', '.join(LORA_OPTIONS)}."
+            f"lora: expected options among {', '.join(LORA_OPTIONS)}, got "
+            f"'{min(unknown)}'."
         )
     add_lora(encoder, **options)
 
 
 def _load_pretrained(source, save_path, pad_to_30s, **options):
+    from speechbrain_ext.encoders.loading import load_config
+
     kind = load_config(source, save_path).model_type
     if kind == "whisper":
         from speechbrain_ext.encoders.whisper import WhisperEncoder
@@ -95,8 +94,9 @@ def _load_pretrained(source, save_path, pad_to_30s, **options):
         )
     if kind not in SSL_TYPES:
         raise UserError(
-            f"encoder source: '{source}' is of the type '{kind}'; choose a "
-            f"checkpoint of one of {', '.join(SSL_TYPES)} and whisper."
+            "encoder source: expected a checkpoint of the type "
+            f"{', '.join(SSL_TYPES)} or whisper, got '{source}' of the type "
+            f"'{kind}'."
         )
     from speechbrain_ext.encoders.ssl import SSLEncoder
 
@@ -120,9 +120,8 @@ def _load_features(
     ):
         if value != needed:
             raise UserError(
-                f"{name}: the encoder source '{source}' has nothing of the "
-                f"kind, for it is no pretrained model; leave {name} at "
-                f"{needed}."
+                f"{name}: expected {needed} for the encoder source '{source}', "
+                f"which is no pretrained model, got {value}."
             )
     if source == "egemaps":
         from speechbrain_ext.encoders.egemaps import EgemapsEncoder

@@ -14,8 +14,6 @@ from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 from speechbrain_ext.base.errors import UserError
 
 LORA_OPTIONS = ("rank", "alpha", "dropout", "targets")
-# What freeze_feature_extractor freezes.
-_CONVOLUTIONS = ("model.feature_extractor.", "model.conv1.", "model.conv2.")
 
 
 def trainable_ever(encoder):
@@ -43,44 +41,13 @@ def parameter_groups(encoder, lr, decay):
     layers share, belong to the first layer, which holds them.
 
     All parameters that may ever train are there, frozen at the moment or not:
-    optimizers pass over those without a gradient.
-
-    Arguments
-    ---------
-    encoder : Encoder
-        Pretrained, with or without LoRA.
-    lr : float
-        Learning rate of the top layer.
-    decay : float
-        Over 0 and up to 1, which means one rate for all.
-
-    Returns
-    -------
-    list of dict
-        ``{"params", "lr", "scale"}`` each, from the top downwards, every
-        parameter in one of them. ``scale`` is ``lr`` of the group by ``lr`` of
-        the top layer, so that a scheduler that sets all groups to one rate
-        can be corrected.
-
-    Raises
-    ------
-    UserError
-        When ``decay`` is out of bounds.
-
-    Example
-    -------
-    >>> from tests.checkpoints import make_whisper_checkpoint
-    >>> from speechbrain_ext.encoders import load_encoder
-    >>> folder = make_whisper_checkpoint(getfixture("tmp_path"))
-    >>> encoder = load_encoder(folder, freeze=False)
-    >>> groups = parameter_groups(encoder, 1e-4, 0.5)
-    >>> [group["scale"] for group in groups]
-    [1.0, 0.5, 0.25]
+    optimizers pass over those without a gradient. ``scale`` is the group's rate
+    by that of the top layer, for schedulers that set all groups to one rate.
     """
     if not 0 < decay <= 1:
         raise UserError(
-            f"layer_decay: {decay} is not over 0 and up to 1; a usual value is "
-            "0.9, and 1 gives all layers the same learning rate."
+            f"layer_decay: expected a number over 0 and up to 1, got {decay}; "
+            "0.9 is usual, and 1 gives all layers the same learning rate."
         )
     depths = _depths(encoder)
     groups = {}
@@ -102,28 +69,6 @@ def unfreeze_top(encoder, num_layers):
     (``trainable_ever``). With DDP, call this after the wrapping, as a Brain
     does at the start of an epoch, and run with ``--find_unused_parameters``:
     DDP never learns of parameters that were frozen when it was made.
-
-    Arguments
-    ---------
-    encoder : Encoder
-        Pretrained and not frozen, with or without LoRA.
-    num_layers : int
-        0 for nothing at all; from the number of layers on, everything.
-
-    Raises
-    ------
-    UserError
-        When the encoder is frozen.
-
-    Example
-    -------
-    >>> from tests.checkpoints import make_whisper_checkpoint
-    >>> from speechbrain_ext.encoders import load_encoder
-    >>> folder = make_whisper_checkpoint(getfixture("tmp_path"))
-    >>> encoder = load_encoder(folder, freeze=False)
-    >>> unfreeze_top(encoder, 1)
-    >>> [layer.fc1.weight.requires_grad for layer in encoder.layers]
-    [False, False, True]
     """
     _check_trained(encoder, "unfreeze_every")
     depths = _depths(encoder)
@@ -137,8 +82,8 @@ def unfrozen_layers(epoch, every):
     """How many of the top layers train in an epoch."""
     if every < 1:
         raise UserError(
-            f"unfreeze_every: {every} is less than 1; give the epochs after "
-            "which another layer trains, or null for all layers at once."
+            f"unfreeze_every: expected 1 or more, got {every}; give the epochs "
+            "after which another layer trains, or null for all layers at once."
         )
     return (epoch - 1) // every
 
@@ -148,40 +93,11 @@ def add_lora(
 ):
     """Train low-rank adapters in the transformer layers, and nothing else.
 
-    Arguments
-    ---------
-    encoder : Encoder
-        Pretrained and not frozen; it is changed.
-    rank : int
-        Of the adapters.
-    alpha : float
-        The adapters' output is multiplied by ``alpha / rank``.
-    dropout : float
-        Before the adapters, in training.
-    targets : sequence of str
-        Names of the linear maps that get one, in every layer.
-
-    Returns
-    -------
-    Encoder
-        The same; before training it gives what it gave, and its state can be
-        loaded into another one with the same adapters.
-
-    Raises
-    ------
-    UserError
-        When the encoder is frozen, its convolutions are to be trained, it has
-        no map of that name, or has adapters already; when an option is out of
-        bounds; when peft is not installed.
-
-    Example
-    -------
-    >>> from tests.checkpoints import make_whisper_checkpoint
-    >>> from speechbrain_ext.encoders import load_encoder
-    >>> folder = make_whisper_checkpoint(getfixture("tmp_path"))
-    >>> encoder = add_lora(load_encoder(folder, freeze=False), rank=2)
-    >>> sum(p.numel() for p in encoder.parameters() if p.requires_grad)
-    768
+    The adapters get ``dropout`` before them and are multiplied by ``alpha /
+    rank``; ``targets`` are the names of the linear maps that get one, in every
+    layer. The encoder is changed and returned; before training it gives what
+    it gave, and its state can be loaded into another one with the same
+    adapters.
     """
     _check_trained(encoder, "lora")
     if encoder.lora is not None:
@@ -191,17 +107,17 @@ def add_lora(
     if any(
         parameter.requires_grad
         for name, parameter in encoder.named_parameters()
-        if name.startswith(_CONVOLUTIONS)
+        if name.startswith(encoder.convolutions)
     ):
         raise UserError(
             "lora: adapters are trained in place of the encoder's own weights, "
-            "which excludes freeze_feature_extractor=False; leave it at True, "
+            "which excludes freeze_feature_extractor: False; set it to True, "
             "or train without adapters (lora_rank: null)."
         )
     if not rank >= 1 or not alpha > 0 or not 0 <= dropout < 1:
         raise UserError(
-            f"lora: rank {rank}, alpha {alpha} and dropout {dropout} cannot "
-            "be; rank is 1 or more, alpha over 0, dropout from 0 to below 1."
+            "lora: expected rank of 1 or more, alpha over 0 and dropout from 0 "
+            f"to below 1, got rank {rank}, alpha {alpha}, dropout {dropout}."
         )
     peft = _peft()
     config = peft.LoraConfig(
@@ -290,8 +206,8 @@ def _targets(encoder, names):
     known = {name.rpartition(".")[2] for name in linear}
     if not names or names - known:
         raise UserError(
-            f"lora: targets {sorted(names - known)} are no linear maps of the "
-            f"encoder's layers; choose among {', '.join(sorted(known))}."
+            f"lora: targets: expected some of {', '.join(sorted(known))} (the "
+            f"linear maps of the layers), got {sorted(names)}."
         )
     return [name for name in linear if name.rpartition(".")[2] in names]
 

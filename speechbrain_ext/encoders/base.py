@@ -14,15 +14,9 @@ class Encoder(nn.Module):
     """Waveform -> frames, where padding never changes a result.
 
     A subclass sets ``grid`` (``FrameGrid``), ``output_size`` and
-    ``num_layers``, and implements ``encode`` and ``describe``. What ``encode``
-    gets is zero beyond the end of every utterance, whatever the batch held
-    there; what it returns for frames of padding does not matter.
-
-    Arguments
-    ---------
-    output_norm : bool
-        Whether every layer's output is normalised to zero mean and unit
-        variance over the frames and channels of each utterance.
+    ``num_layers``, and implements ``encode`` and ``describe``. ``output_norm``
+    normalises every layer's output to zero mean and unit variance over the
+    frames and channels of each utterance.
     """
 
     sample_rate = 16000
@@ -32,9 +26,12 @@ class Encoder(nn.Module):
     reads = ("audio",)
     parallel = False
     # Of pretrained encoders: the transformer layers from the bottom upwards,
-    # and what normalises the last one's output.
+    # what normalises the last one's output, how the names of the parameters
+    # of the convolutions before them begin, and how many channels these give.
     layers = ()
     final_norm = None
+    convolutions = ()
+    convolved_size = None
     # What ``adaptation`` keeps: names of the parameters that may train, and
     # what shapes the adapters.
     may_train = None
@@ -46,83 +43,73 @@ class Encoder(nn.Module):
         self.frozen = False
 
     def forward(self, wav, wav_lens=None, all_layers=False):
-        """Encode a batch.
+        """Encode a batch ``[batch, samples]`` at 16 kHz with relative lengths.
 
-        Arguments
-        ---------
-        wav : torch.Tensor
-            Waveforms ``[batch, samples]`` at 16 kHz.
-        wav_lens : torch.Tensor, optional
-            Relative lengths ``[batch]``; all full if absent.
-        all_layers : bool
-            Whether to return every hidden state, not the last one alone.
-
-        Returns
-        -------
-        torch.Tensor
-            ``[batch, frames, channels]``, or ``[batch, layers, frames,
-            channels]`` with the last layer last. Frames of padding are zero.
-
-        Raises
-        ------
-        UserError
-            When the batch is longer than the encoder can take.
+        Gives ``[batch, frames, channels]``, or with ``all_layers`` every hidden
+        state, ``[batch, layers, frames, channels]``, the last layer last.
+        Frames of padding are zero.
         """
         if wav.dim() != 2:
-            raise ValueError(f"wav is [batch, samples], not {list(wav.shape)}")
+            raise ValueError(
+                f"wav: expected [batch, samples], got {list(wav.shape)}"
+            )
         num_samples = wav.shape[1]
         self._check_length(num_samples)
         if wav_lens is None:
             wav_lens = wav.new_ones(wav.shape[0])
         lengths = absolute_lengths(wav_lens.to(wav.device), num_samples)
         wav = wav.masked_fill(~length_mask(lengths, num_samples), 0.0)
-        gradients = torch.is_grad_enabled() and not self.frozen
-        with torch.set_grad_enabled(gradients):
+        with self._gradients():
             encoded = self.encode(wav, lengths, all_layers)
-            frames = self.grid.num_frames(lengths)
-            valid = length_mask(frames, encoded.shape[-2])[:, :, None]
-            if all_layers:
-                valid = valid[:, None]
-            if self.output_norm:
-                encoded = _normalise(encoded, valid)
-            return encoded.masked_fill(~valid, 0.0)
+            return self._finish(encoded, self.grid.num_frames(lengths))
+
+    def resume(self, features, frames, all_layers=False):
+        """What ``forward`` gives, from the ``ConvolvedFeatures`` of a batch.
+
+        ``features`` are ``[batch, frames, channels]``, and ``frames`` is the
+        number of frames of each utterance ``[batch]``.
+        """
+        valid = length_mask(frames, features.shape[1])[:, :, None]
+        features = features.masked_fill(~valid, 0.0)
+        with self._gradients():
+            encoded = self.contextualize(features, frames, all_layers)
+            return self._finish(encoded, frames)
 
     def encode(self, wav, lengths, all_layers):
-        """The encoder proper.
+        """The encoder proper, by default convolutions and what follows them.
 
-        Arguments
-        ---------
-        wav : torch.Tensor
-            ``[batch, samples]``, zero beyond the lengths.
-        lengths : torch.Tensor
-            In samples, ``[batch]``.
-        all_layers : bool
-            As for ``forward``.
-
-        Returns
-        -------
-        torch.Tensor
-            As ``forward``; frames of padding hold anything finite.
+        It gets zeros beyond the ``lengths`` (samples), and gives what
+        ``forward`` does, with anything finite for frames of padding.
         """
+        frames = self.grid.num_frames(lengths)
+        return self.contextualize(
+            self.convolve(wav, lengths), frames, all_layers
+        )
+
+    def convolve(self, wav, lengths):
+        """The output of the convolutions ``[batch, frames, channels]``."""
+        raise NotImplementedError
+
+    def contextualize(self, features, frames, all_layers):
+        """From what ``convolve`` gives to what ``encode`` does."""
         raise NotImplementedError
 
     def describe(self):
         """JSON-able dict of all but the weights that shapes the output."""
         raise NotImplementedError
 
+    def describe_convolutions(self):
+        """As ``describe``, for the output of ``convolve``."""
+        raise NotImplementedError
+
     def fingerprint(self):
-        """Digest of the encoder: class, configuration, preprocessing, weights.
+        """Digest of class, configuration, preprocessing and weights.
 
         Features that were stored under one fingerprint may be used again by
         any encoder with the same one, wherever its files lie.
-
-        Returns
-        -------
-        str
-            Twenty hexadecimal digits.
         """
         digest = hashlib.sha256()
-        for name, tensor in sorted(self.state_dict().items()):
+        for name, tensor in sorted(self._weights().items()):
             tensor = tensor.detach().cpu().contiguous()
             header = f"{name} {tensor.dtype} {tuple(tensor.shape)}"
             digest.update(header.encode())
@@ -142,15 +129,85 @@ class Encoder(nn.Module):
         """As ``torch.nn.Module.train``; what is frozen stays in evaluation."""
         return super().train(mode and not self.frozen)
 
+    def _weights(self):
+        return self.state_dict()
+
+    def _gradients(self):
+        return torch.set_grad_enabled(
+            torch.is_grad_enabled() and not self.frozen
+        )
+
+    def _finish(self, encoded, frames):
+        valid = length_mask(frames, encoded.shape[-2])[:, :, None]
+        if encoded.dim() == 4:
+            valid = valid[:, None]
+        if self.output_norm:
+            encoded = _normalise(encoded, valid)
+        return encoded.masked_fill(~valid, 0.0)
+
     def _check_length(self, num_samples):
         if self.max_samples is not None and num_samples > self.max_samples:
             raise UserError(
                 f"An utterance of {num_samples / self.sample_rate:.1f} s is "
                 "longer than the "
                 f"{self.max_samples / self.sample_rate:g} s that the encoder "
-                f"{type(self).__name__} can take; cut it, or choose another "
+                f"{type(self).__name__} takes; cut it, or choose another "
                 "encoder."
             )
+
+
+class ConvolvedFeatures(Encoder):
+    """The frozen convolutions of an encoder whose other layers are trained.
+
+    It is a frozen encoder of one layer, so that its frames can be stored; the
+    encoder's ``resume`` continues from them.
+    """
+
+    num_layers = 1
+
+    def __init__(self, encoder):
+        super().__init__()
+        # In a tuple it is no part of this module, which freezes its parts.
+        self._whole = (encoder,)
+        if encoder.convolved_size is None:
+            raise UserError(
+                "cnn_folder: the encoder has no convolutions whose output "
+                "stands for the utterance alone; set cnn_folder to null."
+            )
+        if any(tensor.requires_grad for tensor in self._weights().values()):
+            raise UserError(
+                "cnn_folder: the convolutions of the encoder are trained, so "
+                "that their output changes; set freeze_feature_extractor to "
+                "True, or cnn_folder to null."
+            )
+        self.grid = encoder.grid
+        self.max_samples = encoder.max_samples
+        self.output_size = encoder.convolved_size
+        self.freeze()
+
+    def encode(self, wav, lengths, all_layers):
+        features = self._whole[0].convolve(wav, lengths)
+        return features[:, None] if all_layers else features
+
+    def describe(self):
+        whole = self._whole[0]
+        return {
+            "encoder": type(whole).__name__,
+            **whole.describe_convolutions(),
+        }
+
+    def _weights(self):
+        whole = self._whole[0]
+        return {
+            name: parameter
+            for name, parameter in whole.named_parameters()
+            if name.startswith(whole.convolutions)
+        }
+
+    def _apply(self, fn, recurse=True):
+        # The encoder moves along to a device or type.
+        self._whole[0]._apply(fn, recurse)
+        return super()._apply(fn, recurse)
 
 
 def length_mask(lengths, size):

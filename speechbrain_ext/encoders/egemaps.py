@@ -47,28 +47,12 @@ class EgemapsEncoder(Encoder):
     scale is clipped. The values are openSMILE's own, in its units; where there
     is no voice, pitch is 0 and amplitudes of formants are -201.
 
-    Arguments
-    ---------
-    output_norm : bool
-        Whether the output is normalised over each utterance's frames and
-        channels.
-
-    Attributes
-    ----------
-    names : list of str
-        openSMILE's names of the channels.
-
-    Example
-    -------
-    >>> encoder = EgemapsEncoder()
-    >>> wav = 0.1 * torch.randn(2, 16000)
-    >>> encoder(wav, torch.tensor([1.0, 0.5])).shape
-    torch.Size([2, 48, 25])
-    >>> encoder.names[0]
-    'Loudness_sma3'
+    ``names`` are openSMILE's names of the channels.
     """
 
     num_layers = 1
+    # A process each: openSMILE runs on one core.
+    parallel = True
 
     def __init__(self, output_norm=False):
         super().__init__(output_norm)
@@ -108,7 +92,9 @@ class EgemapsEncoder(Encoder):
     def _encode_alone(self, wav):
         """Descriptors ``[frames, channels]`` of one utterance."""
         if not np.isfinite(wav).all():
-            raise ValueError("the waveform holds NaN or infinity")
+            raise ValueError(
+                "wav: expected finite samples, got NaN or infinity"
+            )
         missing = max(MIN_SAMPLES - len(wav), 0)
         wav = np.pad(np.clip(wav, -1.0, LOUDEST), (0, missing))
         x = self.smile.process_signal(wav, self.sample_rate).to_numpy()
@@ -122,7 +108,7 @@ def _opensmile():
         import opensmile
     except ImportError as error:
         raise UserError(
-            "encoder source: 'egemaps' needs the package opensmile; run "
-            "'pip install opensmile'."
+            "encoder source: 'egemaps' needs the package opensmile, which is "
+            "missing; run 'pip install opensmile'."
         ) from error
     return opensmile

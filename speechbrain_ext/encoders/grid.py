@@ -22,24 +22,10 @@ class FrameGrid:
     and ends where the next one begins; the last one reaches to the end of the
     utterance.
 
-    Arguments
-    ---------
-    convolutions : iterable of (int, int, int)
-        Kernel, stride and padding (on either side) of the encoder's
-        convolutions over time, from the samples on.
-    first : int
-        Where the tile of frame 0 would begin if the utterance went on before
-        its beginning, in samples; from ``1 - stride`` to 0.
-
-    Example
-    -------
-    >>> grid = FrameGrid([(400, 320, 0)])
-    >>> grid.stride, grid.min_samples, grid.num_frames(1040)
-    (320, 400, 3)
-    >>> grid.edges(1040)
-    array([   0,  320,  640, 1040])
-    >>> grid.num_frames(torch.tensor([1, 719, 720]))
-    tensor([1, 1, 2])
+    ``convolutions`` are kernel, stride and padding (on either side) of the
+    encoder's convolutions over time, from the samples on. The tile of frame 0
+    would begin at the sample ``first`` (from ``1 - stride`` to 0) if the
+    utterance went on before its beginning.
     """
 
     def __init__(self, convolutions, first=0):
@@ -48,7 +34,7 @@ class FrameGrid:
         )
         self.stride = math.prod(stride for _, stride, _ in self.convolutions)
         if not -self.stride < first <= 0:
-            raise ValueError(f"first is {first}; it lies in (-stride, 0]")
+            raise ValueError(f"first: expected (-stride, 0], got {first}")
         self.first = first
         needed = 1
         for kernel, stride, padding in reversed(self.convolutions):
@@ -60,18 +46,7 @@ class FrameGrid:
         return f"FrameGrid({list(self.convolutions)}, first={self.first})"
 
     def num_frames(self, num_samples):
-        """Number of frames that the encoder makes of so many samples.
-
-        Arguments
-        ---------
-        num_samples : int or torch.Tensor
-            Length of the utterance, or a tensor of lengths (whole numbers).
-
-        Returns
-        -------
-        int or torch.Tensor
-            At least 1.
-        """
+        """Frames of so many samples (a number or a tensor), at least 1."""
         if isinstance(num_samples, torch.Tensor):
             length = num_samples.clamp(min=self.min_samples)
         else:
@@ -81,19 +56,7 @@ class FrameGrid:
         return length
 
     def edges(self, num_samples):
-        """Where the tiles of an utterance begin and end.
-
-        Arguments
-        ---------
-        num_samples : int
-            Length of the utterance.
-
-        Returns
-        -------
-        numpy.ndarray
-            Whole numbers ``[frames + 1]``, strictly increasing from 0 to
-            ``num_samples``.
-        """
+        """Bounds of the tiles ``[frames + 1]``, from 0 to ``num_samples``."""
         frames = self.num_frames(num_samples)
         edges = self.first + self.stride * np.arange(frames + 1)
         edges[0] = 0
@@ -103,7 +66,7 @@ class FrameGrid:
 
 def _positive(num_samples):
     if num_samples < 1:
-        raise ValueError(f"an utterance of {num_samples} samples is none")
+        raise ValueError(f"num_samples: expected 1 or more, got {num_samples}")
     return int(num_samples)
 
 
@@ -120,28 +83,7 @@ def frame_labels(segments, num_samples, sample_rate, grid):
     integer arithmetic. What no segment covers is neutral. Of two labels that
     fill a tile alike, the one that begins earlier in the tile wins.
 
-    Arguments
-    ---------
-    segments : list of dict
-        ``{"emo", "start", "end"}`` each, times in seconds, in any order.
-    num_samples : int
-        Length of the utterance.
-    sample_rate : int
-        In Hz.
-    grid : FrameGrid
-        The frames of the encoder.
-
-    Returns
-    -------
-    list of str
-        ``grid.num_frames(num_samples)`` labels.
-
-    Example
-    -------
-    >>> grid = FrameGrid([(400, 320, 0)])
-    >>> segments = [{"emo": "sad", "start": 0.025, "end": 0.065}]
-    >>> frame_labels(segments, 1360, 16000, grid)
-    ['neutral', 'sad', 'sad', 'neutral']
+    ``segments`` are ``{"emo", "start", "end"}`` each (s), in any order.
     """
     edges = grid.edges(num_samples)
     stretches = _stretches(segments, num_samples, sample_rate)
@@ -208,29 +150,8 @@ def _score(edges, starts, ends):
 def labels_to_segments(labels, num_samples, sample_rate, grid):
     """Give labelled frames their times; the inverse of ``frame_labels``.
 
-    Arguments
-    ---------
-    labels : sequence of str
-        One label a frame.
-    num_samples : int
-        Length of the utterance.
-    sample_rate : int
-        In Hz.
-    grid : FrameGrid
-        The frames of the encoder.
-
-    Returns
-    -------
-    list of dict
-        ``{"start", "end", "emotion"}`` each, times in seconds; they follow
-        each other without a gap from 0 to the end, and no two neighbours have
-        the same emotion.
-
-    Example
-    -------
-    >>> grid = FrameGrid([(400, 320, 0)])
-    >>> labels_to_segments(["sad", "sad", "happy"], 1280, 16000, grid)
-    [{'start': 0.0, 'end': 0.04, 'emotion': 'sad'}, {'start': 0.04, 'end': 0.08, 'emotion': 'happy'}]
+    The segments, ``{"start", "end", "emotion"}`` each (s), follow each other
+    without a gap, and no two neighbours have the same emotion.
     """
     edges = grid.edges(num_samples)
     if len(labels) != len(edges) - 1:

@@ -27,9 +27,9 @@ def load_config(source, save_path=None):
     except (OSError, ValueError) as error:
         if _is_folder(source):
             raise UserError(
-                f"encoder source: '{Path(source) / 'config.json'}' cannot be "
-                "understood (is it of an architecture that transformers knows, "
-                "and whole?); give the folder of another checkpoint."
+                f"encoder source: '{Path(source) / 'config.json'}' is invalid, "
+                "or of an architecture that transformers does not know; give "
+                "the folder of another checkpoint."
             ) from error
         raise _unreachable(source) from error
 
@@ -42,15 +42,15 @@ def load_feature_extractor(source, save_path=None):
         )
     except (OSError, ValueError) as error:
         raise UserError(
-            f"encoder source: '{source}' has no usable "
+            f"encoder source: '{source}' has no valid "
             "preprocessor_config.json, which says how the waveform is "
             "normalised; put the model's own file beside its config.json."
         ) from error
     if extractor.sampling_rate != 16000:
         raise UserError(
-            f"encoder source: '{source}' was trained on audio of "
-            f"{extractor.sampling_rate} Hz, but all audio is read at 16000 Hz; "
-            "choose another encoder."
+            f"encoder source: expected a model for audio of 16000 Hz, got "
+            f"'{source}' for audio of {extractor.sampling_rate} Hz; choose "
+            "another encoder."
         )
     return extractor
 
@@ -73,7 +73,7 @@ def load_weights(model_class, source, config, save_path=None, **kwargs):
         # A damaged file shows itself by an exception of any of the libraries
         # that read it.
         raise UserError(
-            f"encoder source: the weights of '{source}' cannot be loaded "
+            f"encoder source: the weights of '{source}' are invalid "
             f"({str(error).strip().splitlines()[0]}); download them again."
         ) from error
     finally:
@@ -84,8 +84,8 @@ def load_weights(model_class, source, config, save_path=None, **kwargs):
     if missing:
         raise UserError(
             f"encoder source: the weights of '{source}' lack "
-            f"{len(missing)} that its config.json asks for, '{min(missing)}' "
-            "among them; use the files of one and the same checkpoint."
+            f"{len(missing)} that its config.json needs, such as "
+            f"'{min(missing)}'; use the files of one checkpoint."
         )
     return model
 
@@ -137,6 +137,6 @@ def _place(source):
 def _unreachable(source):
     return UserError(
         f"encoder source: '{source}' is neither a folder nor a model that can "
-        "be had from the Hugging Face Hub; check the name and the connection, "
+        "found on the Hugging Face Hub; check the name and the connection, "
         "or give the folder of a downloaded checkpoint."
     )

@@ -45,13 +45,34 @@ OCTAVE_COST = 0.02
 FLOOR = 1e-10
 PER_SPAN = 10
 CHANNELS = 2 * PER_SPAN * len(SPANS)
+# Frames of 20 ms that make one of the output, 80 ms: emotions last longer.
+GROUP = 4
 
 
-class Prosody(nn.Module):
-    """Local statistics of pitch, spectrum and loudness."""
+class ProsodyStatistics(Encoder):
+    """Local statistics of pitch, spectrum and loudness; nothing is trained.
 
-    def __init__(self):
-        super().__init__()
+    What is measured in steps of 20 ms is averaged to frames of 80 ms:
+    ``ceil(samples / 1280)``.
+
+    Arguments
+    ---------
+    output_norm : bool
+        Whether the output is normalised over each utterance's frames and
+        channels.
+
+    Example
+    -------
+    >>> encoder = ProsodyStatistics()
+    >>> encoder(torch.randn(2, 16000), torch.tensor([1.0, 0.5])).shape
+    torch.Size([2, 13, 60])
+    """
+
+    num_layers = 1
+    output_size = CHANNELS
+
+    def __init__(self, output_norm=False):
+        super().__init__(output_norm)
         filters = melscale_fbanks(
             N_FFT // 2 + 1, 40.0, 7600.0, N_MELS, SAMPLE_RATE
         )
@@ -61,9 +82,17 @@ class Prosody(nn.Module):
         lags = torch.arange(SHORTEST, LONGEST + 1, dtype=torch.float64)
         octaves = torch.log2(SAMPLE_RATE / lags / MIDDLE).float()
         self.register_buffer("octaves", octaves, persistent=False)
+        # A group begins half a hop before the centre of its first frame.
+        self.grid = FrameGrid([(1, HOP, 0), (1, GROUP, 0)], first=-HOP // 2)
+        self.freeze()
 
-    def forward(self, wav, frames):
-        """Measure."""
+    def encode(self, wav, lengths, all_layers):
+        frames = (lengths + HOP - 1) // HOP
+        output = _group(self.measure(wav, frames), frames).transpose(1, 2)
+        return output[:, None] if all_layers else output
+
+    def measure(self, wav, frames):
+        """``[batch, channels, frames of 20 ms]``, zero beyond ``frames``."""
         with torch.autocast(wav.device.type, enabled=False):
             count = (wav.shape[1] + HOP - 1) // HOP
             valid = length_mask(frames, count)[:, None]
@@ -78,7 +107,6 @@ class Prosody(nn.Module):
             return x.masked_fill(~valid, 0.0)
 
     def describe(self):
-        """JSON-able dict of all that shapes the measurements."""
         return {
             "hop": HOP,
             "window": WINDOW,
@@ -88,6 +116,7 @@ class Prosody(nn.Module):
             "lags": [SHORTEST, LONGEST],
             "bins": [PITCH_BINS, ENERGY_BINS],
             "pitch": [ROOT, SHARPNESS, OCTAVE_COST, FLOOR],
+            "group": GROUP,
         }
 
     def _statistics(self, power, valid):
@@ -173,15 +202,8 @@ def _local_mean(x, weight, span):
     return total(x * weight) / total(weight).clamp(min=1e-9)
 
 
-# Frames of 20 ms that make one of the output, 80 ms: emotions last longer.
-GROUP = 4
-
-
 class ProsodyEncoder(Encoder):
-    """Local statistics of pitch and log-mel spectra, a convolution, a GRU.
-
-    What ``Prosody`` measures in steps of 20 ms is averaged to frames of 80 ms:
-    ``ceil(samples / 1280)``.
+    """``ProsodyStatistics``, a convolution and a GRU, which are trained.
 
     Arguments
     ---------
@@ -219,7 +241,8 @@ class ProsodyEncoder(Encoder):
         super().__init__(output_norm)
         self.output_size = 2 * hidden
         self.offset = offset
-        self.prosody = Prosody()
+        self.prosody = ProsodyStatistics()
+        self.grid = self.prosody.grid
         self.convolution = nn.Conv1d(CHANNELS, channels, 5, padding=2)
         self.norm = nn.LayerNorm(channels)
         self.dropout = nn.Dropout(dropout)
@@ -227,13 +250,11 @@ class ProsodyEncoder(Encoder):
             channels, hidden, batch_first=True, bidirectional=True
         )
         self.output_layer_norm = nn.LayerNorm(2 * hidden)
-        # A group begins half a hop before the centre of its first frame.
-        self.grid = FrameGrid([(1, HOP, 0), (1, GROUP, 0)], first=-HOP // 2)
 
     def encode(self, wav, lengths, all_layers):
-        frames = (lengths + HOP - 1) // HOP
-        x = _group(self.prosody(wav, frames), frames)
-        frames = (frames + GROUP - 1) // GROUP
+        frames = self.grid.num_frames(lengths)
+        # Not its forward, which lets no gradient through.
+        x = self.prosody.encode(wav, lengths, False).transpose(1, 2)
         valid = length_mask(frames, x.shape[2])[:, None]
         if self.training and self.offset:
             x = x + self.offset * torch.randn_like(x[:, :, :1])
@@ -252,7 +273,7 @@ class ProsodyEncoder(Encoder):
         return output[:, None] if all_layers else output
 
     def describe(self):
-        return {**self.prosody.describe(), "group": GROUP}
+        return self.prosody.describe()
 
 
 def _group(x, frames):

@@ -38,18 +38,6 @@ class SpectrogramEncoder(Encoder):
     ``(samples - 400) // 160 + 1`` frames; what is shorter than 400 samples is
     lengthened with zeros. No logarithm is taken, and there is nothing to
     train.
-
-    Arguments
-    ---------
-    output_norm : bool
-        Whether the output is normalised over each utterance's frames and
-        channels.
-
-    Example
-    -------
-    >>> encoder = SpectrogramEncoder()
-    >>> encoder(torch.randn(2, 16000), torch.tensor([1.0, 0.5])).shape
-    torch.Size([2, 98, 201])
     """
 
     num_layers = 1

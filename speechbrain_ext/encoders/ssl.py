@@ -37,33 +37,11 @@ class SSLEncoder(Encoder):
     it is the projected output alone (``local_encoder``), as in Pepino et al.
     2021, section 2.3.
     The last hidden state is the model's output, after the final layer
-    normalisation where the architecture has one (the large models).
-
-    Arguments
-    ---------
-    source : str or os.PathLike
-        Folder of a checkpoint, or its name on the Hugging Face Hub.
-    save_path : str or os.PathLike, optional
-        Where downloads are kept; transformers' own cache if absent.
-    freeze : bool
-        Whether nothing of the encoder is trained.
-    freeze_feature_extractor : bool
-        Whether the convolutional network is not trained.
-    output_norm : bool
-        Whether the output is normalised over each utterance's frames and
-        channels.
-    local_encoder : bool
-        Whether hidden state 0 is the projected output of the convolutional
-        network, without the positional convolution and what follows it.
-
-    Example
-    -------
-    >>> from tests.checkpoints import make_ssl_checkpoint
-    >>> folder = make_ssl_checkpoint(getfixture("tmp_path"), kind="wavlm")
-    >>> encoder = SSLEncoder(folder)
-    >>> encoder(torch.randn(2, 16000), torch.tensor([1.0, 0.5])).shape
-    torch.Size([2, 49, 32])
+    normalisation where the architecture has one (the large models). For the
+    options see ``load_encoder``.
     """
+
+    convolutions = ("model.feature_extractor.",)
 
     def __init__(
         self,
@@ -96,19 +74,18 @@ class SSLEncoder(Encoder):
         ]
         self.grid = FrameGrid(convolutions)
         self.output_size = config.hidden_size
+        self.convolved_size = config.conv_dim[-1]
         self.num_layers = config.num_hidden_layers + 1
-        # Each norm that looks across frames, with the frames that it sees.
-        self._masked_norms = []
+        # The two norms that look across frames are told which are valid.
+        self._group_norm = self._batch_norm = None
         if config.feat_extract_norm == "group":
             layer = self.model.feature_extractor.conv_layers[0]
             layer.layer_norm = MaskedGroupNorm.like(layer.layer_norm)
-            self._masked_norms.append(
-                (layer.layer_norm, FrameGrid(convolutions[:1]))
-            )
+            self._group_norm = (layer.layer_norm, FrameGrid(convolutions[:1]))
         positions = self.model.encoder.pos_conv_embed
         if getattr(positions, "batch_norm", None) is not None:
             positions.batch_norm = MaskedBatchNorm.like(positions.batch_norm)
-            self._masked_norms.append((positions.batch_norm, self.grid))
+            self._batch_norm = (positions.batch_norm,)
         if hasattr(self.model, "masked_spec_embed"):
             self.model.masked_spec_embed.requires_grad = False
         if freeze:
@@ -117,45 +94,50 @@ class SSLEncoder(Encoder):
             self.model.feature_extractor.requires_grad_(False)
         self.train()
 
-    def encode(self, wav, lengths, all_layers):
+    def convolve(self, wav, lengths):
         if self.do_normalize:
             wav = _normalise(wav, lengths)
         needed = self.grid.min_samples
         if wav.shape[1] < needed:
             wav = F.pad(wav, (0, needed - wav.shape[1]))
-        lengths = lengths.clamp(min=needed)
+        if self._group_norm is not None:
+            norm, grid = self._group_norm
+            lengths = lengths.clamp(min=needed)
+            padded = bool((lengths < wav.shape[1]).any())
+            norm.frames = grid.num_frames(lengths) if padded else None
+        features = self.model.feature_extractor(wav.to(self.model.dtype))
+        return features.transpose(1, 2)
+
+    def contextualize(self, features, frames, all_layers):
+        model = self.model
+        projected = model.feature_projection(features.to(model.dtype))
+        if isinstance(projected, tuple):
+            # Some kinds give their normalised input beside it.
+            projected = projected[0]
         # Without padding there is nothing to mask, and attention is faster.
-        padded = bool((lengths < wav.shape[1]).any())
-        mask = length_mask(lengths, wav.shape[1]).long() if padded else None
-        with (
-            self._masks_for(lengths if padded else None),
-            self._projected() as projected,
-        ):
-            output = self.model(
-                wav.to(self.model.dtype),
-                attention_mask=mask,
-                output_hidden_states=all_layers,
-            )
+        mask = None
+        if bool((frames < features.shape[1]).any()):
+            mask = length_mask(frames, features.shape[1])
+        if self._batch_norm is not None:
+            self._batch_norm[0].mask = mask
         if not all_layers:
+            output = model.encoder(projected, attention_mask=mask)
             return output.last_hidden_state
-        # transformers' last hidden state of the large models lacks the final
-        # layer normalisation.
-        states = [*output.hidden_states[:-1], output.last_hidden_state]
+        with self._collected() as states:
+            output = model.encoder(projected, attention_mask=mask)
+        # The last layer's output lacks the large models' final normalisation.
+        states[-1] = output.last_hidden_state
         if self.local_encoder:
-            states[0] = projected[0]
+            states[0] = projected
         return torch.stack(states, dim=1)
 
     @property
     def layers(self):
-        """Transformer layers, from the bottom upwards."""
         return self.model.encoder.layers
 
     @property
     def final_norm(self):
-        """Normalisation after the last layer; None where there is none.
-
-        In the base models it is that before the first layer.
-        """
+        # In the base models it stands before the first layer.
         stable = self.model.config.do_stable_layer_norm
         return self.model.encoder.layer_norm if stable else None
 
@@ -166,34 +148,32 @@ class SSLEncoder(Encoder):
             "local_encoder": self.local_encoder,
         }
 
-    @contextmanager
-    def _projected(self):
-        """Collect what the feature projection makes of the next input."""
-        collected = []
-
-        def collect(module, args, output):
-            # The projections of some kinds return their input beside it.
-            x = output[0] if isinstance(output, tuple) else output
-            # The encoder writes zeros into the frames of padding.
-            collected.append(x.clone())
-
-        hook = self.model.feature_projection.register_forward_hook(collect)
-        try:
-            yield collected
-        finally:
-            hook.remove()
+    def describe_convolutions(self):
+        config = config_dict(self.model.config)
+        return {
+            "do_normalize": self.do_normalize,
+            **{name: config[name] for name in config if "feat_extract" in name},
+            **{name: config[name] for name in config if "conv_" in name},
+        }
 
     @contextmanager
-    def _masks_for(self, lengths):
-        """Tell the norms which frames are valid; no lengths: all are."""
-        if lengths is not None:
-            for norm, grid in self._masked_norms:
-                norm.frames = grid.num_frames(lengths)
+    def _collected(self):
+        """Collect the input of the first layer and the output of all."""
+        states = []
+
+        def before(module, args):
+            states.append(args[0])
+
+        def after(module, args, output):
+            states.append(output[0] if isinstance(output, tuple) else output)
+
+        hooks = [self.layers[0].register_forward_pre_hook(before)]
+        hooks += [layer.register_forward_hook(after) for layer in self.layers]
         try:
-            yield
+            yield states
         finally:
-            for norm, _ in self._masked_norms:
-                norm.frames = None
+            for hook in hooks:
+                hook.remove()
 
 
 class MaskedGroupNorm(nn.GroupNorm):
@@ -216,16 +196,18 @@ class MaskedGroupNorm(nn.GroupNorm):
             return super().forward(x)
         # In float32 as the plain one is under autocast.
         x = full_precision(x)
-        valid = length_mask(self.frames, x.shape[-1])[:, None]
-        mean, variance = masked_moments(x, valid, (-1,))
-        x = (x - mean) * torch.rsqrt(variance + self.eps)
-        return x * self.weight[:, None] + self.bias[:, None]
+        output = torch.zeros_like(x)
+        for index, frames in enumerate(self.frames.tolist()):
+            output[index, :, :frames] = super().forward(
+                x[index : index + 1, :, :frames]
+            )[0]
+        return output
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
     """Normalisation by the stored statistics, with zeros for the padding."""
 
-    frames = None
+    mask = None
 
     @classmethod
     def like(cls, norm):
@@ -243,10 +225,9 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     def forward(self, x):
         """Normalise ``[batch, channels, frames]``."""
         x = super().forward(x)
-        if self.frames is None:
+        if self.mask is None:
             return x
-        valid = length_mask(self.frames, x.shape[-1])[:, None]
-        return x.masked_fill(~valid, 0.0)
+        return x.masked_fill(~self.mask[:, None], 0.0)
 
 
 def _normalise(wav, lengths):

@@ -35,35 +35,10 @@ class WhisperEncoder(Encoder):
     output of the convolutions alone (``local_encoder``); the last one is after
     the final layer normalisation.
 
-    Arguments
-    ---------
-    source : str or os.PathLike
-        Folder of a checkpoint, or its name on the Hugging Face Hub.
-    save_path : str or os.PathLike, optional
-        Where downloads are kept; transformers' own cache if absent.
-    freeze : bool
-        Whether nothing of the encoder is trained.
-    freeze_feature_extractor : bool
-        Whether the two convolutions are not trained. The positions never are.
-    output_norm : bool
-        Whether the output is normalised over each utterance's frames and
-        channels.
-    pad_to_30s : bool
-        Whether to compute what Whisper was trained on: 30 s of which the
-        utterance is the beginning, whatever its length.
-    local_encoder : bool
-        Whether hidden state 0 is the output of the convolutions, without
-        positions: the counterpart of the local encoder's in Pepino et al.
-        2021, section 2.3.
-
-    Example
-    -------
-    >>> from tests.checkpoints import make_whisper_checkpoint
-    >>> folder = make_whisper_checkpoint(getfixture("tmp_path"))
-    >>> encoder = WhisperEncoder(folder)
-    >>> encoder(torch.randn(2, 16000), torch.tensor([1.0, 0.5])).shape
-    torch.Size([2, 50, 32])
+    For the options see ``load_encoder``.
     """
+
+    convolutions = ("model.conv1.", "model.conv2.")
 
     def __init__(
         self,
@@ -106,6 +81,9 @@ class WhisperEncoder(Encoder):
         )
         self.max_samples = self.max_spectra * self.hop
         self.output_size = config.d_model
+        if not pad_to_30s:
+            # Else the silence after the utterance belongs to it, too.
+            self.convolved_size = config.d_model
         self.num_layers = config.encoder_layers + 1
         # They are sinusoids, which loading makes trainable.
         self.model.embed_positions.requires_grad_(False)
@@ -116,48 +94,53 @@ class WhisperEncoder(Encoder):
             self.model.conv2.requires_grad_(False)
         self.train()
 
-    def encode(self, wav, lengths, all_layers):
+    def convolve(self, wav, lengths):
         frames = int(self.grid.num_frames(wav.shape[1]))
         model = self.model
         x = self._spectra(wav, frames).to(model.conv1.weight.dtype)
         x = F.gelu(model.conv1(x))
         x = F.gelu(model.conv2(x)).transpose(1, 2)
-        mask = None
-        if not self.pad_to_30s:
-            # The spectra beyond gave the last frames their right context.
-            x = x[:, :frames]
-            mask = self._attention_mask(lengths, x)
-        local = x[:, :frames]
+        # The spectra beyond gave the last frames their right context.
+        return x if self.pad_to_30s else x[:, :frames]
+
+    def contextualize(self, features, frames, all_layers):
+        model = self.model
+        x = features.to(model.conv1.weight.dtype)
+        mask = None if self.pad_to_30s else self._attention_mask(frames, x)
         x = x + model.embed_positions.weight[: x.shape[1]]
         x = F.dropout(x, model.dropout, self.training)
+        longest = int(frames.max())
         states = []
         for layer in model.layers:
             if all_layers:
-                states.append(x[:, :frames])
+                states.append(x[:, :longest])
             x = layer(x, mask)
-        x = model.layer_norm(x)[:, :frames]
+        x = model.layer_norm(x)[:, :longest]
         if all_layers and self.local_encoder:
-            states[0] = local
+            states[0] = features[:, :longest]
         return torch.stack([*states, x], dim=1) if all_layers else x
 
     @property
     def layers(self):
-        """Transformer layers, from the bottom upwards."""
         return self.model.layers
 
     @property
     def final_norm(self):
-        """Normalisation after the last layer."""
         return self.model.layer_norm
 
     def describe(self):
         return {
             "config": config_dict(self.model.config),
+            **self.describe_convolutions(),
+            "pad_to_30s": self.pad_to_30s,
+            "local_encoder": self.local_encoder,
+        }
+
+    def describe_convolutions(self):
+        return {
             "n_fft": self.n_fft,
             "hop": self.hop,
             "filters": self.filters.double().sum(0).tolist(),
-            "pad_to_30s": self.pad_to_30s,
-            "local_encoder": self.local_encoder,
         }
 
     def _set_preprocessing(self, source, save_path, config):
@@ -167,7 +150,7 @@ class WhisperEncoder(Encoder):
                 f"encoder source: '{source}' has {extractor.feature_size} mel "
                 "bands in its preprocessor_config.json but "
                 f"{config.num_mel_bins} in its config.json; use the files of "
-                "one and the same checkpoint."
+                "one checkpoint."
             )
         self.n_fft = extractor.n_fft
         self.hop = extractor.hop_length
@@ -193,9 +176,9 @@ class WhisperEncoder(Encoder):
             )
             return (log_mel(power, self.filters) + 4.0) / 4.0
 
-    def _attention_mask(self, lengths, x):
+    def _attention_mask(self, frames, x):
         """Additive mask ``[batch, 1, 1, frames]``, None without padding."""
-        valid = length_mask(self.grid.num_frames(lengths), x.shape[1])
+        valid = length_mask(frames, x.shape[1])
         if bool(valid.all()):
             return None
         mask = x.new_zeros(valid.shape).masked_fill(

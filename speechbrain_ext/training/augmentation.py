@@ -31,7 +31,7 @@ from torch.utils.data import RandomSampler
 from tqdm import tqdm
 
 from speechbrain_ext.audio import SAMPLE_RATE, probe
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, is_number
 from speechbrain_ext.base.files import atomic_open
 from speechbrain_ext.encoders.base import length_mask
 from speechbrain_ext.encoders.grid import absolute_lengths
@@ -52,19 +52,18 @@ CHUNKS = {
 OPTIONS = ("noise_folder", "rir_folder", "spec_augment", "snr", "probability")
 
 
-def check_options(options):
+def check_augmentation(options):
     """See that a YAML's options are those of ``make_augmenter``."""
     known = ", ".join(OPTIONS)
     if not isinstance(options, dict):
         raise UserError(
-            f"augmentation: '{options}' is no mapping; give options such as "
-            f"{{noise_folder: white}}, among {known}."
+            f"augmentation: expected a mapping of {known}, such as "
+            f"{{noise_folder: white}}, got '{options}'."
         )
     unknown = [name for name in options if name not in OPTIONS]
     if unknown:
         raise UserError(
-            f"augmentation: there is no option '{unknown[0]}'; choose among "
-            f"{known}."
+            f"augmentation: expected options among {known}, got '{unknown[0]}'."
         )
 
 
@@ -83,47 +82,13 @@ def make_augmenter(
     and stretches of time, in this order and as far as asked for. Recordings
     of noise are read whole: cut what is longer than a minute beforehand.
 
-    Arguments
-    ---------
-    noise_folder : str or os.PathLike, optional
-        Folder of noise recordings, at whatever depth; ``"white"`` for white
-        noise (a folder of that name is ``./white``).
-    rir_folder : str or os.PathLike, optional
-        Folder of room impulse responses, at whatever depth.
-    spec_augment : bool
-        Whether to drop frequency bands and stretches of time.
-    snr : (float, float)
-        Least and greatest ratio of speech to noise, in dB.
-    probability : float
-        Of a batch being changed at all.
-    cache_folder : str or os.PathLike, optional
-        Where the lists of recordings are written (``noise.csv``,
-        ``rirs.csv``), best in the run's own folder. Needed with folders.
-
-    Returns
-    -------
-    Augmentation or None
-        None if everything is off.
-
-    Raises
-    ------
-    UserError
-        When a folder holds no audio, or audio with several channels or of
-        several sample rates; when an option is out of bounds or of the wrong
-        type. Other rates than 16 kHz are resampled.
-
-    Example
-    -------
-    >>> augmenter = make_augmenter("white", spec_augment=True)
-    >>> wav, wav_lens = torch.randn(2, 16000), torch.tensor([1.0, 0.5])
-    >>> changed, lengths = augmenter(wav, wav_lens)
-    >>> changed.shape, lengths, changed[1, 8000:].abs().max()
-    (torch.Size([2, 16000]), tensor([1.0000, 0.5000]), tensor(0.))
-    >>> make_augmenter() is None
-    True
+    ``"white"`` is white noise (a folder of that name is ``./white``); folders
+    are searched at whatever depth. ``snr`` is the range of the ratio of speech
+    to noise (dB), ``probability`` that of a batch being changed at all.
+    ``cache_folder`` gets the lists of recordings (``noise.csv``,
+    ``rirs.csv``). Gives None if everything is off.
     """
-    _check_types(noise_folder, rir_folder, spec_augment)
-    _check_bounds(snr, probability)
+    _check(noise_folder, rir_folder, spec_augment, snr, probability)
     parts = []
     if rir_folder is not None:
         rate, longest = _list_recordings("rir_folder", rir_folder, cache_folder)
@@ -240,8 +205,8 @@ def _list_recordings(option, folder, cache_folder):
         info = probe(path)
         if info.channels != 1:
             raise UserError(
-                f"{option}: '{path}' has {info.channels} channels; give "
-                "recordings of one channel."
+                f"{option}: expected recordings of one channel, got '{path}' "
+                f"of {info.channels} channels."
             )
         rates.setdefault(info.sample_rate, path)
         name, kind = path.relative_to(folder), path.suffix[1:].lower()
@@ -284,39 +249,30 @@ def _find(option, folder):
     return paths
 
 
-def _check_types(noise_folder, rir_folder, spec_augment):
+def _check(noise_folder, rir_folder, spec_augment, snr, probability):
     folders = {"noise_folder": noise_folder, "rir_folder": rir_folder}
     for option, folder in folders.items():
         if not isinstance(folder, (str, os.PathLike, type(None))):
             raise UserError(
-                f"{option}: {folder} is no folder; give the path of one, or "
-                "null for none."
+                f"{option}: expected the path of a folder, or null for none, "
+                f"got {folder}."
             )
     if not isinstance(spec_augment, bool):
         raise UserError(
-            f"spec_augment: {spec_augment} is neither True nor False; give "
-            "one of them."
+            f"spec_augment: expected True or False, got {spec_augment}."
         )
-
-
-def _is_range(snr):
-    return (
+    is_range = (
         isinstance(snr, Sequence)
         and len(snr) == 2
-        and all(isinstance(ratio, (int, float)) for ratio in snr)
+        and all(map(is_number, snr))
         and snr[0] <= snr[1]
     )
-
-
-def _check_bounds(snr, probability):
-    if not _is_range(snr):
+    if not is_range:
         raise UserError(
-            f"snr: {snr} is no range; give the least and the greatest "
-            "ratio of speech to noise in dB, such as [0, 15]."
+            "snr: expected the least and the greatest ratio of speech to noise "
+            f"in dB, such as [0, 15], got {snr}."
         )
-    is_number = isinstance(probability, (int, float))
-    if not is_number or not 0 <= probability <= 1:
+    if not is_number(probability) or not 0 <= probability <= 1:
         raise UserError(
-            f"probability: {probability} is no probability; give a number "
-            "from 0 to 1."
+            f"probability: expected a number from 0 to 1, got {probability}."
         )

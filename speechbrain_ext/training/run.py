@@ -1,7 +1,6 @@
 """A run begins: its options, its folder, what it runs on."""
 
 import inspect
-import os
 import resource
 import subprocess
 import sys

@@ -7,10 +7,9 @@ import textwrap
 import pytest
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.experiment.cluster import parse_parameters, run_on_cluster
-from speechbrain_ext.experiment.plan import combine
-from speechbrain_ext.experiment.plan import make_plan
 from speechbrain_ext.base.options import RecipeYaml
+from speechbrain_ext.experiment.cluster import parse_parameters, run_on_cluster
+from speechbrain_ext.experiment.plan import combine, make_plan
 from tests.experiment.recipe import attempts, run
 
 pytest.importorskip("submitit")

@@ -6,9 +6,8 @@ import pytest
 
 from speechbrain_ext import corpora, protocols
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.experiment.plan import combine
-from speechbrain_ext.experiment.plan import make_plan
 from speechbrain_ext.base.options import RecipeYaml
+from speechbrain_ext.experiment.plan import combine, make_plan
 
 PASSED = {"data_folder": "/data"}
 

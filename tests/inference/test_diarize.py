@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from speechbrain_ext.inference.commands.diarize import outline
 
 from speechbrain_ext.audio import AudioStream
 from speechbrain_ext.inference import EmotionDiarizer
 from speechbrain_ext.inference.command import main
-from speechbrain_ext.inference.commands.diarize import outline
 from speechbrain_ext.metrics.hypotheses import read_rttm
 from tests.run_folders import finish, make_run, write_sound
 

@@ -12,14 +12,14 @@ from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain.inference.diarization import Speech_Emotion_Diarization
 from speechbrain.nnet.pooling import Pooling1d
 from speechbrain.processing.features import InputNormalization
+from speechbrain_ext.inference.classifiers import pooling_convolution
+from speechbrain_ext.inference.published import modernise
 from transformers import AutoModel
 
 from speechbrain_ext.audio import read_audio
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.grid import FrameGrid
 from speechbrain_ext.inference import EmotionDiarizer
-from speechbrain_ext.inference.classifiers import pooling_convolution
-from speechbrain_ext.inference.published import modernise
 from tests.checkpoints import make_ssl_checkpoint
 from tests.run_folders import covers, sound, write_sound
 

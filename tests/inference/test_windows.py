@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.encoders.grid import FrameGrid
 from speechbrain_ext.inference.windows import (
     merge_windows,
     plan_windows,
     ramp_frames,
     window_weights,
 )
+
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.encoders.grid import FrameGrid
 
 SSL = FrameGrid(
     [(10, 5, 0), *[(3, 2, 0)] * 4, *[(2, 2, 0)] * 2],

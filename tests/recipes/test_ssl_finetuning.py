@@ -41,7 +41,7 @@ def short_emodb(tmp_path_factory, synthetic_folder):
     """70 short recordings with EmoDB's names: ten speakers, seven emotions."""
     folder = tmp_path_factory.mktemp("short") / "emodb"
     sources = list(by_emotion(synthetic_folder).values())
-    pairs = product(emodb.GENDERS, enumerate(emodb.EMOTIONS))
+    pairs = product(emodb.GENDERS, enumerate(emodb.CORPUS.emotions))
     for speaker, (place, code) in pairs:
         source = sources[place % len(sources)]
         path = folder / "wav" / f"{speaker}a01{code}a.wav"
@@ -326,7 +326,7 @@ def test_precision(train, precision, monkeypatch, tmp_path):
     "override, sentence",
     [
         ({"protocol": "holdout"}, "protocol: there is no 'holdout'"),
-        ({"fold": 6}, "fold: 6 is not a fold of jafarzadeh"),
+        ({"fold": 6}, "fold: expected a number from 1 to 5, the folds of jafarzadeh"),
         ({"corpus": "savee"}, "holds no SAVEE recordings"),
         ({"head_kind": "linear"}, "head_kind: expected one of dense, lstm, "),
         (

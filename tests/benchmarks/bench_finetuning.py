@@ -1,0 +1,166 @@
+r"""A step of fine-tuning against SpeechBrain's wav2vec 2.0 interface.
+
+> python -m tests.benchmarks.bench_finetuning --data_folder=RAVDESS
+
+from the root of the repository. The same utterances and the same mean and
+linear layer on both sides. SpeechBrain's side is that of its recipes: its
+wrapper with ``freeze_feature_extractor`` and AdamW. This package's side has
+fused AdamW, and runs from the waveforms or from stored features of the frozen
+convolutions. Without ``--encoder_source`` the model is wav2vec 2.0 base with
+random weights. Processor time, timed in turns. The last table is a layer of
+group normalisation over the valid frames against the plain one.
+"""
+
+import argparse
+import tempfile
+from statistics import median
+
+import torch
+from torch.nn import functional as F
+
+from speechbrain_ext.audio import read_audio
+from speechbrain_ext.base.errors import exits_cleanly
+from speechbrain_ext.corpora import read_corpus
+from speechbrain_ext.data import join
+from speechbrain_ext.encoders import load_encoder
+from speechbrain_ext.encoders.base import ConvolvedFeatures
+from speechbrain_ext.encoders.grid import absolute_lengths
+from speechbrain_ext.encoders.ssl import MaskedGroupNorm
+from speechbrain_ext.experiment.table import to_markdown
+from speechbrain_ext.models.packing import mean_over_frames, pack
+from speechbrain_ext.training.brain import keep_memory
+from tests.benchmarks.timing import interleave, machine, ratio
+
+REFERENCE = "SpeechBrain"
+
+
+def parse(arguments):
+    """Options of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n", 1)[0], allow_abbrev=False
+    )
+    parser.add_argument("--data_folder", required=True, help="RAVDESS")
+    parser.add_argument("--encoder_source", help="a base wav2vec 2.0 model")
+    parser.add_argument("--utterances", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=5)
+    return parser.parse_args(arguments)
+
+
+def make_base(folder):
+    """Write wav2vec 2.0 base with random weights."""
+    from transformers import (
+        Wav2Vec2Config,
+        Wav2Vec2FeatureExtractor,
+        Wav2Vec2Model,
+    )
+
+    Wav2Vec2Model(Wav2Vec2Config()).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(folder)
+    return folder
+
+
+def step(encode, parameters, size, labels, fused):
+    """A function that trains once on the mean over frames."""
+    linear = torch.nn.Linear(size, 8)
+    parameters = [p for p in parameters if p.requires_grad]
+    parameters += linear.parameters()
+    optimizer = torch.optim.AdamW(parameters, lr=1e-5, fused=fused)
+
+    def train():
+        F.cross_entropy(linear(encode()), labels).backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 5.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return train
+
+
+def jobs(source, wav, wav_lens):
+    """Steps of all sides, by name."""
+    from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
+    from speechbrain.nnet.pooling import StatisticsPooling
+
+    labels = torch.arange(len(wav)) % 8
+    theirs = Wav2Vec2(
+        source,
+        save_path=str(source),
+        output_norm=False,
+        freeze=False,
+        freeze_feature_extractor=True,
+    ).train()
+    pool = StatisticsPooling(return_std=False)
+    found = {
+        REFERENCE: step(
+            lambda: pool(theirs(wav, wav_lens), wav_lens)[:, 0],
+            theirs.parameters(),
+            theirs.model.config.hidden_size,
+            labels,
+            fused=False,
+        )
+    }
+    ours = load_encoder(source, freeze=False)
+    frames = ours.grid.num_frames(absolute_lengths(wav_lens, wav.shape[1]))
+    features = ConvolvedFeatures(ours)(wav, wav_lens)
+    ways = {
+        "from waveforms": lambda: ours(wav, wav_lens),
+        "from stored convolutions": lambda: ours.resume(features, frames),
+    }
+    for name, encode in ways.items():
+        found[name] = step(
+            lambda encode=encode: mean_over_frames(
+                pack(encode(), frames), frames
+            ),
+            ours.parameters(),
+            ours.output_size,
+            labels,
+            fused=True,
+        )
+    return found
+
+
+def normalisations(wav_lens, frames=12800, channels=512):
+    """The plain and the masked layer, on what the first convolution gives."""
+    x = torch.randn(len(wav_lens), channels, frames)
+    plain = torch.nn.GroupNorm(channels, channels)
+    masked = MaskedGroupNorm.like(plain)
+    masked.frames = absolute_lengths(wav_lens, frames)
+    return {
+        "plain": torch.no_grad()(lambda: plain(x)),
+        "masked": torch.no_grad()(lambda: masked(x)),
+    }
+
+
+def table(times, reference):
+    """Cells: seconds of each job, and how they compare."""
+    cells = [["", "seconds", f"by {reference}"]]
+    for name, found in times.items():
+        share = ratio(found, times[reference])
+        cells.append([name, f"{median(found):.3f}", f"{share:.2f}"])
+    return cells
+
+
+@exits_cleanly
+def main(arguments=None):
+    """Print the tables."""
+    options = parse(arguments)
+    utterances, _ = read_corpus("ravdess", options.data_folder)
+    # Of similar length, as a batch of buckets has them.
+    utterances.sort(key=lambda utterance: utterance.duration)
+    middle = len(utterances) // 2
+    chosen = utterances[middle : middle + options.utterances]
+    wav, wav_lens = join([read_audio(u.wav) for u in chosen])
+    keep_memory()
+    with tempfile.TemporaryDirectory() as folder:
+        source = options.encoder_source or make_base(folder)
+        steps = interleave(jobs(source, wav, wav_lens), options.repeats)
+    print(
+        f"\nA step of {len(wav)} utterances of up to {wav.shape[1] / 16000} s"
+    )
+    print(f"\n{to_markdown(table(steps, REFERENCE))}")
+    norms = interleave(normalisations(wav_lens * 0.999), options.repeats)
+    print(f"\nGroup normalisation\n\n{to_markdown(table(norms, 'plain'))}")
+    print(f"\nMedians of {options.repeats} repeats; {machine()}")
+
+
+if __name__ == "__main__":
+    main()
