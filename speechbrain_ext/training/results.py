@@ -10,6 +10,7 @@ from speechbrain_ext.base.errors import UserError, is_number
 from speechbrain_ext.base.files import read_json, write_json
 from speechbrain_ext.base.options import RESULTS
 from speechbrain_ext.metrics.predictions import FILES
+from speechbrain_ext.metrics.recognition import RecognitionStats
 from speechbrain_ext.metrics.report import (
     align,
     describe_only_class,
@@ -48,7 +49,7 @@ def write_results(run, hparams, stats, valid, record):
     weights = mixture_weights(hparams["inputs"])
     if weights is not None:
         layer_weights(run / "figures" / "layer_weights.png", weights)
-    if "confusion" in test:
+    if isinstance(stats, RecognitionStats):
         _write_confusion(run, Path(record["hparams"]).stem, stats, test)
     protocol = read_json(run / "manifests" / "protocol.json")
     results = {
