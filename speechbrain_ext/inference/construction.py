@@ -44,7 +44,8 @@ ALLOWED = {
         f"{_OURS}.decoding": "PostProcessing",
         f"{_OURS}.encoders": "load_encoder",
         f"{_OURS}.encoders.egemaps": "EgemapsEncoder",
-        f"{_OURS}.encoders.prosody": "ProsodyEncoder ProsodyStatistics",
+        f"{_OURS}.encoders.prosody": "ProsodyEncoder ProsodyHead "
+        "ProsodyStatistics",
         f"{_OURS}.encoders.spectra": "SpectrogramEncoder",
         f"{_OURS}.encoders.ssl": "SSLEncoder",
         f"{_OURS}.encoders.whisper": "WhisperEncoder",
