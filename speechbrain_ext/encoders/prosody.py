@@ -217,7 +217,7 @@ class _Network:
         self.output_layer_norm = nn.LayerNorm(2 * hidden)
 
     def _run(self, x, lengths):
-        """``[batch, frames, channels]``, zero beyond the lengths -> the same."""
+        """Padded ``[batch, frames, channels]`` -> the same."""
         valid = length_mask(lengths, x.shape[1])[:, :, None]
         if self.training and self.offset:
             x = x + self.offset * torch.randn_like(x[:, :1])

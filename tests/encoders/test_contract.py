@@ -7,6 +7,7 @@ from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders import load_encoder
 from speechbrain_ext.encoders.base import ConvolvedFeatures
 from speechbrain_ext.encoders.prosody import ProsodyEncoder, ProsodyStatistics
+from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 from tests.encoders.conftest import MODELS
 from tests.encoders.padding import (
     LENGTHS,
@@ -150,3 +151,43 @@ def test_what_follows_the_convolutions_runs_apart(make, kind):
     with torch.no_grad():
         next(iter(convolved._weights().values())).add_(1.0)
     assert convolved.fingerprint() != before
+
+
+# The option that turns dropout up, by the function that writes a checkpoint.
+DROPOUT = {
+    make_ssl_checkpoint: "hidden_dropout",
+    make_whisper_checkpoint: "dropout",
+}
+
+
+@pytest.mark.parametrize("write, option", DROPOUT.items())
+def test_frozen_stays_frozen(write, option, tmp_path):
+    write(tmp_path, **{option: 0.5})
+    wav = utterances([8000])[0][None].requires_grad_(True)
+    encoder = load_encoder(tmp_path).train()
+    assert not any(module.training for module in encoder.modules())
+    assert not any(p.requires_grad for p in encoder.parameters())
+    output = encoder(wav)
+    assert not output.requires_grad
+    # A model around it puts its parts into training one by one.
+    torch.nn.Sequential(encoder).train()
+    assert torch.equal(output, encoder(wav))
+    encoder = load_encoder(tmp_path, freeze=False)
+    assert not torch.equal(encoder(wav), encoder(wav))
+
+
+@pytest.mark.parametrize("write", DROPOUT)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_files_are_loaded_in_float32(write, dtype, tmp_path):
+    encoder = load_encoder(write(tmp_path, dtype=dtype))
+    assert {p.dtype for p in encoder.parameters()} == {torch.float32}
+    check_padding(encoder)
+
+
+def test_wrong_waveforms(wavlm, whisper):
+    with pytest.raises(ValueError, match="batch, samples"):
+        load_encoder(wavlm)(torch.zeros(100))
+    encoder = load_encoder(whisper)
+    assert encoder.max_samples == 480000
+    with pytest.raises(UserError, match=r"of 30\.0 s .* the 30 s .* cut it"):
+        encoder(torch.zeros(1, 480001))

@@ -1,7 +1,6 @@
 """Whisper's encoder, against transformers' with its 30 s of input."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from speechbrain_ext.encoders.whisper import WhisperEncoder
 from tests.checkpoints import make_whisper_checkpoint
 from tests.encoders.padding import (
     check_local,
-    check_padding,
     collate,
     utterances,
     worst_difference,
@@ -114,29 +112,17 @@ def _without_last_key(forward):
     return wrapped
 
 
-def test_padding_never_changes_a_result(folder):
-    check_padding(WhisperEncoder(folder))
-
-
 def test_padding_beside_30_s(whisper):
     encoder = WhisperEncoder(whisper)
     assert worst_difference(encoder, utterances([480000, 4000])) < 1e-5
 
 
-@pytest.mark.parametrize("freeze_feature_extractor", [True, False])
 def test_eager_attention_is_masked_alike(whisper):
     wavs = utterances([16000, 5000])
     encoder = WhisperEncoder(whisper)
     usual = encoder(*collate(wavs))
     encoder.model.set_attn_implementation("eager")
     assert (encoder(*collate(wavs)) - usual).abs().max() < 1e-5
-
-
-def test_too_long(whisper):
-    encoder = WhisperEncoder(whisper)
-    assert encoder.max_samples == 480000
-    with pytest.raises(UserError, match=r"of 30\.0 s .* the 30 s .* cut it"):
-        encoder(torch.zeros(1, 480001))
 
 
 def test_the_decoder_is_not_loaded(whisper):
@@ -155,22 +141,6 @@ def test_a_checkpoint_without_a_head(tmp_path, whisper):
     WhisperFeatureExtractor().save_pretrained(tmp_path)
     usual = WhisperEncoder(whisper).fingerprint()
     assert WhisperEncoder(tmp_path).fingerprint() == usual
-
-
-def test_loaded_in_float32(tmp_path):
-    make_whisper_checkpoint(tmp_path, dtype=torch.float16)
-    encoder = WhisperEncoder(tmp_path)
-    assert {p.dtype for p in encoder.parameters()} == {torch.float32}
-
-
-def test_frozen_stays_frozen(tmp_path):
-    make_whisper_checkpoint(tmp_path, dropout=0.5)
-    wav = utterances([8000])[0][None]
-    encoder = WhisperEncoder(tmp_path).train()
-    assert not any(module.training for module in encoder.modules())
-    assert torch.equal(encoder(wav), encoder(wav))
-    encoder = WhisperEncoder(tmp_path, freeze=False)
-    assert not torch.equal(encoder(wav), encoder(wav))
 
 
 def test_layerdrop_is_off(tmp_path):
@@ -246,7 +216,7 @@ def test_real_padding(real):
         assert worst_difference(encoder, wavs) < 1e-9
 
 
-def test_real_cut_is_near_and_fast(real):
+def test_real_cut_is_near(real):
     """What is given up for the speed, bounded."""
     source, wavs = real
     cut = WhisperEncoder(source)
@@ -254,10 +224,3 @@ def test_real_cut_is_near_and_fast(real):
     for wav in wavs:
         a, b = cut(wav[None])[0], padded(wav[None])[0]
         assert torch.cosine_similarity(a, b, dim=-1).mean() > 0.9
-    seconds = []
-    for encoder in (cut, padded):
-        start = time.perf_counter()
-        for wav in wavs:
-            encoder(wav[None])
-        seconds.append(time.perf_counter() - start)
-    assert seconds[0] < seconds[1] / 3

@@ -295,22 +295,17 @@ def test_folders_that_cannot_be(option, tmp_path):
     assert not cache.exists()
 
 
-@pytest.mark.parametrize(
-    "options, words",
-    [
-        ({"snr": [15, 0]}, "snr.*[15, 0]"),
-        ({"snr": [5]}, "snr"),
-        ({"snr": 5}, "snr.*got 5"),
-        ({"snr": ["low", "high"]}, "snr"),
-        ({"probability": 1.5}, "probability.*got 1.5"),
-        ({"probability": "often"}, "probability.*got often"),
-        ({"noise_folder": True}, "noise_folder.*got True"),
-        ({"rir_folder": 3}, "rir_folder.*got 3"),
-        ({"spec_augment": "yes please"}, "spec_augment.*got yes please"),
-    ],
-)
-def test_invalid_options(options, words):
-    refused(*words.split(".*"), **{"noise_folder": "white", **options})
+def test_invalid_options():
+    for option, values in {
+        "snr": ([15, 0], [5], 5, ["low", "high"]),
+        "probability": (1.5, "often"),
+        "noise_folder": (True,),
+        "rir_folder": (3,),
+        "spec_augment": ("yes please",),
+    }.items():
+        for value in values:
+            options = {"noise_folder": "white", option: value}
+            refused(f"{option}: ", f"got {value}.", **options)
 
 
 @pytest.mark.parametrize(
