@@ -21,7 +21,6 @@ from speechbrain_ext.encoders.base import (
 )
 from speechbrain_ext.encoders.grid import FrameGrid
 from speechbrain_ext.encoders.spectra import log_mel, power_spectrum
-from speechbrain_ext.models.packing import pack, pad
 
 SAMPLE_RATE = 16000
 HOP = 320
@@ -203,10 +202,10 @@ def _local_mean(x, weight, span):
     return total(x * weight) / total(weight).clamp(min=1e-9)
 
 
-class _Network:
+class ProsodyNetwork:
     """A convolution and a GRU, which are trained, as parts of a module."""
 
-    def _build(self, channels, hidden, dropout, offset):
+    def build(self, channels, hidden, dropout, offset):
         self.offset = offset
         self.convolution = nn.Conv1d(CHANNELS, channels, 5, padding=2)
         self.norm = nn.LayerNorm(channels)
@@ -216,7 +215,7 @@ class _Network:
         )
         self.output_layer_norm = nn.LayerNorm(2 * hidden)
 
-    def _run(self, x, lengths):
+    def run(self, x, lengths):
         """Padded ``[batch, frames, channels]`` -> the same."""
         valid = length_mask(lengths, x.shape[1])[:, :, None]
         if self.training and self.offset:
@@ -235,65 +234,8 @@ class _Network:
         return self.dropout(self.output_layer_norm(output))
 
 
-class ProsodyHead(nn.Module, _Network):
-    """A convolution, a GRU and a linear layer on ``ProsodyStatistics``.
-
-    Arguments
-    ---------
-    num_classes : int
-        Number of classes.
-    channels : int
-        Channels of the convolution.
-    hidden : int
-        Units of the GRU in either direction.
-    dropout : float
-        Between the parts, in training.
-    offset : float
-        Standard deviation of a random offset that every channel of an
-        utterance gets in training, as if another voice had spoken. The
-        channels' own spread is about 1.
-
-    Example
-    -------
-    >>> head = ProsodyHead(4)
-    >>> head(torch.randn(8, 60), torch.tensor([5, 3])).shape
-    torch.Size([8, 4])
-    """
-
-    def __init__(
-        self, num_classes, channels=64, hidden=64, dropout=0.3, offset=0.25
-    ):
-        super().__init__()
-        self._build(channels, hidden, dropout, offset)
-        self.linear = nn.Linear(2 * hidden, num_classes)
-
-    def forward(self, frames, lengths):
-        """Packed ``[frames, channels]`` -> logits ``[frames, classes]``."""
-        output = self._run(pad(frames, lengths), lengths)
-        return self.linear(pack(output, lengths))
-
-
-class ProsodyEncoder(Encoder, _Network):
-    """``ProsodyStatistics`` and what ``ProsodyHead`` has before its linear
-    layer, in one encoder, which is trained.
-
-    Arguments
-    ---------
-    channels : int
-    hidden : int
-    dropout : float
-    offset : float
-        As for ``ProsodyHead``.
-    output_norm : bool
-        Whether the output is normalised over each utterance's frames and
-        channels.
-
-    Example
-    -------
-    >>> encoder = ProsodyEncoder()
-    >>> encoder(torch.randn(2, 16000), torch.tensor([1.0, 0.5])).shape
-    torch.Size([2, 13, 128])
-    """
+class ProsodyEncoder(Encoder, ProsodyNetwork):
+    """Statistics, convolution and GRU in one: what older run folders name."""
 
     num_layers = 1
 
@@ -309,12 +251,12 @@ class ProsodyEncoder(Encoder, _Network):
         self.prosody = ProsodyStatistics()
         self.grid = self.prosody.grid
         self.output_size = 2 * hidden
-        self._build(channels, hidden, dropout, offset)
+        self.build(channels, hidden, dropout, offset)
 
     def encode(self, wav, lengths, all_layers):
         # Not its forward, which lets no gradient through.
         x = self.prosody.encode(wav, lengths, False)
-        output = self._run(x, self.grid.num_frames(lengths))
+        output = self.run(x, self.grid.num_frames(lengths))
         return output[:, None] if all_layers else output
 
     def describe(self):

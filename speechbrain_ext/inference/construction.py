@@ -44,8 +44,7 @@ ALLOWED = {
         f"{_OURS}.decoding": "PostProcessing",
         f"{_OURS}.encoders": "load_encoder",
         f"{_OURS}.encoders.egemaps": "EgemapsEncoder",
-        f"{_OURS}.encoders.prosody": "ProsodyEncoder ProsodyHead "
-        "ProsodyStatistics",
+        f"{_OURS}.encoders.prosody": "ProsodyEncoder ProsodyStatistics",
         f"{_OURS}.encoders.spectra": "SpectrogramEncoder",
         f"{_OURS}.encoders.ssl": "SSLEncoder",
         f"{_OURS}.encoders.whisper": "WhisperEncoder",
@@ -53,6 +52,7 @@ ALLOWED = {
         "DenseHead LSTMHead FusionHead MeanHead ConvMeanHead",
         f"{_OURS}.models.inputs": "Input count_layers",
         f"{_OURS}.models.mixture": "LayerMixture",
+        f"{_OURS}.models.prosody": "ProsodyHead",
         f"{_OURS}.models.normalization": "make_normalizer FeatureNormalizer "
         "SpeakerNormalizer",
         f"{_OURS}.protocols": "classes_of",
