@@ -185,12 +185,12 @@ class _Report:
 
     def show(self):
         """Write the table, print it, and test the pairs."""
-        from speechbrain_ext.experiment.summary import summarize
+        from speechbrain_ext.experiment.pooled import compare
+        from speechbrain_ext.experiment.summary import summarize_row
         from speechbrain_ext.experiment.table import write_table
-        from speechbrain_ext.metrics.intervals import compare
 
         summaries = {
-            row.name: summarize(row, self.over, self.figures)
+            row.name: summarize_row(row, self.over, self.figures)
             for row in self.plan
         }
         text = write_table(self.root, list(summaries.values()), self.over)
@@ -212,8 +212,7 @@ class _Report:
 
 def describe(names, found):
     """The difference of two rows in words."""
-    from speechbrain_ext.metrics.intervals import TOO_FEW
-    from speechbrain_ext.metrics.report import FEW
+    from speechbrain_ext.metrics.intervals import TOO_FEW, describe_units
 
     first, second = names
     text = (
@@ -222,9 +221,6 @@ def describe(names, found):
     )
     if found.p is None:
         return f"{text}; one utterance is too few for a test."
-    few = (
-        ", too few for the interval to be trusted" if found.number < FEW else ""
-    )
     least = (
         f"; {found.number} {found.kind} are too few for any p below "
         f"{2 ** (1 - found.number):.4g}"
@@ -233,7 +229,7 @@ def describe(names, found):
     )
     return (
         f"{text}, 95 % [{found.low:+.1f}, {found.high:+.1f}] (paired bootstrap "
-        f"over {found.number} test {found.kind}{few}), p = {found.p:.4f} "
+        f"{describe_units(found.kind, found.number)}), p = {found.p:.4f} "
         f"(two-sided sign-flip test{least})."
     )
 

@@ -5,8 +5,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from speechbrain.utils.distributed import run_on_main
-
 from speechbrain_ext.audio import SAMPLE_RATE
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import fingerprint, write_json
@@ -15,11 +13,10 @@ from speechbrain_ext.listening import check_recordings, find_speech
 from speechbrain_ext.protocols import (
     PROTOCOLS,
     classes_of,
-    map_labels,
     partition,
     split_by_options,
 )
-from speechbrain_ext.protocols.splits import WAYS
+from speechbrain_ext.protocols.splits import WAYS, map_labels
 from speechbrain_ext.simulation import check_simulation, simulate
 from speechbrain_ext.training.run import earlier_preparation
 from speechbrain_ext.utterance import (
@@ -221,6 +218,8 @@ def load_splits(folder):
 
 def prepared_splits(folder, hparams, run_opts):
     """``prepare`` in one process, ``load_splits`` in all."""
+    from speechbrain.utils.distributed import run_on_main
+
     options = {
         **hparams["preparation"],
         "max_samples": hparams["encoder"].max_samples,
