@@ -155,7 +155,10 @@ class EmotionBrain(sb.Brain):
         """Packed frames of an input ``[frames, channels]``, normalised and
         mixed, and their number for each utterance ``[batch]``."""
         if self.stored:
-            return self.modules[name](normalised=batch[name])
+            kind = "convolved" if self.stored[name].convolved else "normalised"
+            return self.modules[name](
+                speakers=batch.speaker, **{kind: batch[name]}
+            )
         return self.modules[name](*batch.sig, batch.speaker)
 
     def fit_batches(self, batches, stored=None):
