@@ -44,14 +44,10 @@ class EderParts:
 
     Arguments
     ---------
-    false_alarm : float
-        An emotion where there is none.
-    missed_emotion : float
-        Nothing, or not all, where there is emotion.
-    confusion : float
-        Another emotion in place of the right one.
-    overlap : float
-        Other emotions beside the right one.
+    false_alarm, missed_emotion : float
+        An emotion where there is none; nothing, or not all, where there is.
+    confusion, overlap : float
+        Others in place of the right emotion; others beside it.
     duration : float
         Length of the utterance.
 
@@ -252,18 +248,17 @@ class EderStats:
         Returns
         -------
         dict
-            What JSON can hold. In percent: ``eder`` with its parts
-            ``false_alarm``, ``missed_emotion``, ``confusion``, ``overlap``
-            (means over utterances, as the paper has them); ``eder_pooled``
-            and ``false_alarm_pooled`` ... (total error time over total
-            duration); ``transition_accuracy``. ``eder_interval`` and
-            ``eder_pooled_interval`` are [low, high], 95 %, over
-            ``intervals_over`` (``speakers``, or ``utterances`` where not every
-            speaker is known or there is only one), or None where there is
-            nothing to draw. ``transitions`` are the rows of table 3, the last
-            one named ``total``. ``only_class`` is what every utterance is
-            taken for from end to end although the references differ, or None.
-            And ``utterances``, ``seconds``, ``speakers`` (None where unknown).
+            In percent: ``eder`` with its parts ``false_alarm``,
+            ``missed_emotion``, ``confusion``, ``overlap`` (means over
+            utterances, as the paper has them); ``eder_pooled`` and so on
+            (total error time over total duration); ``transition_accuracy``.
+            ``eder_interval`` and ``eder_pooled_interval`` are [low, high],
+            95 %, over ``intervals_over`` (``speakers`` where all are known and
+            there are two or more, else ``utterances``), None with nothing to
+            draw. ``transitions`` are the rows of table 3, the last one named
+            ``total``; ``only_class`` is what every utterance is taken for from
+            end to end although the references differ, or None. And
+            ``utterances``, ``seconds``, ``speakers`` (None where unknown).
         """
         if not self.scored:
             raise UserError("No utterance was scored, so there is no EDER.")

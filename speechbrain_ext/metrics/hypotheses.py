@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path, PurePosixPath
 
 from speechbrain_ext.base.emotions import emotion_name
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, is_whole
 from speechbrain_ext.base.files import atomic_open, read_json
 from speechbrain_ext.metrics.segments import check_hypothesis
 from speechbrain_ext.utterance import check_duration, check_segments
@@ -58,9 +58,7 @@ def read_reference(path):
             emotion = [{"emo": emotion, "start": 0.0, "end": duration}]
         check_segments(emotion, duration, where)
         speaker = record.get("speaker")
-        if isinstance(speaker, bool) or not isinstance(
-            speaker, str | int | None
-        ):
+        if not isinstance(speaker, str | None) and not is_whole(speaker):
             raise UserError(
                 f"{where}: the field 'speaker' is {speaker!r}, not a name."
             )
@@ -173,7 +171,7 @@ def read_rttm(path):
 
     Example
     -------
-    >>> path = getfixture("tmp_path") / "bad.rttm"
+    >>> path = getfixture("tmp_path") / "a.rttm"
     >>> _ = path.write_text("SPEAKER a 1 0.5 1.5 <NA> <NA> sad <NA> <NA>")
     >>> read_rttm(path)
     {'a': [{'start': 0.5, 'end': 2.0, 'emotion': 'sad'}]}

@@ -4,16 +4,12 @@ One rule everywhere: the units are speakers where every speaker is known and
 there are two or more of them, otherwise utterances.
 
 Intervals are of the percentile method (Efron and Tibshirani, "An Introduction
-to the Bootstrap", 1993, chapter 13): units are drawn with replacement; every
-fold's figure is computed from those of its units that were drawn, and the
-figures are averaged as in the table.
-
-With few units a bootstrap sees less variance than there is: a p of its draws
-would call equal systems different in four of ten cases with two speakers. The
-p here is that of a sign-flip test (a paired permutation test; chapter 15 has
-the unpaired one): all of a unit's predictions are swapped between the two
-systems or not, and p is the share of such swaps with a difference at least as
-large as the one observed. With n units, no p is below 2^(1 - n).
+to the Bootstrap", 1993, chapter 13). A p of its draws would be too small with
+few units (below 0.05 for equal systems in four of ten cases with two
+speakers). The p here is that of a sign-flip test (a paired permutation test;
+chapter 15 has the unpaired one): all of a unit's predictions are swapped
+between the two systems or not, and p is the share of such swaps with a
+difference at least as large as the one observed, 2^(1 - n) or more.
 """
 
 import numpy as np
