@@ -246,7 +246,7 @@ ROWS = ["--row=low: quality=0.2", "--row=high: quality=0.9"]
             [*ROWS, "--compare", "low", "x"],
             "there is no row 'x'; the rows are: low; high",
         ),
-        (None, "must be a list"),
+        (None, "expected a list"),
     ],
 )
 def test_mistakes_are_one_sentence_before_anything_runs(
