@@ -236,29 +236,16 @@ class EderStats:
             raise UserError(f"Utterance '{id}': {error}") from None
 
     def summarize(self, bootstrap=1000, seed=0):
-        """Averages, intervals and transitions.
+        """Averages, intervals and transitions, as JSON holds them.
 
-        Arguments
-        ---------
-        bootstrap : int
-            How often to draw the test set anew; 0 for no intervals.
-        seed : int
-            Of the draws; the same seed gives the same intervals.
-
-        Returns
-        -------
-        dict
-            In percent: ``eder`` with its parts ``false_alarm``,
-            ``missed_emotion``, ``confusion``, ``overlap`` (means over
-            utterances, as the paper has them); ``eder_pooled`` and so on
-            (total error time over total duration); ``transition_accuracy``.
-            ``eder_interval`` and ``eder_pooled_interval`` are [low, high],
-            95 %, over ``intervals_over`` (``speakers`` where all are known and
-            there are two or more, else ``utterances``), None with nothing to
-            draw. ``transitions`` are the rows of table 3, the last one named
-            ``total``; ``only_class`` is what every utterance is taken for from
-            end to end although the references differ, or None. And
-            ``utterances``, ``seconds``, ``speakers`` (None where unknown).
+        In percent: ``eder`` with its parts (means over utterances, as the
+        paper has them); ``eder_pooled`` and its parts (total error time over
+        total duration); ``transition_accuracy``. ``eder_interval`` and
+        ``eder_pooled_interval`` are [low, high], 95 %, of ``bootstrap`` draws
+        of ``intervals_over`` (see ``metrics.intervals``), or None.
+        ``transitions`` are the rows of table 3, the last one named ``total``;
+        ``only_class`` is what every utterance is taken for from end to end
+        although the references differ, or None.
         """
         if not self.scored:
             raise UserError("No utterance was scored, so there is no EDER.")

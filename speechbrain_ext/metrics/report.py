@@ -92,26 +92,24 @@ def format_transitions(summary):
 
 def describe_size(summary, more=""):
     """A test set in words: utterances, speakers, what intervals are over."""
-    known = summary["speakers"]
-    speakers = "unknown speakers"
-    if known is not None:
-        speakers = _count(known, "speaker")
-    text = f"{_count(summary['utterances'], 'utterance')} of {speakers}{more}"
-    over = summary["intervals_over"]
+    utterances, speakers, over = (
+        summary[key] for key in ("utterances", "speakers", "intervals_over")
+    )
+    known = (
+        "unknown speakers" if speakers is None else _count(speakers, "speaker")
+    )
+    text = f"{_count(utterances, 'utterance')} of {known}{more}"
     if summary[over] < 2:
         return text
     return f"{text}; intervals {describe_units(over, summary[over])}"
 
 
 def describe_only_class(summary, system="The model"):
-    """A line where a system gives one class to everything; else nothing."""
+    """A line if a system gives one class to every utterance; else nothing."""
     name = summary.get("only_class")
-    if name is None:
-        return []
-    return [
-        f"{system} gives '{name}' to every utterance, whatever is in it: it "
-        "has learned nothing that these figures measure."
-    ]
+    return (
+        [] if name is None else [f"{system} gives '{name}' to every utterance."]
+    )
 
 
 def _count(number, noun):
