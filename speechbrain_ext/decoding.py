@@ -12,7 +12,6 @@ import math
 from dataclasses import dataclass, fields
 
 import numpy as np
-from scipy.ndimage import median_filter
 
 from speechbrain_ext.audio import SAMPLE_RATE
 from speechbrain_ext.base.emotions import NEUTRAL
@@ -51,11 +50,10 @@ class PostProcessing:
 
     Example
     -------
-    >>> log_probs = np.log([[0.6, 0.4], [0.3, 0.7], [0.2, 0.8], [0.45, 0.55]])
-    >>> PostProcessing().decode(log_probs, ["neutral", "sad"], 0.02)
-    ['neutral', 'sad', 'sad', 'sad']
-    >>> PostProcessing(threshold=0.6).decode(log_probs, ["neutral", "sad"], 0.02)
-    ['neutral', 'sad', 'sad', 'neutral']
+    >>> log_probs = np.log([[0.6, 0.4], [0.3, 0.7], [0.45, 0.55]])
+    >>> masked = PostProcessing(threshold=0.6)
+    >>> masked.decode(log_probs, ["neutral", "sad"], 0.02)
+    ['neutral', 'sad', 'neutral']
     """
 
     threshold: float | None = None
@@ -64,24 +62,20 @@ class PostProcessing:
     one_event: bool = False
 
     def __post_init__(self):
-        if self.threshold is not None and not (
-            is_number(self.threshold) and 0 <= self.threshold <= 1
-        ):
-            raise UserError(
-                f"threshold: {self.threshold!r} is no probability; give a "
-                "number from 0 to 1, or null."
-            )
-        for name in ("median", "min_duration"):
+        for name in ("threshold", "median", "min_duration"):
             value = getattr(self, name)
-            if value is not None and not (is_number(value) and value >= 0):
+            most = 1 if name == "threshold" else math.inf
+            if value is not None and not (
+                is_number(value) and 0 <= value <= most
+            ):
+                wanted = "from 0 to 1" if most == 1 else "of seconds from 0"
                 raise UserError(
-                    f"{name}: {value!r} is no length; give seconds, 0 or "
-                    "more, or null."
+                    f"{name}: expected a number {wanted}, or null, got "
+                    f"{value!r}."
                 )
         if not isinstance(self.one_event, bool):
             raise UserError(
-                f"one_event: {self.one_event!r} is neither true nor false; "
-                "give one of them."
+                f"one_event: expected true or false, got {self.one_event!r}."
             )
         if self.one_event and self.threshold is not None:
             raise UserError(
@@ -90,22 +84,11 @@ class PostProcessing:
             )
 
     def decode(self, log_probs, classes, stride):
-        """Label of every frame.
-
-        Arguments
-        ---------
-        log_probs : numpy.ndarray
-            Logarithms of the posteriors ``[frames, classes]``.
-        classes : list of str
-            Name of every class; ``"neutral"`` must be one of them.
-        stride : float
-            Seconds from one frame to the next.
-
-        Returns
-        -------
-        list of str
-        """
+        """Label of every frame, from log posteriors ``[frames, classes]`` and
+        the seconds from one frame to the next."""
         if self.median:
+            from scipy.ndimage import median_filter
+
             # An odd number of frames, so that nothing is shifted.
             size = 2 * round(self.median / stride / 2) + 1
             probs = median_filter(
@@ -129,32 +112,9 @@ class PostProcessing:
         return [classes[index] for index in best]
 
     def diarize(self, log_probs, classes, num_samples, grid):
-        """Segments of a recording.
+        """Segments of a recording, contiguous from 0 to its end.
 
-        Arguments
-        ---------
-        log_probs : numpy.ndarray
-            Logarithms of the posteriors ``[frames, classes]``.
-        classes : list of str
-            Name of every class.
-        num_samples : int
-            Length of the recording at 16 kHz.
-        grid : FrameGrid
-            The frames of the encoder.
-
-        Returns
-        -------
-        list of dict
-            ``{"start", "end", "emotion"}`` each, in seconds, contiguous from
-            0 to the end of the recording.
-
-        Example
-        -------
-        >>> from speechbrain_ext.encoders.grid import FrameGrid
-        >>> log_probs = np.log([[0.6, 0.4], [0.3, 0.7], [0.2, 0.8]])
-        >>> grid = FrameGrid([(400, 320, 0)])
-        >>> PostProcessing().diarize(log_probs, ["neutral", "sad"], 1120, grid)
-        [{'start': 0.0, 'end': 0.02, 'emotion': 'neutral'}, {'start': 0.02, 'end': 0.07, 'emotion': 'sad'}]
+        ``num_samples`` at 16 kHz; the frames are those of the ``grid``.
         """
         labels = self.decode(log_probs, classes, grid.stride / SAMPLE_RATE)
         return labels_to_segments(labels, num_samples, SAMPLE_RATE, grid)
@@ -228,13 +188,14 @@ def _drop_short(labels, shortest):
 
 def candidates(grid):
     """The combinations that a grid of options stands for."""
-    if grid is None or grid == {}:
-        return []
-    if not isinstance(grid, dict):
+    if grid is not None and not isinstance(grid, dict):
         raise UserError(
-            f"postprocessing_grid: {grid!r} is no mapping; give, for example, "
-            "{median: [null, 0.1]}, or {} to choose nothing."
+            "postprocessing_grid: expected lists of values by option, such as "
+            "{median: [null, 0.1]}, or {} to choose nothing, got "
+            f"{grid!r}."
         )
+    if not grid:
+        return []
     for name, values in grid.items():
         _check_values(name, values)
     combinations = (
@@ -255,54 +216,30 @@ def candidates(grid):
 
 
 def _check_values(name, values):
-    """Refuse one line of a grid."""
     known = [field.name for field in fields(PostProcessing)]
     if name not in known:
         raise UserError(
-            f"postprocessing_grid: there is no option '{name}'; "
-            f"choose from {', '.join(known)}."
+            f"postprocessing_grid: there is no option '{name}'; expected one "
+            f"of {', '.join(known)}."
         )
     if not isinstance(values, list) or not values:
         off = "[false]" if name == "one_event" else "[null]"
         raise UserError(
-            f"postprocessing_grid: {name} is {values!r}, not a list of "
-            f"values; give such a list, or {off} to leave the option off."
+            f"postprocessing_grid: {name}: expected a list of values, such as "
+            f"{off} to leave the option off, got {values!r}."
         )
-    for value in values:
-        try:
+    try:
+        for value in values:
             PostProcessing(**{name: value})
-        except UserError as error:
-            raise UserError(f"postprocessing_grid: {error}") from None
+    except UserError as error:
+        raise UserError(f"postprocessing_grid: {error}") from None
 
 
 def tune(grid, evaluate):
-    """Choose options by a validation set.
+    """The options with the lowest error, and the errors of all.
 
-    Arguments
-    ---------
-    grid : dict
-        From the name of an option to the list of values to try; not empty.
-    evaluate : callable
-        ``PostProcessing`` -> error on the validation set.
-
-    Returns
-    -------
-    PostProcessing
-        The one with the lowest error; the first of equals, so that list the
-        mildest values first.
-    list of dict
-        Options and ``"error"`` of everything that was tried.
-
-    Raises
-    ------
-    UserError
-        As ``candidates`` does.
-
-    Example
-    -------
-    >>> best, tried = tune({"median": [None, 0.1]}, lambda p: 1 if p.median else 2)
-    >>> best.median, len(tried)
-    (0.1, 2)
+    ``evaluate`` gives the error of a ``PostProcessing`` on the validation set.
+    The first of equals is chosen: list the mildest values of an option first.
     """
     choices = candidates(grid)
     errors = [evaluate(choice) for choice in choices]

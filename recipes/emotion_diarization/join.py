@@ -12,19 +12,19 @@ import argparse
 import sys
 from pathlib import Path
 
-import soundfile
-import torch
-
 from speechbrain_ext.audio import SAMPLE_RATE
 from speechbrain_ext.base.errors import UserError, exits_cleanly
 from speechbrain_ext.base.files import atomic_path, write_json
-from speechbrain_ext.data import load_waveform
 from speechbrain_ext.utterance import load_manifest
 
 
 def join(utterances, seconds):
     """Audio [samples] and segments of utterances, one after the other, as many
     as it takes."""
+    import torch
+
+    from speechbrain_ext.data import load_waveform
+
     parts, segments, position = [], [], 0
     for utterance in utterances:
         audio = load_waveform(utterance.to_dict())
@@ -51,6 +51,8 @@ def main(arguments):
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--split", default="test", help="test, valid or train")
     options = parser.parse_args(arguments)
+    import soundfile
+
     utterances = load_manifest(
         options.run / "manifests" / f"{options.split}.json"
     )

@@ -46,7 +46,7 @@ class FinetuningBrain(RecognitionBrain):
         """Log posteriors [batch, classes] (figure 1)."""
         batch = batch.to(self.device)
         if stage == sb.Stage.TRAIN and self.augmenter is not None:
-            batch.sig = self.augmenter(*batch.sig)
+            batch.sig = type(batch.sig)(*self.augmenter(*batch.sig))
         frames, lengths = self.frames("speech", batch)
         logits = self.modules.head(frames, lengths)
         return torch.log_softmax(logits.float(), dim=-1)

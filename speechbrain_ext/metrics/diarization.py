@@ -27,12 +27,11 @@ from speechbrain_ext.metrics.segments import (
 
 PARTS = ("false_alarm", "missed_emotion", "confusion", "overlap")
 
-# A hole this short (s) between or after labels is no neutral state: encoders
+# A shorter hole (s) between or after labels is no neutral state: encoders
 # leave up to 25 ms at the end of a file without a frame.
 HOLE = 0.03
 
-# Labels that stand for less than this (s) come from rounding: published
-# segments have times in milliseconds.
+# Shorter labels (s) come from rounding to milliseconds.
 ROUNDING = 0.002
 
 # Long recordings each have a sequence of their own, which no table holds.
@@ -45,14 +44,10 @@ class EderParts:
 
     Arguments
     ---------
-    false_alarm : float
-        An emotion where there is none.
-    missed_emotion : float
-        Nothing, or not all, where there is emotion.
-    confusion : float
-        Another emotion in place of the right one.
-    overlap : float
-        Other emotions beside the right one.
+    false_alarm, missed_emotion : float
+        An emotion where there is none; nothing, or not all, where there is.
+    confusion, overlap : float
+        Others in place of the right emotion; others beside it.
     duration : float
         Length of the utterance.
 
@@ -82,13 +77,12 @@ class EderParts:
 def eder(reference, hypothesis, duration):
     """Compare what a system says with what is so (section 3.2).
 
-    Each instant counts once, as the paper's components are durations: it is
-    an error wherever the set of emotions of the hypothesis is not that of the
-    reference. Neutral is the empty set, said or left uncovered, and an emotion
-    wins over a neutral segment at the same time. The paper defines the
-    components for references without overlap; where a reference has several
-    emotions at once, finding only some of them is missed emotion, and having
-    one wrong while another is right is confusion.
+    Each instant counts once: it is an error wherever the set of emotions of
+    the hypothesis is not that of the reference. Neutral is the empty set, said
+    or left uncovered, and an emotion wins over a neutral segment at the same
+    time. Where a reference has several emotions at once, which the paper has
+    not, finding only some of them is missed emotion, and having one wrong
+    while another is right is confusion.
 
     Arguments
     ---------
@@ -104,17 +98,13 @@ def eder(reference, hypothesis, duration):
     -------
     EderParts
 
-    Raises
-    ------
-    UserError
-        When a segment or the duration is invalid.
-
     Example
     -------
     >>> reference = [{"emo": "sad", "start": 1.0, "end": 3.0}]
     >>> hypothesis = [{"start": 0.5, "end": 2.5, "emotion": "sad"}]
-    >>> eder(reference, hypothesis, 4.0)
-    EderParts(false_alarm=0.5, missed_emotion=0.5, confusion=0.0, overlap=0.0, duration=4.0)
+    >>> found = eder(reference, hypothesis, 4.0)
+    >>> found.false_alarm, found.missed_emotion, found.rate
+    (0.5, 0.5, 0.25)
     """
     _check_length(duration)
     reference = check_hypothesis(reference, "the reference")
@@ -154,16 +144,14 @@ def transition(segments, duration):
     Arguments
     ---------
     segments : list of dict
-        ``{"start", "end", "emotion"}`` or ``{"emo", "start", "end"}`` each,
-        times in seconds.
+        As ``eder`` takes them.
     duration : float
         Length of the utterance in seconds.
 
     Returns
     -------
     tuple of str
-        Emotions at the same time are joined with ``+``, in alphabetical
-        order.
+        Emotions at the same time are joined with ``+``.
 
     Example
     -------
@@ -219,32 +207,19 @@ class EderStats:
 
     Example
     -------
-    >>> from speechbrain_ext.metrics.eder import all_neutral, whole_utterance
     >>> stats = EderStats()
     >>> happy = [{"emo": "happy", "start": 0.0, "end": 1.0}]
-    >>> stats.append("a", happy, whole_utterance("happy", 2.0), 2.0)
-    >>> stats.append("b", happy, all_neutral(4.0), 4.0)
+    >>> stats.append("a", happy, [], 2.0)
+    >>> stats.append("b", happy, [], 4.0)
     >>> summary = stats.summarize()
     >>> summary["eder"], round(summary["eder_pooled"], 2)
     (37.5, 33.33)
-    >>> [row["eder"] for row in stats.rows()]
-    [50.0, 25.0]
     """
 
     scored: dict = field(default_factory=dict)
 
     def append(self, id, reference, hypothesis, duration, speaker=None):
-        """Score one utterance.
-
-        Arguments
-        ---------
-        id : str
-            Of the utterance; each may be scored once.
-        reference, hypothesis, duration
-            As of ``eder``.
-        speaker : str, optional
-            Who speaks.
-        """
+        """Score one utterance, as ``eder`` does; each id once."""
         if id in self.scored:
             raise UserError(
                 f"The utterance '{id}' was scored twice; give each its own id."
@@ -261,30 +236,16 @@ class EderStats:
             raise UserError(f"Utterance '{id}': {error}") from None
 
     def summarize(self, bootstrap=1000, seed=0):
-        """Averages, intervals and transitions.
+        """Averages, intervals and transitions, as JSON holds them.
 
-        Arguments
-        ---------
-        bootstrap : int
-            How often to draw the test set anew; 0 for no intervals.
-        seed : int
-            Of the draws; the same seed gives the same intervals.
-
-        Returns
-        -------
-        dict
-            What JSON can hold. In percent: ``eder`` with its parts
-            ``false_alarm``, ``missed_emotion``, ``confusion``, ``overlap``
-            (means over utterances, as the paper has them); ``eder_pooled``
-            and ``false_alarm_pooled`` ... (total error time over total
-            duration); ``transition_accuracy``. ``eder_interval`` and
-            ``eder_pooled_interval`` are [low, high], 95 %, over
-            ``intervals_over`` (``speakers``, or ``utterances`` where not every
-            speaker is known or there is only one), or None where there is
-            nothing to draw. ``transitions`` are the rows of table 3, the last
-            one named ``total``. ``only_class`` is what every utterance is
-            taken for from end to end although the references differ, or None.
-            And ``utterances``, ``seconds``, ``speakers`` (None where unknown).
+        In percent: ``eder`` with its parts (means over utterances, as the
+        paper has them); ``eder_pooled`` and its parts (total error time over
+        total duration); ``transition_accuracy``. ``eder_interval`` and
+        ``eder_pooled_interval`` are [low, high], 95 %, of ``bootstrap`` draws
+        of ``intervals_over`` (see ``metrics.intervals``), or None.
+        ``transitions`` are the rows of table 3, the last one named ``total``;
+        ``only_class`` is what every utterance is taken for from end to end
+        although the references differ, or None.
         """
         if not self.scored:
             raise UserError("No utterance was scored, so there is no EDER.")
@@ -361,11 +322,9 @@ def _transitions(scored):
         name = transition_name(one.reference)
         if len(one.reference) > LONGEST_ROW:
             name = f"more than {LONGEST_ROW} segments"
-        for row in (name, "total"):
-            total[row] += 1
-            correct[row] += one.reference == one.hypothesis
-    # It came with the first row, and stands last.
-    total["total"] = total.pop("total")
+        total[name] += 1
+        correct[name] += one.reference == one.hypothesis
+    total["total"], correct["total"] = total.total(), correct.total()
     return [
         {
             "transition": name,
@@ -382,7 +341,6 @@ def _order(sequence):
     happened = [name for name in sequence if name != NEUTRAL]
     if len(happened) != 1:
         return (1, len(sequence), sequence)
-    first = ("happy", "sad", "angry")
-    emotion = happened[0]
+    (emotion,), first = happened, ("happy", "sad", "angry")
     rank = first.index(emotion) if emotion in first else len(first)
     return (0, rank, emotion, len(sequence), sequence[0] != NEUTRAL)

@@ -68,14 +68,9 @@ def score(references, hypotheses, where="The hypothesis"):
     -------
     EderStats
 
-    Raises
-    ------
-    UserError
-        When the two do not have the same utterances.
-
     Example
     -------
-    >>> reference = {"x": {"emotion": [], "duration": 1.0, "speaker": None}}
+    >>> reference = {"x": {"emotion": [], "duration": 1.0, "speaker": "a"}}
     >>> score(reference, {"x": []}).summarize()["eder"]
     0.0
     """
@@ -95,13 +90,8 @@ def score(references, hypotheses, where="The hypothesis"):
         )
     stats = EderStats()
     for id, record in references.items():
-        stats.append(
-            id,
-            record["emotion"],
-            hypotheses[id],
-            record["duration"],
-            record["speaker"],
-        )
+        emotion, *rest = (record[k] for k in ("emotion", "duration", "speaker"))
+        stats.append(id, emotion, hypotheses[id], *rest)
     return stats
 
 

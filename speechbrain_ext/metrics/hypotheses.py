@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path, PurePosixPath
 
 from speechbrain_ext.base.emotions import emotion_name
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, is_whole
 from speechbrain_ext.base.files import atomic_open, read_json
 from speechbrain_ext.metrics.segments import check_hypothesis
 from speechbrain_ext.utterance import check_duration, check_segments
@@ -37,11 +37,6 @@ def read_reference(path):
         ``{id: {"emotion": [{"emo", "start", "end"}], "duration": float,
         "speaker": str or None}}``, times in seconds.
 
-    Raises
-    ------
-    UserError
-        When the file or a record in it is invalid; names id and field.
-
     Example
     -------
     >>> path = getfixture("tmp_path") / "ZED.json"
@@ -63,9 +58,7 @@ def read_reference(path):
             emotion = [{"emo": emotion, "start": 0.0, "end": duration}]
         check_segments(emotion, duration, where)
         speaker = record.get("speaker")
-        if isinstance(speaker, bool) or not isinstance(
-            speaker, str | int | None
-        ):
+        if not isinstance(speaker, str | None) and not is_whole(speaker):
             raise UserError(
                 f"{where}: the field 'speaker' is {speaker!r}, not a name."
             )
@@ -103,18 +96,12 @@ def read_hypothesis(path, ids=None):
         ``{id: [{"start", "end", "emotion"}]}``, times in seconds, emotions as
         full words.
 
-    Raises
-    ------
-    UserError
-        When the file or a segment is invalid, or two names mean the same id.
-
     Example
     -------
     >>> path = getfixture("tmp_path") / "out.json"
-    >>> _ = path.write_text('''{"/data/x_1.wav": [
-    ...     {"start": 0.0, "end": 1.5, "emotion": "h"}]}''')
+    >>> _ = path.write_text('{"/data/x.wav": []}')
     >>> read_hypothesis(path)
-    {'x_1': [{'start': 0.0, 'end': 1.5, 'emotion': 'happy'}]}
+    {'x': []}
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".rttm":
@@ -182,14 +169,9 @@ def read_rttm(path):
         ``{id: [{"start", "end", "emotion"}]}``, in the order of the file,
         times in seconds.
 
-    Raises
-    ------
-    UserError
-        When the file or a line is invalid; names line and field.
-
     Example
     -------
-    >>> path = getfixture("tmp_path") / "bad.rttm"
+    >>> path = getfixture("tmp_path") / "a.rttm"
     >>> _ = path.write_text("SPEAKER a 1 0.5 1.5 <NA> <NA> sad <NA> <NA>")
     >>> read_rttm(path)
     {'a': [{'start': 0.5, 'end': 2.0, 'emotion': 'sad'}]}
@@ -206,10 +188,10 @@ def read_rttm(path):
         ) from None
     found = {}
     for number, line in enumerate(text.split("\n"), 1):
-        values = line.split()
-        if values and not values[0].startswith((";;", "SPKR-INFO")):
-            id, segment = _parse(values, f"'{path}', line {number}")
-            found.setdefault(id, []).append(segment)
+        fields = line.split()
+        if fields and not fields[0].startswith((";;", "SPKR-INFO")):
+            segment = _parse(fields, f"'{path}', line {number}")
+            found.setdefault(fields[1], []).append(segment)
     return found
 
 
@@ -226,14 +208,13 @@ def _parse(values, where):
         )
     onset = _seconds(values[3], f"{where}: field 4 (the onset)")
     duration = _seconds(values[4], f"{where}: field 5 (the duration)")
-    segment = {
+    return {
         "start": float(onset),
         # Added as decimals, so that the end of a segment is the very number
         # that the next line has as its onset.
         "end": float(onset + duration),
         "emotion": emotion_name(values[7], where),
     }
-    return values[1], segment
 
 
 def _seconds(text, field):
@@ -261,12 +242,6 @@ def write_rttm(path, diarizations):
         ``{id: [{"start", "end", "emotion"}]}``, times in seconds; they are
         written to the microsecond, so that segments that touch still touch
         when they are read again.
-
-    Raises
-    ------
-    UserError
-        When RTTM has no place for it: an id or emotion with a space, or an
-        utterance without a segment.
 
     Example
     -------

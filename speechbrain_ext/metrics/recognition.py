@@ -69,18 +69,17 @@ class RecognitionStats:
         (confusion,) = total.astype(int)
         right, there = np.diagonal(confusion), confusion.sum(axis=1)
         either = there + confusion.sum(axis=0)
+        recalls = [
+            100 * r / n if n else None
+            for r, n in zip(right.tolist(), there.tolist())
+        ]
         f1 = 200 * right[either > 0] / either[either > 0]
         one = len(set(said)) == 1 and set(said) != set(truths)
         summary = {
             "UA": float(figure_of("UA", total)),
             "WA": float(figure_of("WA", total)),
             "macro_F1": float(f1.mean()),
-            "recalls": {
-                name: 100 * r / n if n else None
-                for name, r, n in zip(
-                    self.classes, right.tolist(), there.tolist()
-                )
-            },
+            "recalls": dict(zip(self.classes, recalls)),
             "confusion": confusion.tolist(),
             "only_class": self.classes[said[0]] if one else None,
             **describe_test_set(*names),
@@ -97,13 +96,8 @@ class RecognitionStats:
 
     def write_csv(self, path):
         """Write predictions.csv, with the probability of every class."""
-        write_predictions(
-            path,
-            (
-                {
-                    name: f"{value:.6f}" if name.startswith("p_") else value
-                    for name, value in row.items()
-                }
-                for row in self.rows.values()
-            ),
-        )
+        rows = [
+            {k: f"{v:.6f}" if k[:2] == "p_" else v for k, v in row.items()}
+            for row in self.rows.values()
+        ]
+        write_predictions(path, rows)

@@ -14,42 +14,27 @@ def format_table(summaries):
     Returns
     -------
     str
-        With a line below that says what the columns are.
+        With lines below that say what the columns are.
 
     Example
     -------
     >>> from speechbrain_ext.metrics.eder import EderStats, all_neutral
     >>> stats = EderStats()
     >>> sad = [{"emo": "sad", "start": 0.0, "end": 1.0}]
-    >>> for id, speaker in (("a", "1"), ("b", "2")):
-    ...     stats.append(id, sad, all_neutral(4.0), 4.0, speaker)
-    >>> print(format_table({"all neutral": stats.summarize()}))
-    system       EDER  95 % interval   FA    ME   CF   OL  pooled EDER  95 % interval  transitions
-    all neutral  25.0   [25.0, 25.0]  0.0  25.0  0.0  0.0         25.0   [25.0, 25.0]          0.0
-    All in %. EDER and its parts FA, ME, CF, OL are means over
-    utterances; pooled EDER is total error time over total duration;
-    transitions is the share of right sequences.
-    2 utterances of 2 speakers, 8.0 s; intervals over 2 test speakers, too few for the interval to be trusted.
+    >>> stats.append("a", sad, all_neutral(4.0), 4.0, "ann")
+    >>> print(format_table({"none": stats.summarize()})[:66])
+    system  EDER  95 % interval   FA    ME   CF   OL  pooled EDER  95
     """
-    header = "system,EDER,95 % interval,FA,ME,CF,OL,pooled EDER,95 % interval"
+    header = (
+        "system,EDER,95 % interval,FA,ME,CF,OL,pooled EDER,95 % interval,"
+        "transitions"
+    )
+    keys = (
+        "eder eder_interval false_alarm missed_emotion confusion overlap "
+        "eder_pooled eder_pooled_interval transition_accuracy"
+    )
     rows = [
-        [
-            name,
-            f"{summary['eder']:.1f}",
-            interval_text(summary["eder_interval"]),
-            *(
-                f"{summary[part]:.1f}"
-                for part in (
-                    "false_alarm",
-                    "missed_emotion",
-                    "confusion",
-                    "overlap",
-                    "eder_pooled",
-                )
-            ),
-            interval_text(summary["eder_pooled_interval"]),
-            f"{summary['transition_accuracy']:.1f}",
-        ]
+        [name, *(_cell(summary[key]) for key in keys.split())]
         for name, summary in summaries.items()
     ]
     sizes = dict.fromkeys(
@@ -58,13 +43,17 @@ def format_table(summaries):
     )
     return "\n".join(
         [
-            align([*header.split(","), "transitions"], rows),
+            align(header.split(","), rows),
             "All in %. EDER and its parts FA, ME, CF, OL are means over",
             "utterances; pooled EDER is total error time over total duration;",
             "transitions is the share of right sequences.",
             *(f"{size}." for size in sizes),
         ]
     )
+
+
+def _cell(value):
+    return f"{value:.1f}" if isinstance(value, float) else interval_text(value)
 
 
 def format_transitions(summary):
@@ -78,61 +67,49 @@ def format_transitions(summary):
     Returns
     -------
     str
-        With a line below that says what the columns are.
+        With lines below that say what the columns are.
 
     Example
     -------
-    >>> print(format_transitions({"transitions": [
-    ...     {"transition": "sad", "total": 3, "correct": 1, "accuracy": 33.3},
-    ...     {"transition": "total", "total": 3, "correct": 1, "accuracy": 33.3},
-    ... ]}))
+    >>> row = {"transition": "sad", "total": 3, "correct": 1, "accuracy": 33.3}
+    >>> print(format_transitions({"transitions": [row]}))
     transition  TN  CN    ACC
     sad          3   1  33.3%
-    total        3   1  33.3%
     TN: total number of utterances with this transition in the reference;
     CN: correct number, where the system has the same; ACC: CN / TN.
     """
     rows = [
-        [
-            row["transition"],
-            str(row["total"]),
-            str(row["correct"]),
-            f"{row['accuracy']:.1f}%",
-        ]
+        [*map(str, list(row.values())[:3]), f"{row['accuracy']:.1f}%"]
         for row in summary["transitions"]
     ]
-    return "\n".join(
-        [
-            align(["transition", "TN", "CN", "ACC"], rows),
-            "TN: total number of utterances with this transition in the "
-            "reference;",
-            "CN: correct number, where the system has the same; ACC: CN / TN.",
-        ]
+    return (
+        f"{align(['transition', 'TN', 'CN', 'ACC'], rows)}\n"
+        "TN: total number of utterances with this transition in the "
+        "reference;\n"
+        "CN: correct number, where the system has the same; ACC: CN / TN."
     )
 
 
 def describe_size(summary, more=""):
     """A test set in words: utterances, speakers, what intervals are over."""
-    known = summary["speakers"]
-    speakers = "unknown speakers"
-    if known is not None:
-        speakers = _count(known, "speaker")
-    text = f"{_count(summary['utterances'], 'utterance')} of {speakers}{more}"
-    over = summary["intervals_over"]
+    utterances, speakers, over = (
+        summary[key] for key in ("utterances", "speakers", "intervals_over")
+    )
+    known = (
+        "unknown speakers" if speakers is None else _count(speakers, "speaker")
+    )
+    text = f"{_count(utterances, 'utterance')} of {known}{more}"
     if summary[over] < 2:
         return text
     return f"{text}; intervals {describe_units(over, summary[over])}"
 
 
 def describe_only_class(summary, system="The model"):
-    """A line where a system gives one class to everything; else nothing."""
+    """A line if a system gives one class to every utterance; else nothing."""
     name = summary.get("only_class")
-    if name is None:
-        return []
-    return [
-        f"{system} gives '{name}' to every utterance, whatever is in it: it "
-        "has learned nothing that these figures measure."
-    ]
+    return (
+        [] if name is None else [f"{system} gives '{name}' to every utterance."]
+    )
 
 
 def _count(number, noun):

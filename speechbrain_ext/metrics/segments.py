@@ -87,16 +87,7 @@ def emotions(labels):
 
 
 def all_neutral(duration):
-    """The baseline that never hears an emotion.
-
-    Arguments
-    ---------
-    duration : float
-        Length of the utterance in seconds.
-
-    Returns
-    -------
-    list of dict
+    """The baseline that never hears an emotion: ``whole_utterance``, neutral.
 
     Example
     -------

@@ -1,4 +1,4 @@
-"""References and hypotheses in every layout, good and bad; RTTM there and back."""
+"""References and hypotheses in every layout; RTTM there and back."""
 
 import json
 

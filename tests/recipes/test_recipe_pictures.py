@@ -193,16 +193,19 @@ def test_mixtures_that_do_not_belong_together(tmp_path, draw_layers, refused):
     again = mixture_run(tmp_path / "again", [0.5, 0.5])
     refused("one' and '.*again' are the same seed", draw_layers, one, again)
     refused("are the same seed and fold", draw_layers, one, one)
-    deep = mixture_run(tmp_path / "deep", [0.2, 0.3, 0.5], 2)
-    refused("differ in their number of layers", draw_layers, one, deep)
-    folder = mixture_run(
-        tmp_path / "x", [0.5, 0.5], 2, encoder_source="mine/wav2vec2-base"
-    )
-    refused("their encoder_source differ", draw_layers, one, folder)
-    yaml = mixture_run(tmp_path / "y", [0.5, 0.5], 2, hparams="lstm.yaml")
-    refused("their hparams differ", draw_layers, one, yaml)
-    fold = mixture_run(tmp_path / "z", [0.5, 0.5], 2, fold=2)
-    refused("seed 1 lacks fold 2", draw_layers, one, fold)
+    for place, (sentence, more) in enumerate(
+        (
+            (
+                "their encoder_source differ",
+                {"encoder_source": "a/wav2vec2-base"},
+            ),
+            ("their hparams differ", {"hparams": "lstm.yaml"}),
+            ("seed 1 lacks fold 2", {"fold": 2}),
+            ("differ in their number of layers", {"layer_weights": [1, 2, 3]}),
+        )
+    ):
+        other = mixture_run(tmp_path / str(place), [0.5, 0.5], 2, **more)
+        refused(sentence, draw_layers, one, other)
 
 
 def test_confusion_adds_up_folds_and_seeds(tmp_path, draw_confusion, figures):
@@ -260,11 +263,9 @@ def test_an_utterance_counts_once_a_seed(tmp_path, draw_confusion, refused):
 
 
 def test_models_with_different_classes(tmp_path, draw_confusion, refused):
-    rows = random_rows(5, 0)
-    one = recognition_run(tmp_path / "one", rows)
-    swapped = recognition_run(
-        tmp_path / "two", random_rows(5, 1, "b"), classes=CLASSES[::-1]
-    )
+    one = recognition_run(tmp_path / "one", random_rows(5, 0))
+    rows = random_rows(5, 1, "b")
+    swapped = recognition_run(tmp_path / "two", rows, classes=CLASSES[::-1])
     sentence = (
         "one' and '.*two' have different classes "
         r"\(neutral, happy, sad; sad, happy, neutral\)"
