@@ -26,9 +26,8 @@ from speechbrain_ext.vad import (
     speech_regions,
 )
 
-# Less than this part of the energy kept, and a recording is not used. The
-# detector misses much shouted speech and may keep nothing but a breath of it;
-# what is left over must not carry the label of the whole.
+# A recording of which less of the energy is kept is not used: the detector
+# misses much shouted speech, and a breath must not carry the label of a shout.
 KEPT_ENERGY = 0.5
 # Recordings that are decoded together, and the audio that they may hold (s).
 _BATCH = 64
@@ -38,7 +37,7 @@ _SAVE_EVERY = 60
 
 
 def check_recordings(utterances, cache=None, jobs=1, progress=True):
-    """Sort out the recordings that cannot be decoded."""
+    """Recordings that can be decoded, and file and reason of the others."""
     return _listen(utterances, None, cache, jobs, progress)
 
 
