@@ -1,6 +1,7 @@
 """Corpora -> splits -> perhaps simulated utterances: the manifests of a run."""
 
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,10 +128,16 @@ def prepare(
         _check_label_map(label_map, classes)
     if simulation is not None:
         _check_simulation(simulation, zed_folder)
-    options = fingerprint(
-        [corpora, protocol, fold, seed, label_map, classes, only],
-        [valid_fraction, speakers, zed_folder, simulation, max_silence],
-    )
+    given = {**corpora, "test": zed_folder}
+    absolute = {name: x and os.path.realpath(x) for name, x in given.items()}
+    # A folder is the same however it is spelled.
+    options = [
+        fingerprint(
+            [folders, protocol, fold, seed, label_map, classes, only],
+            [valid_fraction, speakers, simulation, max_silence],
+        )
+        for folders in (given, absolute)
+    ]
     folder = Path(folder)
     earlier = earlier_preparation(folder, options)
     if earlier is not None:
