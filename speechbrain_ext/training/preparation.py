@@ -326,7 +326,7 @@ def _check_not_empty(utterances, corpora, skipped):
     if not utterances:
         first = "".join(f" ('{a}': {b})" for a, b in skipped[:1])
         raise UserError(
-            f"corpora: no recording is left{first}; give "
+            f"corpora: no recording is left to train on{first}; give "
             f"the folder of at least one of {', '.join(sorted(corpora))}, and "
             "check label_map and only."
         )
