@@ -42,38 +42,7 @@ def check_recordings(utterances, cache=None, jobs=1, progress=True):
 
 
 def find_speech(utterances, max_silence=0.2, cache=None, jobs=1, progress=True):
-    """Find the speech in recordings, and its level.
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        One recording each.
-    max_silence : float
-        Longest silence that may remain (s).
-    cache : str or os.PathLike, optional
-        File that keeps what was found.
-    jobs : int
-        Number of processes.
-    progress : bool
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    usable : list of Utterance
-        With ``speech`` (samples ``[start, stop]`` to keep) and ``level`` (dB).
-    skipped : list of (str, str)
-        File and reason of every other recording.
-
-    Example
-    -------
-    >>> import soundfile
-    >>> from speechbrain_ext.utterance import Utterance
-    >>> path = str(getfixture("tmp_path") / "a.wav")
-    >>> soundfile.write(path, [0.0] * 1600, 16000)
-    >>> data = [Utterance("a", 0.1, "s", "sad", "demo", wav=path)]
-    >>> find_speech(data, progress=False)[1][0][1]
-    'has no speech'
-    """
+    """Recordings with ``speech`` (samples to keep) and ``level`` (dB) found."""
     return _listen(utterances, max_silence, cache, jobs, progress)
 
 
