@@ -36,7 +36,7 @@ class AudioError(UserError):
     Arguments
     ---------
     reason : str
-        What is wrong, as what is said of the file: ``"has no samples"``.
+        What is wrong, to follow the name: ``"has no samples"``.
     path : str or os.PathLike, optional
         The file, for the message.
     remedy : str
@@ -316,7 +316,7 @@ def _decode(file, path, begin, end):
             yield block.mean(axis=1)
     except soundfile.SoundFileError as error:
         raise AudioError(
-            "cannot be decoded to its end (truncated or damaged)", path
+            "is truncated or damaged: not decodable to its end", path
         ) from error
 
 

@@ -26,9 +26,8 @@ from speechbrain_ext.vad import (
     speech_regions,
 )
 
-# Less than this part of the energy kept, and a recording is not used. The
-# detector misses much shouted speech and may keep nothing but a breath of it;
-# what is left over must not carry the label of the whole.
+# A recording of which less of the energy is kept is not used: the detector
+# misses much shouted speech, and a breath must not carry the label of a shout.
 KEPT_ENERGY = 0.5
 # Recordings that are decoded together, and the audio that they may hold (s).
 _BATCH = 64
@@ -38,43 +37,12 @@ _SAVE_EVERY = 60
 
 
 def check_recordings(utterances, cache=None, jobs=1, progress=True):
-    """Sort out the recordings that cannot be decoded."""
+    """Recordings that can be decoded, and file and reason of the others."""
     return _listen(utterances, None, cache, jobs, progress)
 
 
 def find_speech(utterances, max_silence=0.2, cache=None, jobs=1, progress=True):
-    """Find the speech in recordings, and its level.
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        One recording each.
-    max_silence : float
-        Longest silence that may remain (s).
-    cache : str or os.PathLike, optional
-        File that keeps what was found.
-    jobs : int
-        Number of processes.
-    progress : bool
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    usable : list of Utterance
-        With ``speech`` (samples ``[start, stop]`` to keep) and ``level`` (dB).
-    skipped : list of (str, str)
-        File and reason of every other recording.
-
-    Example
-    -------
-    >>> import soundfile
-    >>> from speechbrain_ext.utterance import Utterance
-    >>> path = str(getfixture("tmp_path") / "a.wav")
-    >>> soundfile.write(path, [0.0] * 1600, 16000)
-    >>> data = [Utterance("a", 0.1, "s", "sad", "demo", wav=path)]
-    >>> find_speech(data, progress=False)[1][0][1]
-    'has no speech'
-    """
+    """Recordings with ``speech`` (samples to keep) and ``level`` (dB) found."""
     return _listen(utterances, max_silence, cache, jobs, progress)
 
 

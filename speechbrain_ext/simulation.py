@@ -1,10 +1,8 @@
 """Utterances with several emotions, made by joining recordings of one speaker.
 
-Section 5.1 of Wang et al. (2023): silences are cut, levels are matched, and
-recordings of the same speaker are joined in one of the four sequences of
-Figure 5, each with probability 0.25. What is made here is a plan: manifest
-records whose ``pieces`` say which stretch of which file to read, and with which
-gain. ``compose`` turns a record's pieces into audio when a batch is made.
+Section 5.1 of Wang et al. (2023). What is made is a plan: manifest records
+whose ``pieces`` say which stretch of which file to read, and with which gain.
+``compose`` turns pieces into audio when a batch is made.
 """
 
 from collections import defaultdict
@@ -95,7 +93,7 @@ def simulate(
     list of Utterance
         With ``pieces``, and ``emotion`` as segments exact to the sample.
     list of (str, str)
-        What could not be used, and why: speakers without a neutral recording
+        What is not used, and why: speakers without a neutral recording
         or with nothing else, and utterances over ``max_duration``.
 
     Raises

@@ -1,9 +1,7 @@
-"""The record of an utterance, and manifests of them.
+"""The record of an utterance, and manifests: JSON objects ``{id: record}``.
 
-A manifest is a JSON object ``{id: record}`` that SpeechBrain's
-``DynamicItemDataset.from_json`` reads as it is. Simulated utterances carry
-their segments in the layout of ZED.json, so that simulated data, ZED and a
-user's own data go through the same code.
+SpeechBrain's ``DynamicItemDataset.from_json`` reads them. Segments have the
+layout of ZED.json, for simulated data, ZED and a user's own data alike.
 """
 
 import csv
@@ -102,19 +100,20 @@ def save_manifest(utterances, path):
     Arguments
     ---------
     utterances : iterable of Utterance
-        In the order in which they shall stand.
+        In the order of the file.
     path : str or os.PathLike
         The JSON file to write.
 
     Raises
     ------
     UserError
-        When two utterances have the same id, or the file cannot be written.
+        When two utterances have the same id, or writing fails.
 
     Example
     -------
     >>> path = getfixture("tmp_path") / "train.json"
-    >>> save_manifest([Utterance("x", 1.5, "s1", "happy", "demo", wav="x.wav")], path)
+    >>> one = Utterance("x", 1.5, "s1", "happy", "demo", wav="x.wav")
+    >>> save_manifest([one], path)
     >>> load_manifest(path)[0].speaker
     's1'
     """
@@ -145,17 +144,17 @@ def load_manifest(path):
     Raises
     ------
     UserError
-        When the file is not there, is not JSON, or a record lacks a field or
-        has a time that cannot be; the sentence names the id and the field.
+        When the file is missing or is not JSON, or a record lacks a field or
+        has an invalid time; the sentence names the id and the field.
 
     Example
     -------
-    >>> path = getfixture("tmp_path") / "bad.json"
-    >>> write_json({"x": {"wav": "x.wav"}}, path)
-    >>> load_manifest(path)
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.base.errors.UserError: '...bad.json', utterance 'x': the field 'duration' is missing.
+    >>> path = getfixture("tmp_path") / "test.json"
+    >>> record = {"duration": 2.0, "speaker": "s", "emotion": "sad",
+    ...     "corpus": "demo", "wav": "x.wav"}
+    >>> write_json({"x": record}, path)
+    >>> load_manifest(path)[0].emotion
+    'sad'
     """
     records = read_json(path)
     if not isinstance(records, dict):
@@ -221,7 +220,7 @@ def check_segments(segments, duration, where):
 
 
 def write_skipped(skipped, path):
-    """Write the list of recordings that could not be used."""
+    """Write the list of recordings that are not usable."""
     with atomic_open(path, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["file", "reason"])

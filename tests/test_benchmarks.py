@@ -7,8 +7,10 @@ import torch
 from speechbrain_ext.utterance import Utterance
 from tests.benchmarks import (
     baseline_linear,
+    bench_audio,
     bench_features,
     bench_finetuning,
+    bench_preparation,
     bench_whisper,
 )
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
@@ -166,3 +168,17 @@ def test_linear_baseline_sees_what_is_there():
     # The speaker hides the emotion, unless speakers are normalised.
     assert baseline_linear.recall(pooled, data, "speaker") == [100, 100]
     assert min(baseline_linear.recall(pooled, data, "global")) < 90
+
+
+def test_audio(capsys):
+    bench_audio.main(["--repeats=1", "--cases=2"])
+    (rows,) = tables(capsys.readouterr().out)
+    assert list(rows) == ["16000"]
+    assert all(float(cell) > 0 for cell in rows["16000"][2:])
+
+
+def test_preparation(capsys):
+    bench_preparation.main(["--growth", "60"])
+    (rows,) = tables(capsys.readouterr().out)
+    assert list(rows) == ["60"]
+    assert all(float(cell) >= 0 for cell in rows["60"])

@@ -23,16 +23,12 @@ from speechbrain_ext.simulation import check_simulation, compose, simulate
 from speechbrain_ext.utterance import Utterance
 
 
-def recording(id, emotion, speaker="s1", speech=((0, 16000),), level=-20.0):
-    return Utterance(
-        id,
-        2.0,
-        speaker,
-        emotion,
-        "demo",
-        wav=f"{id}.wav",
-        extra={"speech": [list(s) for s in speech], "level": level},
-    )
+def recording(
+    id, emotion, speaker="s1", speech=((0, 16000),), level=-20.0, wav=None
+):
+    extra = {"speech": [list(part) for part in speech], "level": level}
+    wav = wav or f"{id}.wav"
+    return Utterance(id, 2.0, speaker, emotion, "demo", wav=wav, extra=extra)
 
 
 def corpus(speakers=3, each=8):
@@ -226,17 +222,7 @@ def test_boundaries_are_exact_to_the_sample(tmp_path_factory, speech, fade):
         path = str(folder / f"{number}.wav")
         value = -0.5 if number % 2 else 0.5
         soundfile.write(path, np.full(4000, value), 16000)
-        data.append(
-            Utterance(
-                str(number),
-                0.25,
-                "s",
-                emotion,
-                "demo",
-                wav=path,
-                extra={"speech": [list(p) for p in part], "level": -6.0},
-            )
-        )
+        data.append(recording(str(number), emotion, "s", part, -6.0, path))
     for u in simulate(data, seed=3, passes=4, crossfade=fade)[0]:
         audio = compose(u.pieces)
         assert audio.shape[0] == round(u.duration * 16000)
@@ -256,19 +242,8 @@ def test_levels_are_matched(write_audio):
     loud = write_audio("loud.wav", data=np.full(1600, 0.5))
     soft = write_audio("soft.wav", data=np.full(1600, 0.05))
     data = [
-        Utterance(
-            name,
-            0.1,
-            "s",
-            emotion,
-            "demo",
-            wav=wav,
-            extra={"speech": [[0, 1600]], "level": level},
-        )
-        for name, emotion, wav, level in (
-            ("loud", "angry", loud, -6.0206),
-            ("soft", "neutral", soft, -26.0206),
-        )
+        recording("loud", "angry", "s", [(0, 1600)], -6.0206, loud),
+        recording("soft", "neutral", "s", [(0, 1600)], -26.0206, soft),
     ]
     for u in simulate(data, seed=1, passes=10)[0]:
         audio = compose(u.pieces)

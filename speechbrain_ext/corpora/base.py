@@ -83,25 +83,7 @@ class Corpus:
     reader: Callable | None = None
 
     def read(self, folder):
-        """Read the corpus.
-
-        Arguments
-        ---------
-        folder : str or os.PathLike
-            Where it was unpacked; the recordings may lie deeper in it.
-
-        Returns
-        -------
-        utterances : list of Utterance
-            Sorted by id.
-        skipped : list of (str, str)
-            File and reason of every recording that is not usable.
-
-        Raises
-        ------
-        UserError
-            When the folder does not hold the corpus.
-        """
+        """Utterances and what was skipped, as ``read_corpus``."""
         folder = check_folder(folder, self.title)
         utterances, skipped = (self.reader or self._read_names)(folder)
         skipped = sorted(skipped)

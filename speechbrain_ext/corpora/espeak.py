@@ -62,33 +62,20 @@ _Callback = ctypes.CFUNCTYPE(
     ctypes.POINTER(_Event),
 )
 
+_INT, _UINT = ctypes.c_int, ctypes.c_uint
 _SIGNATURES = {
-    "espeak_Initialize": (
-        ctypes.c_int,
-        [ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int],
-    ),
+    "espeak_Initialize": (_INT, [_INT, _INT, ctypes.c_char_p, _INT]),
     "espeak_Info": (ctypes.c_char_p, [ctypes.c_void_p]),
     "espeak_SetSynthCallback": (None, [_Callback]),
-    "espeak_SetVoiceByName": (ctypes.c_int, [ctypes.c_char_p]),
-    "espeak_SetParameter": (
-        ctypes.c_int,
-        [ctypes.c_int, ctypes.c_int, ctypes.c_int],
-    ),
+    "espeak_SetVoiceByName": (_INT, [ctypes.c_char_p]),
+    "espeak_SetParameter": (_INT, [_INT, _INT, _INT]),
     "espeak_Synth": (
-        ctypes.c_int,
-        [
-            ctypes.c_char_p,
-            ctypes.c_size_t,
-            ctypes.c_uint,
-            ctypes.c_int,
-            ctypes.c_uint,
-            ctypes.c_uint,
-            ctypes.c_void_p,
-            ctypes.c_void_p,
-        ],
+        _INT,
+        [ctypes.c_char_p, ctypes.c_size_t, _UINT, _INT, _UINT, _UINT]
+        + [ctypes.c_void_p] * 2,
     ),
-    "espeak_Terminate": (ctypes.c_int, []),
-    "espeak_ng_GetSampleRate": (ctypes.c_int, []),
+    "espeak_Terminate": (_INT, []),
+    "espeak_ng_GetSampleRate": (_INT, []),
     "espeak_ng_SetRandSeed": (None, [ctypes.c_long]),
 }
 
@@ -152,30 +139,17 @@ class Espeak:
             library.espeak_SetSynthCallback(callback)
             if library.espeak_SetVoiceByName(voice.encode()) != 0:
                 raise _no_voice(voice)
-            values = {
-                "rate": rate,
-                "pitch": pitch,
-                "range": range,
-                "volume": volume,
-            }
-            for name, value in values.items():
+            values = rate, volume, pitch, range
+            for name, value in zip(PARAMETERS, values):
                 _check(
                     library.espeak_SetParameter(PARAMETERS[name], value, 0),
                     f"set the {name} to {value}",
                 )
             library.espeak_ng_SetRandSeed(RANDOM_SEED)
             data = text.encode() + b"\0"
+            options = 0, POSITION_CHARACTER, 0, TEXT_IS_UTF8, None, None
             _check(
-                library.espeak_Synth(
-                    data,
-                    len(data),
-                    0,
-                    POSITION_CHARACTER,
-                    0,
-                    TEXT_IS_UTF8,
-                    None,
-                    None,
-                ),
+                library.espeak_Synth(data, len(data), *options),
                 f"speak {text!r}",
             )
             sample_rate = library.espeak_ng_GetSampleRate()
@@ -196,18 +170,13 @@ class Espeak:
         for name, (result, arguments) in _SIGNATURES.items():
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
-        # A library that has been used before knows its sample rate. That would
-        # mean that the system did not unload it, and that what it says next
-        # depends on what it has said.
+        # A library that was not unloaded knows its sample rate; what it says
+        # next would depend on what it has said.
         if library.espeak_ng_GetSampleRate() != 0:
             raise RuntimeError("This system does not unload espeak-ng.")
-        if (
-            library.espeak_Initialize(
-                OUTPUT_SYNCHRONOUS, 0, self._data.encode(), INITIALIZE_OPTIONS
-            )
-            <= 0
-        ):
-            raise RuntimeError(f"espeak-ng cannot read '{self._data}'.")
+        options = OUTPUT_SYNCHRONOUS, 0, self._data.encode(), INITIALIZE_OPTIONS
+        if library.espeak_Initialize(*options) <= 0:
+            raise RuntimeError(f"espeak-ng did not read '{self._data}'.")
         return library
 
     def _unload(self, library):
@@ -226,7 +195,7 @@ def _no_voice(voice):
 
 def _check(status, what):
     if status != 0:
-        raise RuntimeError(f"espeak-ng cannot {what} (status {status}).")
+        raise RuntimeError(f"espeak-ng did not {what} (status {status}).")
 
 
 def _tile(marks, length):

@@ -84,18 +84,18 @@ def _read(folder):
         if reason:
             skipped.append((str(path), reason))
             continue
-        speaker = f"Ses{turn['session']}{turn['gender']}"
+        session, gender = f"Ses{turn['session']}", turn["gender"]
         utterances.append(
             Utterance(
-                id=id,
-                duration=seconds,
-                speaker=f"iemocap_{speaker}",
-                emotion=EMOTIONS[labels[id]["code"]],
-                corpus="iemocap",
+                id,
+                seconds,
+                f"iemocap_{session}{gender}",
+                EMOTIONS[labels[id]["code"]],
+                "iemocap",
                 wav=str(path),
-                gender="female" if turn["gender"] == "F" else "male",
+                gender="female" if gender == "F" else "male",
                 language="en",
-                session=f"Ses{turn['session']}",
+                session=session,
                 text=texts.get(id),
                 extra=_extra(turn, labels[id]),
             )
@@ -150,16 +150,11 @@ def _read_labels(files, skipped):
                     "dimensions": [float(value) for value in dimensions],
                     "annotations": [],
                 }
-                if id in labels:
-                    skipped.append(
-                        (
-                            str(path),
-                            f"line {number}: {id} has its label in "
-                            f"'{labels[id]['file']}' already",
-                        )
-                    )
-                else:
-                    labels[id] = current
+                first = labels.setdefault(id, current)
+                if first is not current:
+                    reason = f"line {number}: {id} has its label in "
+                    reason += f"'{first['file']}' already"
+                    skipped.append((str(path), reason))
             elif category and current:
                 annotator, words, comment = category.groups()
                 current["annotations"].append(

@@ -6,6 +6,8 @@ works, nothing about people.
 """
 
 import io
+import itertools
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -37,10 +39,8 @@ UNFINISHED = "synthetic.unfinished"
 # loudest voice at its angriest.
 VOLUME = 50
 HEADROOM = -6
-NOTE = (
-    "Synthetic speech made by espeak-ng: no person said this, and the emotions "
-    "follow rules."
-)
+NOTE = "Synthetic speech made by espeak-ng: no person said this, and the "
+NOTE += "emotions follow rules."
 
 
 def generate(
@@ -89,7 +89,12 @@ def generate(
     ('angry', 'The soup is made of carrots and beans.')
     """
     folder = Path(folder)
-    arguments = _check_arguments(seed, speakers, sentences, repetitions)
+    arguments = _check_arguments(
+        seed=seed,
+        speakers=speakers,
+        sentences=sentences,
+        repetitions=repetitions,
+    )
     plan = list(_plan(**arguments))
     if _is_there(folder, arguments, plan):
         return len(plan)
@@ -130,11 +135,11 @@ def _read(folder):
             continue
         utterances.append(
             Utterance(
-                id=id,
-                duration=duration,
-                speaker=f"synthetic_{record['speaker']}",
-                emotion=record["emotion"],
-                corpus="synthetic",
+                id,
+                duration,
+                f"synthetic_{record['speaker']}",
+                record["emotion"],
+                "synthetic",
                 wav=str(path),
                 gender=record["gender"],
                 language="en",
@@ -148,43 +153,41 @@ def _read(folder):
     return utterances, skipped
 
 
-def _check_arguments(seed, speakers, sentences, repetitions):
-    arguments = {
-        "seed": (seed, 0, None),
-        "speakers": (speakers, 1, len(SPEAKERS)),
-        "sentences": (sentences, 1, len(SENTENCES)),
-        "repetitions": (repetitions, 1, None),
+def _check_arguments(**arguments):
+    bounds = {
+        "seed": (0, math.inf),
+        "speakers": (1, len(SPEAKERS)),
+        "sentences": (1, len(SENTENCES)),
+        "repetitions": (1, math.inf),
     }
-    for name, (value, least, most) in arguments.items():
-        if (
-            not is_whole(value)
-            or value < least
-            or (most is not None and value > most)
-        ):
-            bounds = f"{least} to {most}" if most else f"{least} or more"
+    for name, value in arguments.items():
+        least, most = bounds[name]
+        if not is_whole(value) or not least <= value <= most:
+            until = f"to {most}" if most < math.inf else "or more"
             raise UserError(
-                f"{name}: expected a whole number, {bounds}, got {value!r}."
+                f"{name}: expected a whole number, {least} {until}, got "
+                f"{value!r}."
             )
-    return {name: value for name, (value, _, _) in arguments.items()}
+    return arguments
 
 
 def _plan(seed, speakers, sentences, repetitions):
     """The ids, and what each is made of."""
     for speaker in range(speakers):
         name = SPEAKERS[speaker][0]
-        order = generator(seed, name).permutation(len(SENTENCES))
-        for sentence in order[:sentences]:
-            for emotion in EMOTIONS:
-                for repetition in range(repetitions):
-                    yield (
-                        f"syn_{name}_{emotion}_{sentence + 1:02d}_{repetition}",
-                        {
-                            "speaker": speaker,
-                            "sentence": int(sentence),
-                            "emotion": emotion,
-                            "repetition": repetition,
-                        },
-                    )
+        order = generator(seed, name).permutation(len(SENTENCES))[:sentences]
+        for sentence, emotion, repetition in itertools.product(
+            order.tolist(), EMOTIONS, range(repetitions)
+        ):
+            yield (
+                f"syn_{name}_{emotion}_{sentence + 1:02d}_{repetition}",
+                {
+                    "speaker": speaker,
+                    "sentence": sentence,
+                    "emotion": emotion,
+                    "repetition": repetition,
+                },
+            )
 
 
 def _wav(id, speaker):

@@ -32,7 +32,7 @@ def decode(data, mandarin=False):
 
 
 def text_lines(path, skipped, mandarin=False):
-    """Lines of a text file; a file that cannot be read goes to ``skipped``."""
+    """Lines of a text file; one that is not readable goes to ``skipped``."""
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 from speechbrain_ext.base.errors import UserError
@@ -54,11 +55,11 @@ def _read(folder):
             continue
         utterances.append(
             Utterance(
-                id=id,
-                duration=seconds,
-                speaker="",
-                emotion=segments,
-                corpus="zed",
+                id,
+                seconds,
+                "",
+                segments,
+                "zed",
                 wav=str(wav),
                 language="en",
                 text=record.get("transcription") or None,
@@ -71,13 +72,9 @@ def _read(folder):
 class _Object(dict):
     # A JSON object that knows which keys it had more than once.
     def __init__(self, pairs):
-        super().__init__()
-        self.repeated = []
-        for key, value in pairs:
-            if key in self:
-                self.repeated.append(key)
-            else:
-                self[key] = value
+        super().__init__(reversed(pairs))
+        counts = Counter(key for key, _ in pairs)
+        self.repeated = list((counts - Counter(self.keys())).elements())
 
 
 def _read_records(path, skipped):

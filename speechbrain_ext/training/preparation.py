@@ -170,43 +170,52 @@ def prepare(
     if zed is not None:
         left_out |= {"test, ZED in its place": len(parts.test)}
         parts = replace(parts, test=zed)
+    skipped += _write_parts(parts, folder, simulation, zed, max_samples)
+    write_skipped(skipped, folder / "skipped.csv")
     record = parts.record()
-    record["left_out"] = {
-        name: number
-        for name, number in {**left_out, **parts.left_out}.items()
-        if number
-    }
-    record["test"] = "recordings" if zed is None else "ZED"
+    left_out |= parts.left_out
+    record["left_out"] = {name: n for name, n in left_out.items() if n}
+    made = "recordings" if simulation is None else "simulated"
+    record["test"] = made if zed is None else "ZED"
+    record |= {"skipped": len(skipped), "options": options}
+    _tell(record, folder)
+    # Last, so that a preparation that was killed is done again.
+    write_json(record, folder / "protocol.json")
+    return record
+
+
+def _write_parts(parts, folder, simulation, zed, max_samples):
+    """Manifests of the parts; what the simulation does not use, and why."""
+    skipped = []
     for name in SPLITS:
         part = getattr(parts, name)
-        if simulation is not None and not (zed and name == "test"):
-            record["test"] = "simulated" if zed is None else "ZED"
+        if simulation is None or (name == "test" and zed is not None):
+            _check_lengths(part, max_samples)
+        else:
             save_manifest(part, folder / f"recordings_{name}.json")
             part, unused = simulate(
-                part, seed, epoch=_first_epoch(name), **simulation[name]
+                part, parts.seed, _first_epoch(name), **simulation[name]
             )
             skipped += unused
             hours = sum(one.duration for one in part) / 3600
             logger.info(f"{name}: {len(part)} utterances, {hours:.2f} h.")
-        else:
-            _check_lengths(part, max_samples)
         save_manifest(part, folder / f"{name}.json")
-    write_skipped(skipped, folder / "skipped.csv")
-    if skipped:
+    return skipped
+
+
+def _tell(record, folder):
+    if record["skipped"]:
         logger.warning(
-            f"{len(skipped)} recordings are not usable; "
+            f"{record['skipped']} recordings are not usable; "
             f"'{folder / 'skipped.csv'}' says why."
         )
     shared = record["speakers_shared_with_train"]["test"]
     logger.info(
-        f"{protocol}, fold {fold} of {record['folds']}: recordings "
-        f"{record['recordings']}, speakers {record['speakers']}, of the test "
-        f"{shared} in training, too; left out {record['left_out'] or 'none'}."
+        f"{record['name']}, fold {record['fold']} of {record['folds']}: "
+        f"recordings {record['recordings']}, speakers {record['speakers']}, "
+        f"of the test {shared} in training, too; left out "
+        f"{record['left_out'] or 'none'}."
     )
-    record |= {"skipped": len(skipped), "options": options}
-    # Last, so that a preparation that was killed is done again.
-    write_json(record, folder / "protocol.json")
-    return record
 
 
 def load_splits(folder):
@@ -326,7 +335,7 @@ def _check_not_empty(utterances, corpora, skipped):
     if not utterances:
         first = "".join(f" ('{a}': {b})" for a, b in skipped[:1])
         raise UserError(
-            f"corpora: no recording is left{first}; give "
+            f"corpora: no recording is left to train on{first}; give "
             f"the folder of at least one of {', '.join(sorted(corpora))}, and "
             "check label_map and only."
         )
@@ -344,6 +353,7 @@ def _read_zed(folder, classes, listening):
                     f"is not one of {', '.join(classes)}; add it."
                 )
     usable, bad = check_recordings(utterances, **listening)
+    _check_not_empty(usable, {"zed": folder}, skipped + bad)
     return usable, skipped + bad
 
 

@@ -356,8 +356,11 @@ LABELS = {"happy": "sad", "bored": "glad"}
 @pytest.mark.parametrize(
     "change, sentence",
     [
-        ({"label_map": LABELS}, "label_map: 'bored' becomes 'glad', expected"),
-        ({"label_map": LABELS}, "one of the classes neutral, happy, sad, angr"),
+        (
+            {"label_map": LABELS},
+            "label_map: 'bored' becomes 'glad', expected one of the classes "
+            "neutral, happy, sad, angry, or null.",
+        ),
         ({"label_map": None}, "label_map: expected a class, or null, for"),
         ({"simulation": []}, "simulation: expected options of every split"),
         (
