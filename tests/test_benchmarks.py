@@ -5,8 +5,13 @@ import pytest
 import torch
 
 from speechbrain_ext.utterance import Utterance
-from tests.benchmarks import baseline_linear, bench_features, bench_whisper
-from tests.checkpoints import make_whisper_checkpoint
+from tests.benchmarks import (
+    baseline_linear,
+    bench_features,
+    bench_finetuning,
+    bench_whisper,
+)
+from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 
 
 @pytest.fixture
@@ -98,6 +103,25 @@ def test_whisper(encoder_source, capsys):
     rows = [line.split("|")[1:3] for line in lines if line.startswith("|")]
     sizes = [tuple(cell.strip() for cell in row) for row in rows[2:]]
     assert sizes == [("0.1", "1"), ("0.1", "2"), ("0.2", "1"), ("0.2", "2")]
+
+
+def test_finetuning(ravdess, tmp_path, capsys):
+    source = make_ssl_checkpoint(tmp_path / "wav2vec2", "wav2vec2")
+    bench_finetuning.main(
+        [
+            f"--data_folder={ravdess}",
+            f"--encoder_source={source}",
+            *("--utterances=2", "--repeats=1"),
+        ]
+    )
+    steps, norms = tables(capsys.readouterr().out)
+    assert list(steps) == [
+        "SpeechBrain",
+        "from waveforms",
+        "from stored convolutions",
+    ]
+    assert steps["SpeechBrain"][1] == norms["plain"][1] == "1.00"
+    assert float(norms["masked"][1]) > 0
 
 
 def test_linear_baseline(ravdess, encoder_source, tmp_path, capsys):

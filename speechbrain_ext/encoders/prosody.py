@@ -202,31 +202,40 @@ def _local_mean(x, weight, span):
     return total(x * weight) / total(weight).clamp(min=1e-9)
 
 
-class ProsodyEncoder(Encoder):
-    """``ProsodyStatistics``, a convolution and a GRU, which are trained.
+class ProsodyNetwork:
+    """A convolution and a GRU, which are trained, as parts of a module."""
 
-    Arguments
-    ---------
-    channels : int
-        Channels of the convolution.
-    hidden : int
-        Units of the GRU in either direction; the output has twice as many.
-    dropout : float
-        Between the parts, in training.
-    offset : float
-        Standard deviation of a random offset that every channel of an
-        utterance gets in training, as if another voice had spoken. The
-        channels' own spread is about 1.
-    output_norm : bool
-        Whether the output is normalised over each utterance's frames and
-        channels.
+    def build(self, channels, hidden, dropout, offset):
+        self.offset = offset
+        self.convolution = nn.Conv1d(CHANNELS, channels, 5, padding=2)
+        self.norm = nn.LayerNorm(channels)
+        self.dropout = nn.Dropout(dropout)
+        self.gru = nn.GRU(
+            channels, hidden, batch_first=True, bidirectional=True
+        )
+        self.output_layer_norm = nn.LayerNorm(2 * hidden)
 
-    Example
-    -------
-    >>> encoder = ProsodyEncoder()
-    >>> encoder(torch.randn(2, 16000), torch.tensor([1.0, 0.5])).shape
-    torch.Size([2, 13, 128])
-    """
+    def run(self, x, lengths):
+        """Padded ``[batch, frames, channels]`` -> the same."""
+        valid = length_mask(lengths, x.shape[1])[:, :, None]
+        if self.training and self.offset:
+            x = x + self.offset * torch.randn_like(x[:, :1])
+        # The convolution sees zeros beyond the end, as if alone.
+        x = self.convolution(x.masked_fill(~valid, 0.0).transpose(1, 2))
+        packed = pack_padded_sequence(
+            self.dropout(F.gelu(self.norm(x.transpose(1, 2)))),
+            lengths.cpu(),
+            batch_first=True,
+            enforce_sorted=False,
+        )
+        output, _ = pad_packed_sequence(
+            self.gru(packed)[0], batch_first=True, total_length=valid.shape[1]
+        )
+        return self.dropout(self.output_layer_norm(output))
+
+
+class ProsodyEncoder(Encoder, ProsodyNetwork):
+    """Statistics, convolution and GRU in one: what older run folders name."""
 
     num_layers = 1
 
@@ -239,37 +248,15 @@ class ProsodyEncoder(Encoder):
         output_norm=False,
     ):
         super().__init__(output_norm)
-        self.output_size = 2 * hidden
-        self.offset = offset
         self.prosody = ProsodyStatistics()
         self.grid = self.prosody.grid
-        self.convolution = nn.Conv1d(CHANNELS, channels, 5, padding=2)
-        self.norm = nn.LayerNorm(channels)
-        self.dropout = nn.Dropout(dropout)
-        self.gru = nn.GRU(
-            channels, hidden, batch_first=True, bidirectional=True
-        )
-        self.output_layer_norm = nn.LayerNorm(2 * hidden)
+        self.output_size = 2 * hidden
+        self.build(channels, hidden, dropout, offset)
 
     def encode(self, wav, lengths, all_layers):
-        frames = self.grid.num_frames(lengths)
         # Not its forward, which lets no gradient through.
-        x = self.prosody.encode(wav, lengths, False).transpose(1, 2)
-        valid = length_mask(frames, x.shape[2])[:, None]
-        if self.training and self.offset:
-            x = x + self.offset * torch.randn_like(x[:, :, :1])
-        # The convolution sees zeros beyond the end, as if alone.
-        x = self.convolution(x.masked_fill(~valid, 0.0)).transpose(1, 2)
-        packed = pack_padded_sequence(
-            self.dropout(F.gelu(self.norm(x))),
-            frames.cpu(),
-            batch_first=True,
-            enforce_sorted=False,
-        )
-        output, _ = pad_packed_sequence(
-            self.gru(packed)[0], batch_first=True, total_length=x.shape[1]
-        )
-        output = self.dropout(self.output_layer_norm(output))
+        x = self.prosody.encode(wav, lengths, False)
+        output = self.run(x, self.grid.num_frames(lengths))
         return output[:, None] if all_layers else output
 
     def describe(self):

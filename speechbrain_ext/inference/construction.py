@@ -38,6 +38,7 @@ ALLOWED = {
         "DenseHead LSTMHead FusionHead MeanHead ConvMeanHead",
         f"{_OURS}.models.inputs": "Input count_layers",
         f"{_OURS}.models.mixture": "LayerMixture",
+        f"{_OURS}.models.prosody": "ProsodyHead",
         f"{_OURS}.models.normalization": "make_normalizer FeatureNormalizer "
         "SpeakerNormalizer",
         f"{_OURS}.protocols": "classes_of",

@@ -2,6 +2,8 @@
 
 import torch
 
+from speechbrain_ext.encoders import load_encoder
+
 # Less than a receptive field, exactly one, one sample more, ... 3 s.
 LENGTHS = [48000, 800, 16000, 5, 400, 401, 37777, 719, 720, 161]
 
@@ -108,3 +110,25 @@ def check_bfloat16(encoder):
     assert (output - exact).abs().mean() < 0.05 * exact.abs().mean()
     difference = (output[1, : len(alone)] - alone).abs().mean()
     assert difference < 0.05 * alone.abs().mean()
+
+
+def check_local(folder, wavs, expected, **options):
+    """``local_encoder``: state 0 is as expected, the others as they were."""
+    usual = load_encoder(folder, **options)
+    local = load_encoder(folder, local_encoder=True, **options)
+    assert local.fingerprint() != usual.fingerprint()
+    batch, wav_lens = collate(wavs)
+    states = local(batch, wav_lens, all_layers=True)
+    before = usual(batch, wav_lens, all_layers=True)
+    assert torch.equal(states[:, 1:], before[:, 1:])
+    assert torch.equal(local(batch, wav_lens), usual(batch, wav_lens))
+    for wav, encoded, other in zip(wavs, states, before):
+        target = expected(wav)
+        frames = len(target)
+        assert (encoded[0, :frames] - target).abs().max() < 1e-5
+        assert (other[0, :frames] - target).abs().max() > 0.1
+        alone = local(wav[None], all_layers=True)[0, 0]
+        assert (alone - target).abs().max() < 1e-5
+    check_bfloat16(local)
+    if not options.get("pad_to_30s"):
+        check_padding(local)

@@ -18,7 +18,7 @@ from speechbrain_ext.encoders.adaptation import (
     unfrozen_layers,
 )
 from speechbrain_ext.encoders.prosody import ProsodyEncoder
-from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
+from tests.checkpoints import make_ssl_checkpoint
 from tests.encoders.padding import (
     check_bfloat16,
     check_gradients,
@@ -26,26 +26,6 @@ from tests.encoders.padding import (
     collate,
     utterances,
 )
-
-MODELS = [
-    (kind, size)
-    for kind in ("wav2vec2", "hubert", "wavlm")
-    for size in ("base", "large")
-] + [("whisper", "any")]
-
-
-@pytest.fixture(scope="module", params=MODELS, ids="-".join)
-def folder(request, tmp_path_factory):
-    kind, size = request.param
-    path = tmp_path_factory.mktemp(f"{kind}-{size}")
-    if kind == "whisper":
-        return make_whisper_checkpoint(path)
-    return make_ssl_checkpoint(path, kind, size)
-
-
-@pytest.fixture(scope="module")
-def whisper(tmp_path_factory):
-    return make_whisper_checkpoint(tmp_path_factory.mktemp("plain"))
 
 
 def trained(folder, **options):
@@ -194,7 +174,7 @@ def test_a_run_with_unfreezing_trains_what_is_unfrozen(folder):
 def test_layers_by_epoch():
     assert [unfrozen_layers(e, 1) for e in range(1, 5)] == [0, 1, 2, 3]
     assert [unfrozen_layers(e, 3) for e in range(1, 8)] == [0, 0, 0, 1, 1, 1, 2]
-    with pytest.raises(UserError, match="^unfreeze_every: 0"):
+    with pytest.raises(UserError, match="^unfreeze_every: .*got 0"):
         unfrozen_layers(1, 0)
 
 
@@ -253,12 +233,10 @@ def test_adapters_are_what_their_formula_says(folder):
     assert (ours - plain)[:, -1].abs().max() > 1e-3
 
 
-def test_padding_never_changes_a_result(folder):
-    check_padding(adapted(folder))
-
-
-def test_gradients_reach_adapters_alone(folder):
+def test_adapters_alone_are_trained_and_padding_does_not_matter(folder):
     encoder = adapted(folder)
+    check_padding(encoder)
+    check_bfloat16(encoder)
     assert not encoder.frozen
     assert trains(encoder) and all("lora_" in n for n in trains(encoder))
     # Two for each of four maps in three layers.
@@ -267,10 +245,6 @@ def test_gradients_reach_adapters_alone(folder):
     for name, parameter in encoder.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad.abs().max() > 0, name
-
-
-def test_bfloat16(folder):
-    check_bfloat16(adapted(folder))
 
 
 def test_groups_and_unfreezing_with_adapters(folder):
@@ -337,8 +311,8 @@ def test_the_feed_forward_layers_can_be_adapted(whisper):
     [
         ({"targets": ["q_proj", "query"]}, ["'query'", "q_proj", "out_proj"]),
         ({"targets": ["conv1"]}, ["'conv1'"]),
-        ({"targets": []}, ["choose among"]),
-        ({"rank": 0}, ["rank 0"]),
+        ({"targets": []}, ["expected some of"]),
+        ({"rank": 0}, ["got rank 0"]),
         ({"dropout": 1.0}, ["dropout 1.0"]),
         ({"alpha": 0}, ["alpha 0"]),
         ({"rnak": 8}, ["'rnak'", "rank, alpha, dropout, targets"]),

@@ -13,8 +13,6 @@ import torch
 from speechbrain_ext.encoders.egemaps import EgemapsEncoder
 from tests.encoders.padding import (
     LENGTHS,
-    check_lengths,
-    check_padding,
     collate,
     utterances,
 )
@@ -63,25 +61,11 @@ def test_frames_of_opensmile(smile):
         descriptors(smile, wav[:959])
 
 
-def test_every_length_about_a_frame(encoder):
-    check_lengths(encoder, range(1, 1700, 37))
-    check_lengths(encoder, [959, 960, 961, 1119, 1120, 1121, 1279, 1280, 1281])
-    check_lengths(encoder, range(15990, 16330, 10))
-
-
 def test_every_length_of_a_second(encoder, smile):
     """Arithmetic alone: half of ``samples // 160 - 4``, one at least."""
     for length in range(1, 16000):
         frames = max(length // 160 - 4, 2)
         assert encoder.grid.num_frames(length) == (frames + 1) // 2
-
-
-def test_padding_never_changes_a_result(encoder):
-    check_padding(encoder)
-
-
-def test_padding_with_output_norm():
-    check_padding(EgemapsEncoder(output_norm=True), [16000, 5, 9001])
 
 
 def test_short_is_lengthened_with_zeros(encoder):

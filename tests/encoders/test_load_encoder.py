@@ -59,71 +59,67 @@ def refused(source, *words):
     return message
 
 
-def test_another_architecture(folder):
-    edit(folder / "config.json", model_type="bert")
-    refused(folder, str(folder), "'bert'", "wav2vec2, hubert, wavlm and")
-
-
-def test_an_unknown_architecture(folder):
-    edit(folder / "config.json", model_type="no-such-thing")
-    refused(folder, "config.json' cannot be understood")
-
-
-def test_a_damaged_config(folder):
-    (folder / "config.json").write_text('{"model_type": "wav')
-    refused(folder, "config.json' cannot be understood")
-
-
-def test_no_config(folder):
-    (folder / "config.json").unlink()
-    refused(folder, f"'{folder / 'config.json'}' does not exist")
-
-
-def test_no_weights(folder):
-    (folder / "model.safetensors").unlink()
-    refused(folder, f"'{folder / 'model.safetensors'}' does not exist")
-
-
-def test_no_preprocessor(folder):
-    (folder / "preprocessor_config.json").unlink()
-    refused(folder, str(folder), "no usable preprocessor_config.json")
-
-
-def test_another_sampling_rate(folder):
-    edit(folder / "preprocessor_config.json", sampling_rate=8000)
-    refused(folder, "audio of 8000 Hz")
-
-
-def test_damaged_weights(folder):
-    path = folder / "model.safetensors"
+def cut_in_half(path):
     path.write_bytes(path.read_bytes()[: os.path.getsize(path) // 2])
-    refused(folder, "the weights of", "cannot be loaded")
 
 
-def test_weights_of_a_smaller_model(folder):
-    edit(folder / "config.json", num_hidden_layers=4)
-    refused(folder, "lack", "encoder.layers.3.")
+def without(path, name):
+    weights = load_file(path)
+    del weights[name]
+    save_file(weights, path, metadata={"format": "pt"})
 
 
-def test_weights_of_another_width(folder):
-    edit(folder / "config.json", intermediate_size=128)
-    refused(folder, "the weights of")
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+PREPROCESSOR = "preprocessor_config.json"
+DAMAGES = {
+    "architecture": (
+        lambda f: edit(f / CONFIG, model_type="bert"),
+        ["'bert'", "wav2vec2, hubert, wavlm or"],
+    ),
+    "unknown": (
+        lambda f: edit(f / CONFIG, model_type="no-such-thing"),
+        ["config.json' is invalid"],
+    ),
+    "config": (lambda f: cut_in_half(f / CONFIG), ["config.json' is invalid"]),
+    "no config": (lambda f: (f / CONFIG).unlink(), ["config.json' does not"]),
+    "no weights": (
+        lambda f: (f / WEIGHTS).unlink(),
+        ["model.safetensors' does not exist"],
+    ),
+    "no preprocessor": (
+        lambda f: (f / PREPROCESSOR).unlink(),
+        ["no valid preprocessor_config.json"],
+    ),
+    "rate": (
+        lambda f: edit(f / PREPROCESSOR, sampling_rate=8000),
+        ["audio of 8000 Hz"],
+    ),
+    "weights": (lambda f: cut_in_half(f / WEIGHTS), ["are invalid"]),
+    "smaller": (
+        lambda f: edit(f / CONFIG, num_hidden_layers=4),
+        ["lack", "encoder.layers.3."],
+    ),
+    "width": (
+        lambda f: edit(f / CONFIG, intermediate_size=128),
+        ["the weights of"],
+    ),
+}
+
+
+@pytest.mark.parametrize("damage, words", DAMAGES.values(), ids=DAMAGES)
+def test_invalid_folders(damage, words, folder):
+    damage(folder)
+    refused(folder, str(folder), *words)
 
 
 def test_missing_whisper_weights(tmp_path):
     make_whisper_checkpoint(tmp_path)
-    path = tmp_path / "model.safetensors"
-    weights = load_file(path)
-    del weights["model.encoder.conv1.bias"]
-    save_file(weights, path, metadata={"format": "pt"})
+    without(tmp_path / WEIGHTS, "model.encoder.conv1.bias")
     refused(tmp_path, "lack 1", "'conv1.bias'")
 
 
 def test_a_missing_mask_vector_is_no_matter(folder):
-    path = folder / "model.safetensors"
-    weights = load_file(path)
-    del weights["masked_spec_embed"]
-    save_file(weights, path, metadata={"format": "pt"})
+    without(folder / WEIGHTS, "masked_spec_embed")
     assert load_encoder(folder)(torch.zeros(1, 800)).shape == (1, 2, 32)
 
 

@@ -6,54 +6,14 @@ from transformers import AutoFeatureExtractor, AutoModel
 
 from speechbrain_ext.encoders.ssl import SSLEncoder
 from tests.checkpoints import make_ssl_checkpoint
+from tests.encoders.conftest import MODELS, SIZES
 from tests.encoders.padding import (
-    check_bfloat16,
     check_gradients,
     check_lengths,
-    check_padding,
+    check_local,
     collate,
     utterances,
 )
-
-MODELS = {
-    f"{kind}-{size}": {"kind": kind, "size": size}
-    for kind in ("wav2vec2", "hubert", "wavlm")
-    for size in ("base", "large")
-}
-# What real checkpoints have besides: normalised input to a base model, biases
-# with group normalisation and none without, batch normalisation of positions
-# (mHuBERT), no normalised projection (HuBERT).
-MODELS |= {
-    "wav2vec2-base-960h": {"kind": "wav2vec2", "do_normalize": True},
-    "wavlm-base-bias": {"kind": "wavlm", "conv_bias": True},
-    "wav2vec2-large-no-bias": {
-        "kind": "wav2vec2",
-        "size": "large",
-        "conv_bias": False,
-    },
-    "hubert-large-raw": {
-        "kind": "hubert",
-        "size": "large",
-        "do_normalize": False,
-        "feat_proj_layer_norm": False,
-    },
-    "mhubert": {
-        "kind": "hubert",
-        "do_normalize": True,
-        "conv_pos_batch_norm": True,
-    },
-}
-
-
-@pytest.fixture(scope="module", params=MODELS)
-def folder(request, tmp_path_factory):
-    path = tmp_path_factory.mktemp(request.param)
-    return make_ssl_checkpoint(path, **MODELS[request.param])
-
-
-@pytest.fixture(scope="module")
-def wavlm(tmp_path_factory):
-    return make_ssl_checkpoint(tmp_path_factory.mktemp("wavlm"), kind="wavlm")
 
 
 def plain_states(folder, wav):
@@ -66,34 +26,17 @@ def plain_states(folder, wav):
     return torch.cat([*output.hidden_states[:-1], output.last_hidden_state])
 
 
-def test_agrees_with_transformers(folder):
-    encoder = SSLEncoder(folder)
-    for wav in utterances([16000, 401, 23456]):
+def test_agrees_with_transformers(ssl):
+    encoder = SSLEncoder(ssl)
+    wavs = utterances([16000, 401, 23456])
+    # In a batch, the masked computation of the full row is the plain one.
+    together = encoder(*collate(wavs), all_layers=True)[2]
+    for wav in wavs:
         ours = encoder(wav[None], all_layers=True)[0]
-        plain = plain_states(folder, wav)
+        plain = plain_states(ssl, wav)
         assert ours.shape == plain.shape
         assert (ours - plain).abs().max() < 1e-5
-
-
-def test_masks_agree_with_transformers_where_nothing_is_padded(folder):
-    """The masked computation of a full row is the plain one."""
-    encoder = SSLEncoder(folder)
-    wavs = utterances([16000, 9000])
-    ours = encoder(*collate(wavs), all_layers=True)[0]
-    assert (ours - plain_states(folder, wavs[0])).abs().max() < 1e-5
-
-
-def test_padding_never_changes_a_result(folder):
-    check_padding(SSLEncoder(folder))
-
-
-def test_padding_with_output_norm(folder):
-    encoder = SSLEncoder(folder, output_norm=True)
-    check_padding(encoder)
-    wav = utterances([8000])[0]
-    layers = encoder(wav[None], all_layers=True)[0]
-    assert layers.mean((1, 2)).abs().max() < 1e-5
-    assert (layers.square().mean((1, 2)) - 1).abs().max() < 1e-3
+    assert (together - plain).abs().max() < 1e-5
 
 
 def test_padding_in_training(tmp_path):
@@ -116,66 +59,10 @@ def test_padding_in_training(tmp_path):
         assert torch.allclose(trained, encoder.eval()(batch, wav_lens))
 
 
-def test_lengths(folder):
-    check_lengths(SSLEncoder(folder), [1, 399, 400, 719, 720, 1041, 16000])
-
-
-def test_every_length_of_two_frames(wavlm):
-    check_lengths(SSLEncoder(wavlm), range(700, 1045))
-
-
-@pytest.mark.parametrize("freeze_feature_extractor", [True, False])
-def test_gradients(folder, freeze_feature_extractor):
-    encoder = SSLEncoder(
-        folder,
-        freeze=False,
-        freeze_feature_extractor=freeze_feature_extractor,
-    )
-    check_gradients(encoder)
-    trained = {
-        parameter.requires_grad
-        for parameter in encoder.model.feature_extractor.parameters()
-    }
-    assert trained == {not freeze_feature_extractor}
-    assert encoder.model.encoder.layers[0].attention.q_proj.weight.requires_grad
-
-
-def test_bfloat16(folder):
-    check_bfloat16(SSLEncoder(folder))
-
-
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_files_are_loaded_in_float32(dtype, tmp_path):
-    folder = make_ssl_checkpoint(tmp_path, kind="hubert", dtype=dtype)
-    encoder = SSLEncoder(folder)
-    assert {p.dtype for p in encoder.parameters()} == {torch.float32}
-    check_padding(encoder)
-
-
-def test_frozen_stays_frozen(tmp_path):
-    folder = make_ssl_checkpoint(tmp_path, "wavlm", hidden_dropout=0.5)
-    encoder = SSLEncoder(folder).train()
-    assert not any(module.training for module in encoder.modules())
-    assert not any(p.requires_grad for p in encoder.parameters())
-    wav = utterances([8000])[0][None].requires_grad_(True)
-    output = encoder(wav)
-    assert not output.requires_grad
-    assert torch.equal(output, encoder(wav))
-    # A model around it puts its parts into training one by one.
-    torch.nn.Sequential(encoder).train()
-    assert torch.equal(output, encoder(wav))
-
-
-def test_not_frozen_has_dropout(tmp_path):
-    folder = make_ssl_checkpoint(tmp_path, "wavlm", hidden_dropout=0.5)
-    encoder = SSLEncoder(folder, freeze=False)
-    wav = utterances([8000])[0][None]
-    assert not torch.equal(encoder(wav), encoder(wav))
-
-
-def test_state_dict_has_the_names_of_transformers(folder):
-    plain = AutoModel.from_pretrained(folder).state_dict()
-    ours = SSLEncoder(folder).model.state_dict()
+def test_state_dict_has_the_names_of_transformers(ssl):
+    plain = AutoModel.from_pretrained(ssl).state_dict()
+    ours = SSLEncoder(ssl).model.state_dict()
     assert ours.keys() == plain.keys()
     assert all(torch.equal(ours[name], plain[name]) for name in plain)
 
@@ -219,11 +106,6 @@ def test_old_checkpoints_with_other_names_and_pickled_weights(tmp_path, wavlm):
     assert SSLEncoder(tmp_path).fingerprint() == SSLEncoder(wavlm).fingerprint()
 
 
-def test_wav_must_have_two_dimensions(wavlm):
-    with pytest.raises(ValueError, match="batch, samples"):
-        SSLEncoder(wavlm)(torch.zeros(100))
-
-
 def test_fingerprint(tmp_path, wavlm):
     encoder = SSLEncoder(wavlm)
     prints = [encoder.fingerprint()]
@@ -243,3 +125,37 @@ def test_fingerprint(tmp_path, wavlm):
         encoder.model.encoder.layer_norm.bias[3] += 1e-3
     prints.append(encoder.fingerprint())
     assert len(set(prints)) == len(prints)
+
+
+@pytest.fixture(params=SIZES)
+def plain(request, checkpoint):
+    return checkpoint(request.param)
+
+
+def projected(folder, wav):
+    """The submodules of transformers' model, one after the other."""
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    inputs = extractor(wav.numpy(), sampling_rate=16000, return_tensors="pt")
+    model = AutoModel.from_pretrained(folder).eval()
+    with torch.no_grad():
+        x = model.feature_extractor(inputs.input_values).transpose(1, 2)
+        x = model.feature_projection(x)
+    return (x[0] if isinstance(x, tuple) else x)[0]
+
+
+def test_the_local_encoder_is_the_feature_projection(plain):
+    wavs = utterances([16000, 4000, 9001])
+    check_local(plain, wavs, lambda wav: projected(plain, wav))
+
+
+def test_local_gradients_reach_the_projection(plain):
+    """Through hidden state 0 alone; the batch holds padding."""
+    encoder = SSLEncoder(plain, freeze=False, local_encoder=True)
+    check_gradients(encoder)
+    encoder.zero_grad()
+    batch, wav_lens = collate(utterances([8000, 3000]))
+    encoder(batch, wav_lens, all_layers=True)[:, 0].square().sum().backward()
+    projection = encoder.model.feature_projection.projection
+    assert projection.weight.grad.abs().max() > 0
+    layer = encoder.model.encoder.layers[0].attention.q_proj.weight
+    assert layer.grad is None or layer.grad.abs().max() == 0
