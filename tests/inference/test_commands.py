@@ -17,7 +17,7 @@ from speechbrain_ext.inference import (
     EmotionRecognizer,
     command,
 )
-from speechbrain_ext.metrics.rttm import read_rttm
+from speechbrain_ext.metrics.hypotheses import read_rttm
 from tests.inference.runs import CLASSES, CPU, finish, make_run, write_sound
 
 
