@@ -257,3 +257,11 @@ def test_frames_of_a_pooling(ceil_mode):
 def test_a_pooling_that_is_not_understood():
     with pytest.raises(UserError, match="avg_pool"):
         pooling_convolution(Pooling1d("max", 3))
+
+
+def test_benchmark(weights, capsys):
+    from tests.benchmarks import bench_windows
+
+    options = ["--seconds", "0.5", "--repeats", "1"]
+    bench_windows.main(["--encoder_source", weights[0], *options])
+    assert "| 0.5 " in capsys.readouterr().out
