@@ -3,6 +3,7 @@
 import argparse
 import csv
 import logging
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -40,9 +41,13 @@ SPEAKERS = {
 
 
 @exits_cleanly
-def main(arguments=None, prog=_PROG):
+def main(arguments=None):
     """Run the command line."""
-    options = _parser(prog).parse_args(arguments)
+    parser = argparse.ArgumentParser(prog=_PROG, description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_diarize(commands)
+    _add_recognize(commands)
+    options = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("speechbrain_ext.inference").setLevel(logging.INFO)
     options.run(options)
@@ -50,26 +55,12 @@ def main(arguments=None, prog=_PROG):
 
 def diarize():
     """The short command ``emotion-diarize``."""
-    _short("diarize")
+    main(["diarize", *sys.argv[1:]])
 
 
 def recognize():
     """The short command ``emotion-recognize``."""
-    _short("recognize")
-
-
-def _short(command):
-    import sys
-
-    main([command, *sys.argv[1:]])
-
-
-def _parser(prog):
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_diarize(commands)
-    _add_recognize(commands)
-    return parser
+    main(["recognize", *sys.argv[1:]])
 
 
 def _add_command(commands, name, run, summary, example):
@@ -92,6 +83,13 @@ def _add_command(commands, name, run, summary, example):
     add("files", metavar="FILE", nargs="+", help="recordings of any kind")
     add("--device", help="such as cuda or cpu (default: cuda if there is one)")
     add("--savedir", metavar="DIR", help="where downloads are put")
+    add(
+        "--window",
+        metavar="S",
+        type=float,
+        help="longer recordings are cut into parts of at most this length "
+        "(default: what the model says, or 30)",
+    )
     return add
 
 
@@ -126,13 +124,6 @@ def _add_diarize(commands):
         "option off. A model's own one_event is for recordings of one window",
     )
     add(
-        "--window",
-        metavar="S",
-        type=float,
-        help="longer recordings are cut into windows of at most this length "
-        "(default: what the model says, or 30)",
-    )
-    add(
         "--overlap",
         metavar="S",
         type=float,
@@ -155,13 +146,6 @@ def _add_recognize(commands):
         help="for a model with speaker normalisation: whether all files are "
         "of one speaker (the default), each is of another, or the name of a "
         "file's folder is its speaker",
-    )
-    add(
-        "--window",
-        metavar="S",
-        type=float,
-        help="longer recordings are cut into stretches of at most this length, "
-        "and their results averaged (default: what the model says, or 30)",
     )
 
 

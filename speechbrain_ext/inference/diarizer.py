@@ -2,10 +2,8 @@
 
 import logging
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from speechbrain_ext.audio import SAMPLE_RATE, AudioStream
 from speechbrain_ext.base.emotions import NEUTRAL
@@ -20,6 +18,7 @@ from speechbrain_ext.inference.interfaces import (
     merge_windows,
     plan_windows,
     ramp_frames,
+    windows_of,
 )
 
 logger = logging.getLogger("speechbrain_ext.inference")
@@ -189,14 +188,8 @@ class EmotionDiarizer(EmotionModel):
         stream = AudioStream(path)
         spans = self._spans(stream.num_samples)
         options = self._options(postprocessing, path, len(spans) > 1)
-        bar = tqdm(
-            stream.windows(spans),
-            total=len(spans),
-            desc=Path(path).name,
-            unit="window",
-            disable=not progress or len(spans) == 1,
-        )
-        log_probs = self._merged(bar, spans, stream.num_samples)
+        windows = windows_of(stream, spans, progress)
+        log_probs = self._merged(windows, spans, stream.num_samples)
         segments = options.diarize(
             log_probs, self.classes, stream.num_samples, self.grid
         )

@@ -6,10 +6,13 @@ recording. Where windows overlap their posteriors are averaged, with weights
 that fall towards the borders of a window, where a frame lacks context.
 """
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import FetchConfig, LocalStrategy
+from tqdm import tqdm
 
 from speechbrain_ext.audio import SAMPLE_RATE, to_samples
 from speechbrain_ext.base.errors import UserError, is_number
@@ -102,6 +105,17 @@ def check_batch(wavs, wav_lens=None):
                 "out."
             )
     return lengths
+
+
+def windows_of(recording, spans, progress):
+    """Read a recording part by part, with a bar if there are several."""
+    return tqdm(
+        recording.windows(spans),
+        total=len(spans),
+        desc=Path(recording.path).name,
+        unit="window",
+        disable=not progress or len(spans) == 1,
+    )
 
 
 def plan_windows(num_samples, window, overlap, grid):

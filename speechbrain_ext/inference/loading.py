@@ -6,7 +6,7 @@
 - A repository has ``hyperparams.yaml`` with a ``pretrainer``, which names the
   files of the parameters; the layouts are those of ``layouts``.
 
-Nothing of a folder is trusted: its YAML is data (``construction``), its Python
+Nothing of a folder is trusted: its YAML is data (``model_yaml``), its Python
 files are never imported, and its parameters are tensors and nothing else.
 """
 
@@ -32,12 +32,11 @@ from speechbrain_ext.decoding import PostProcessing
 from speechbrain_ext.encoders.base import Encoder
 from speechbrain_ext.inference.construction import (
     SSL_CLASSES,
-    Call,
-    ModelYaml,
     check,
     construct,
 )
 from speechbrain_ext.inference.layouts import BareWav2Vec2, named_inputs
+from speechbrain_ext.inference.model_yaml import Call, ModelYaml
 from speechbrain_ext.models.inputs import Input
 from speechbrain_ext.models.normalization import SpeakerNormalizer
 
@@ -200,16 +199,17 @@ def _relocate(call, base, cache):
 
 def _parts(modules):
     """Name in checkpoints and module of all that may have parameters."""
-    prefix = ""
+    first = True
     for name, module in modules.items():
         if not isinstance(module, Input):
             yield name, module
             continue
+        # The names of the first input have no prefix.
+        prefix = "" if first else f"{name}_"
+        first = False
         for part in ("encoder", "normalizer", "mixture"):
             if getattr(module, part) is not None:
                 yield prefix + part, getattr(module, part)
-        # The names of the first input have no prefix.
-        prefix = "fusion_"
 
 
 def _is_trained(module):

@@ -14,6 +14,7 @@ from speechbrain_ext.inference.interfaces import (
     EmotionModel,
     check_batch,
     check_window,
+    windows_of,
 )
 
 logger = logging.getLogger("speechbrain_ext.inference")
@@ -23,45 +24,41 @@ _SOMEBODY = "the speaker"
 
 
 class EmotionRecognizer(EmotionModel):
-    """A trained model, ready to say which emotion a recording expresses.
+    """A trained model, ready to find the emotion that a recording expresses.
 
     Results come as SpeechBrain's classifiers give them: ``out_prob`` ``[batch,
     classes]``, ``score`` ``[batch]`` (the highest of each row), ``index``
     ``[batch]`` and ``text_lab``, a list of the classes' names. ``out_prob``
-    holds probabilities, as with the interface of the published
-    ``emotion-recognition-wav2vec2-IEMOCAP``, where SpeechBrain's
-    ``EncoderClassifier`` has their logarithms; and names are full words, such
-    as ``angry`` for its ``ang``.
+    holds probabilities, where SpeechBrain's ``EncoderClassifier`` has their
+    logarithms; names are full words, such as ``angry`` for ``ang``.
 
     A recording of up to one window is classified just as in training: as a
     whole or, where it is longer than the model's ``max_length``, by its first
-    ``max_length`` seconds alone, with a warning. One that is longer than a
-    window is cut into stretches of equal length, as few as there can be of at
-    most one window (and at most ``max_length``) each, and their posteriors are
-    averaged, with a warning; memory does not grow with its length. So with a
-    ``max_length`` of 5 s and a window of 30 s, the first 5 s of a recording of
+    ``max_length`` seconds, with a warning. A longer one is cut into the fewest
+    equal stretches of at most one window (and at most ``max_length``), whose
+    posteriors are averaged, with a warning; memory does not grow with its
+    length. So with a ``max_length`` of 5 s, the first 5 s of a recording of
     29 s count, and seven stretches of one of 31 s: cut such recordings to have
     all of them judged alike.
 
     A model with speaker normalisation needs recordings of the speaker. All
     that are given in one call are taken for one speaker's, unless ``speakers``
-    says whose they are; the statistics are those of these recordings, in one
-    pass before they are classified, and nothing of an earlier call is used.
+    says whose they are; nothing of an earlier call is used.
 
     Arguments
     ---------
     modules : dict
-        ``encoder`` and ``head``; perhaps ``normalizer``, ``mixture``,
-        ``fusion_encoder`` and ``fusion_normalizer``; or ``wav2vec2``,
-        ``avg_pool`` and ``output_mlp`` of a published model.
+        ``Input`` modules by name, or ``encoder`` and perhaps ``normalizer``
+        and ``mixture`` (and the same after ``fusion_``), and ``head``; or
+        ``wav2vec2``, ``avg_pool`` and ``output_mlp`` of a published model.
     hparams : dict
         ``classes`` or ``label_encoder``; perhaps ``layers``, ``max_length``
         (s), ``window`` (s) and ``avg_pool``.
     run_opts : dict, optional
         Such as ``{"device": "cuda"}``.
     window : float, optional
-        What is longer is cut, in seconds; what the model's YAML says if
-        absent, or 30, or what the encoder can take if that is less.
+        Longest stretch (s); what the model's YAML says if absent, or 30, or
+        what the encoder can take if that is less.
     source : str
         What to name in the sentences of errors.
 
@@ -76,7 +73,7 @@ class EmotionRecognizer(EmotionModel):
     ------
     UserError
         When modules or classes are missing or do not fit, when the model is a
-        diarizer, or a window makes no sense.
+        diarizer, or a window is invalid.
 
     Example
     -------
@@ -163,8 +160,8 @@ class EmotionRecognizer(EmotionModel):
         Raises
         ------
         UserError
-            When a recording cannot be used, or speakers are named for a model
-            that does not normalise by speaker.
+            When a recording cannot be used, or speakers are given to a model
+            without speaker normalisation.
         """
         rows = tqdm(
             self.iterate_files(paths, speakers, progress),
@@ -198,11 +195,6 @@ class EmotionRecognizer(EmotionModel):
         ------
         tuple
             As ``classify_file``.
-
-        Raises
-        ------
-        UserError
-            As ``classify_files``.
         """
         if not paths:
             raise ValueError("there are no recordings")
@@ -233,7 +225,7 @@ class EmotionRecognizer(EmotionModel):
         ------
         UserError
             When a waveform holds values that are not finite, or speakers are
-            named for a model that does not normalise by speaker.
+            given to a model without speaker normalisation.
         """
         wavs = wavs[None] if wavs.dim() == 1 else wavs
         lengths = check_batch(wavs, wav_lens)
@@ -249,13 +241,13 @@ class EmotionRecognizer(EmotionModel):
             rows = list(self._each(recordings, names))
             return self._result(torch.stack(rows))
         for recording in recordings:
-            self._warn_if_cut(recording)
+            self._warn(recording)
         encoded = self.encode(wavs, lengths)
         if self.by_speaker:
             self.classifier.forget()
             self._learn(encoded, names)
             _report(recordings, names)
-        return self._result(self.probabilities(encoded, names))
+        return self._result(self._probabilities(encoded, names))
 
     def forward(self, wavs, wav_lens=None):
         """As ``classify_batch``."""
@@ -267,7 +259,7 @@ class EmotionRecognizer(EmotionModel):
         if not self.by_speaker:
             raise UserError(
                 "speakers: the model has no speaker normalisation, so that "
-                "who speaks makes no difference; leave them out."
+                "they make no difference; leave them out."
             )
         if len(speakers) != count:
             raise ValueError(f"{len(speakers)} speakers, {count} recordings")
@@ -278,7 +270,12 @@ class EmotionRecognizer(EmotionModel):
         if self.by_speaker:
             self._survey(recordings, speakers, progress)
         for recording, speaker in zip(recordings, speakers):
-            yield self._classify(recording, speaker, progress)
+            self._warn(recording)
+            rows = [
+                self._probabilities(self.encode(wav[None]), [speaker])[0]
+                for wav in self._stretches(recording, progress)
+            ]
+            yield torch.stack(rows).mean(0)
 
     def _survey(self, recordings, speakers, progress):
         """Statistics of the speakers, in one pass over their recordings."""
@@ -295,49 +292,28 @@ class EmotionRecognizer(EmotionModel):
                 self._learn(self.encode(wav[None]), [speaker])
         _report(recordings, speakers)
 
-    def _classify(self, recording, speaker, progress):
-        count = len(self._spans(recording.num_samples))
+    def _warn(self, recording):
+        """Say where stretches are averaged, or the end is left out."""
+        path, count = recording.path, len(self._spans(recording.num_samples))
         if count > 1:
             logger.warning(
-                "'%s' lasts %.1f s, longer than a window (%g s): the "
-                "posteriors of %d stretches are averaged; to see how emotion "
-                "changes in it, use a diarizer.",
-                recording.path,
-                recording.duration,
-                self.window,
-                count,
+                f"'{path}' lasts {recording.duration:.1f} s, longer than a "
+                f"window ({self.window:g} s): the posteriors of {count} "
+                "stretches are averaged; to see how emotion changes in it, use "
+                "a diarizer."
             )
-        else:
-            self._warn_if_cut(recording)
-        total = 0.0
-        for wav in self._stretches(recording, progress):
-            encoded = self.encode(wav[None])
-            total = total + self.probabilities(encoded, [speaker])[0]
-        return total / count
-
-    def _warn_if_cut(self, recording):
-        """Say so, where the end of a recording makes no difference."""
-        if self.classifier.cuts(recording.num_samples):
+        elif self.classifier.cuts(recording.num_samples):
             longest = self.classifier.max_length
             logger.warning(
-                "'%s' lasts %.2f s, longer than the model's max_length: only "
-                "its first %g s are judged, as in training; cut the "
-                "recording into parts of at most %g s to have all of it "
-                "judged.",
-                recording.path,
-                recording.duration,
-                longest,
-                longest,
+                f"'{path}' lasts {recording.duration:.2f} s, longer than the "
+                f"model's max_length: only its first {longest:g} s are judged, "
+                "as in training; cut the recording into parts of at most "
+                f"{longest:g} s to have all of it judged."
             )
 
     def _stretches(self, recording, progress):
-        spans = self._spans(recording.num_samples)
-        return tqdm(
-            recording.windows(spans),
-            total=len(spans),
-            desc=Path(recording.path).name,
-            unit="window",
-            disable=not progress or len(spans) == 1,
+        return windows_of(
+            recording, self._spans(recording.num_samples), progress
         )
 
     def _spans(self, num_samples):
@@ -355,7 +331,7 @@ class EmotionRecognizer(EmotionModel):
         with torch.inference_mode():
             self.classifier.learn(encoded, speakers)
 
-    def probabilities(self, encoded, speakers):
+    def _probabilities(self, encoded, speakers):
         """Classify utterances."""
         return torch.stack(self.log_probs(encoded, speakers)).exp()
 
@@ -370,8 +346,7 @@ class _Waveform:
     """A waveform with the face of ``AudioStream``."""
 
     def __init__(self, wav, path):
-        self.wav = wav
-        self.path = path
+        self.wav, self.path = wav, path
         self.num_samples = len(wav)
         self.duration = len(wav) / SAMPLE_RATE
 

@@ -4,7 +4,7 @@ r"""Long recordings by windows against SpeechBrain's whole recording.
 
 from the root of the repository. SpeechBrain's published layout for emotion
 diarization, on a random WavLM, classifies recordings of several lengths:
-SpeechBrain's own interface as a whole, ``EmotionDiarizer`` by windows, in turns.
+SpeechBrain's interface as a whole, ``EmotionDiarizer`` by windows, in turns.
 The table has medians of processor time and their ratio; below 1, windows are
 faster. ``--encoder_source`` takes a checkpoint of WavLM, HuBERT or wav2vec 2.0.
 """

@@ -9,7 +9,8 @@ import soundfile
 import speechbrain as sb
 import torch
 
-from speechbrain_ext.inference.construction import ModelYaml, construct
+from speechbrain_ext.inference.construction import construct
+from speechbrain_ext.inference.model_yaml import ModelYaml
 from speechbrain_ext.training.checkpoints import SafeCheckpointer
 
 CPU = {"device": "cpu"}

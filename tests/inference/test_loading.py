@@ -17,7 +17,7 @@ from speechbrain.utils.fetching import FetchConfig
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders import load_encoder
 from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
-from speechbrain_ext.inference.construction import ModelYaml, modern
+from speechbrain_ext.inference.model_yaml import ModelYaml, modern
 from speechbrain_ext.models.heads import LinearHead
 from tests.inference.runs import (
     CPU,
@@ -447,8 +447,15 @@ def test_aliases_take_no_time(model_folder):
         "t0: xx",
         *(f"t{i}: !ref <t{i - 1}><t{i - 1}>" for i in range(1, 60)),
     ]
+    lines += ["c0: [x]"]
+    for i in range(1, 60):
+        lines.append(f"c{i}: [!copy <c{i - 1}>, !copy <c{i - 1}>]")
     path = model_folder / "hyperparams.yaml"
-    for name, reason in (("a59", "too long"), ("t59", "long")):
+    for name, reason in (
+        ("a59", "is too long"),
+        ("t59", "a text is too long"),
+        ("c59", "too long with all its copies"),
+    ):
         text = EXPORT.replace("[neutral, happy, sad, angry]", f"!ref <{name}>")
         path.write_text("\n".join(lines) + text)
         with pytest.raises(UserError, match=reason):
