@@ -10,7 +10,6 @@ import os
 import time
 from dataclasses import replace
 
-import torch
 from tqdm import tqdm
 
 from speechbrain_ext.audio import (
@@ -154,6 +153,8 @@ def _listen_to(batch, max_silence):
             found[key] = {"reason": error.reason}
     if max_silence is None or not waveforms:
         return found
+    import torch
+
     threads = torch.get_num_threads()
     # The detector's steps are too small to share.
     torch.set_num_threads(1)
@@ -179,7 +180,7 @@ def _speech(waveform, kept, first):
         return {"reason": f"keeps {percent} % of its energy as speech"}
     return {
         "speech": [[first + a, first + b] for a, b in kept],
-        "level": level_db(torch.cat([waveform[a:b] for a, b in kept])),
+        "level": level_db(waveform, kept),
     }
 
 

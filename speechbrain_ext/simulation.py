@@ -9,8 +9,6 @@ gain. ``compose`` turns a record's pieces into audio when a batch is made.
 
 from collections import defaultdict
 
-import torch
-
 from speechbrain_ext.audio import SAMPLE_RATE, read_audio, to_samples
 from speechbrain_ext.base.emotions import NEUTRAL
 from speechbrain_ext.base.errors import UserError, is_number, is_whole
@@ -297,14 +295,16 @@ def compose(pieces):
 
     Example
     -------
-    >>> from speechbrain.dataio import audio_io
+    >>> import soundfile
     >>> path = str(getfixture("tmp_path") / "a.wav")
-    >>> audio_io.save(path, torch.full((1, 1600), 0.25), 16000)
+    >>> soundfile.write(path, [0.25] * 1600, 16000)
     >>> piece = {"wav": path, "start": 0.0, "stop": 0.05, "gain": 2.0}
     >>> audio = compose([piece, {**piece, "gain": 1.0, "crossfade": 0.01}])
     >>> audio.shape, audio[0].item(), audio[-1].item()
     (torch.Size([1440]), 0.5, 0.25)
     """
+    import torch
+
     parts = []
     for piece in pieces:
         audio = piece["gain"] * read_audio(

@@ -23,7 +23,8 @@ from tqdm import tqdm
 from speechbrain_ext.base.errors import UserError, is_number
 from speechbrain_ext.base.files import atomic_path, fingerprint
 from speechbrain_ext.data import load_waveform
-from speechbrain_ext.models.inputs import LAYERS
+from speechbrain_ext.encoders.base import ConvolvedFeatures
+from speechbrain_ext.models.inputs import LAYERS, Input
 
 # Utterances that a process takes at a time.
 _SHARE = 16
@@ -201,6 +202,8 @@ class StoredInput:
         self.store = store
         self.memory = memory
         self.normalized = False
+        # From these the encoder goes on.
+        self.convolved = isinstance(store.encoder, ConvolvedFeatures)
 
     def normalize(self):
         """Give normalised features from now on."""
@@ -252,8 +255,10 @@ def store_inputs(hparams, splits, run_opts):
     Arguments
     ---------
     hparams : dict
-        ``inputs``, ``feature_folder`` (``None``: nothing is stored),
-        ``feature_dtype`` and ``feature_memory``.
+        ``inputs``, ``feature_dtype`` and ``feature_memory``; and either
+        ``feature_folder``, for what frozen encoders give, or ``cnn_folder``,
+        for what the frozen convolutions of trained ones give. ``None``:
+        nothing is stored.
     splits : dict
         From the name of a split to its utterances.
     run_opts : dict
@@ -265,7 +270,9 @@ def store_inputs(hparams, splits, run_opts):
         From the name of an input to ``StoredInput``; empty if nothing is
         stored.
     """
-    if hparams["feature_folder"] is None:
+    convolved = "cnn_folder" in hparams
+    folder = hparams["cnn_folder" if convolved else "feature_folder"]
+    if folder is None:
         return {}
     memory = FeatureMemory(hparams["feature_memory"])
     utterances = [u for split in splits.values() for u in split]
@@ -273,9 +280,9 @@ def store_inputs(hparams, splits, run_opts):
     progress = not run_opts.get("noprogressbar")
     stored = {}
     for name, source in hparams["inputs"].items():
-        store = FeatureStore(
-            hparams["feature_folder"], source, hparams["feature_dtype"]
-        )
+        if convolved:
+            source = Input(ConvolvedFeatures(source.encoder))
+        store = FeatureStore(folder, source, hparams["feature_dtype"])
         # In one process of a run.
         run_on_main(store.extract, [utterances, device, progress])
         stored[name] = StoredInput(store, memory)

@@ -9,8 +9,6 @@ within the bound too.
 import functools
 import math
 
-import torch
-
 from speechbrain_ext.audio import SAMPLE_RATE
 
 # Shorter bursts than this are clicks rather than speech.
@@ -26,9 +24,9 @@ def _model():
     return load_silero_vad()
 
 
-@torch.no_grad()
 def speech_regions(waveforms, threshold=0.5):
     """Where there is speech in each waveform, by Silero VAD, all at once."""
+    import torch
     from silero_vad import utils_vad
 
     regions = [[] for _ in waveforms]
@@ -43,9 +41,9 @@ def speech_regions(waveforms, threshold=0.5):
         row[: len(waveforms[number])] = waveforms[number] / peaks[number]
     model = _model()
     model.reset_states()
-    probabilities = torch.cat(
-        [model(step, SAMPLE_RATE) for step in batch.split(_STEP, dim=1)], dim=1
-    ).tolist()
+    with torch.no_grad():
+        found = [model(step, SAMPLE_RATE) for step in batch.split(_STEP, 1)]
+    probabilities = torch.cat(found, dim=1).tolist()
     for number, count, row in zip(heard, steps, probabilities):
         regions[number] = [
             (region["start"], region["end"])
@@ -75,9 +73,12 @@ def keep_speech(regions, num_samples, max_silence):
     return kept
 
 
-def level_db(waveform):
-    """Root-mean-square level in dB relative to full scale."""
-    power = waveform.double().square().mean().item()
+def level_db(waveform, kept):
+    """Root-mean-square level of the stretches kept, in dB of full scale."""
+    import torch
+
+    part = torch.cat([waveform[a:b] for a, b in kept])
+    power = part.double().square().mean().item()
     return round(10 * math.log10(power), 3) if power > 0 else -math.inf
 
 

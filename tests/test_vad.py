@@ -51,8 +51,8 @@ def test_no_silence_over_the_bound_remains(case, bound):
 
 
 def test_level():
-    assert level_db(torch.full((10,), 0.1)) == -20.0
-    assert level_db(torch.zeros(10)) == -np.inf
+    assert level_db(torch.full((10,), 0.1), [(0, 4), (6, 9)]) == -20.0
+    assert level_db(torch.zeros(10), [(0, 10)]) == -np.inf
 
 
 def test_share_of_the_energy():

@@ -23,39 +23,15 @@ from speechbrain_ext.utterance import load_manifest
 
 
 def join(utterances, seconds):
-    """Audio and segments of utterances, one after the other.
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        In order; as many as it takes.
-    seconds : float
-        Shortest length wanted.
-
-    Returns
-    -------
-    torch.Tensor
-        Waveform [samples] at 16 kHz.
-    list of dict
-        ``{"emo", "start", "end"}`` each, in seconds.
-
-    Raises
-    ------
-    UserError
-        When there is less audio than wanted.
-    """
+    """Audio [samples] and segments of utterances, one after the other, as many
+    as it takes."""
     parts, segments, position = [], [], 0
     for utterance in utterances:
         audio = load_waveform(utterance.to_dict())
         offset = position / SAMPLE_RATE
-        segments += [
-            {
-                "emo": segment["emo"],
-                "start": offset + segment["start"],
-                "end": offset + segment["end"],
-            }
-            for segment in utterance.emotion
-        ]
+        for segment in utterance.emotion:
+            times = {n: offset + segment[n] for n in ("start", "end")}
+            segments.append({"emo": segment["emo"], **times})
         parts.append(audio)
         position += audio.shape[0]
         if position >= seconds * SAMPLE_RATE:
@@ -84,16 +60,8 @@ def main(arguments):
         peak = max(1.0, audio.abs().max().item())
         soundfile.write(part, (audio / peak).numpy(), SAMPLE_RATE)
     duration = audio.shape[0] / SAMPLE_RATE
-    write_json(
-        {
-            "long": {
-                "wav": "long.wav",
-                "duration": duration,
-                "emotion": segments,
-            }
-        },
-        options.out / "reference.json",
-    )
+    record = {"wav": "long.wav", "duration": duration, "emotion": segments}
+    write_json({"long": record}, options.out / "reference.json")
     print(f"{options.out / 'long.wav'}: {duration / 60:.1f} minutes")
 
 

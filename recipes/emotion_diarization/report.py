@@ -1,80 +1,62 @@
-"""What a run leaves: results.json, predictions, figures, and the table."""
+"""What a run leaves beside the other recipes' files, and the table."""
 
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from score import baselines, diarize, score
+from score import diarize, score_baselines, score_diarization
 
 from speechbrain_ext.audio import SAMPLE_RATE
-from speechbrain_ext.base.files import read_json, write_json
 from speechbrain_ext.data import load_waveform
 from speechbrain_ext.decoding import PostProcessing
-from speechbrain_ext.metrics.report import format_table, format_transitions
-from speechbrain_ext.metrics.rttm import write_rttm
-from speechbrain_ext.plots import layer_weights, timeline
-from speechbrain_ext.training.results import mixture_weights
-from speechbrain_ext.training.run import machine_record
+from speechbrain_ext.metrics.eder import (
+    format_table,
+    format_transitions,
+    write_rttm,
+)
+from speechbrain_ext.metrics.report import describe_only_class
+from speechbrain_ext.plots import timeline
+from speechbrain_ext.training.results import read_results, write_results
 
 
-def write_results(run, train, test, posteriors, model, record):
+def report(run, hparams, data, posteriors, postprocessing, valid, record):
     """Write everything that a finished run leaves behind.
 
-    Arguments
-    ---------
-    run : pathlib.Path
-        The run folder.
-    train : list of Utterance
-        For the baselines.
-    test : list of Utterance
-        The reference.
-    posteriors : dict
-        From id to log posteriors of the test set.
-    model : dict
-        ``classes``, ``grid``, ``postprocessing`` and ``inputs``.
-    record : dict
-        What else goes into results.json.
+    ``data`` are the utterances of every split, ``posteriors`` the log
+    posteriors of the test set by id, ``valid`` is the EDER on validation.
     """
-    classes, grid = model["classes"], model["grid"]
-    found = diarize(posteriors, test, classes, grid, model["postprocessing"])
-    stats = score(found, test)
-    systems = {"this model": stats}
-    if model["postprocessing"] != PostProcessing():
-        plain = diarize(posteriors, test, classes, grid, PostProcessing())
-        systems["without post-processing"] = score(plain, test)
-    systems |= baselines(train, test, classes)
+    test, classes = data["test"], hparams["classes"]
+    model = classes, hparams["inputs"]["speech"].grid
+    found = diarize(posteriors, test, *model, postprocessing)
+    stats = score_diarization(found, test)
+    systems = {}
+    if postprocessing != PostProcessing():
+        plain = diarize(posteriors, test, *model, PostProcessing())
+        systems["without post-processing"] = score_diarization(plain, test)
+    systems |= score_baselines(data["train"], test, classes)
     write_rttm(run / "predictions.rttm", found)
-    stats.write_csv(run / "predictions.csv")
-    _draw_example(run, test, posteriors, found, classes, grid)
-    weights = mixture_weights(model["inputs"])
-    if weights is not None:
-        layer_weights(run / "figures" / "layer_weights.png", weights)
-    results = {
+    _draw_example(run, stats.rows(), test, posteriors, found, *model)
+    record = {
         **record,
-        "postprocessing": asdict(model["postprocessing"]),
-        "metrics": {"EDER": stats.summarize(bootstrap=0)["eder"]},
-        "test": {name: each.summarize() for name, each in systems.items()},
-        "layer_weights": weights,
-        **machine_record(),
+        "postprocessing": asdict(postprocessing),
+        "systems": {name: each.summarize() for name, each in systems.items()},
     }
-    # Last: a run with this file is finished.
-    write_json(results, run / "results.json")
+    write_results(run, hparams, stats, {"EDER": valid}, record)
 
 
-def _draw_example(run, test, posteriors, found, classes, grid):
+def _draw_example(run, rows, test, posteriors, found, classes, grid):
     """Timeline of the test utterance with the most typical error."""
-    rows = score(found, test).rows()
     middle = np.median([row["eder"] for row in rows])
-    # A neutral part and an event say more than an event alone.
-    rows.sort(key=lambda row: (abs(row["eder"] - middle), row["id"]))
     by_id = {utterance.id: utterance for utterance in test}
-    mixed = [
-        row
-        for row in rows
-        if sum(s["end"] - s["start"] for s in by_id[row["id"]].emotion)
-        < by_id[row["id"]].duration
-    ]
-    utterance = by_id[(mixed or rows)[0]["id"]]
+
+    def rank(row):
+        # A neutral part and an event say more than an event alone.
+        emotion = by_id[row["id"]].emotion
+        lasts = sum(segment["end"] - segment["start"] for segment in emotion)
+        whole = lasts >= by_id[row["id"]].duration
+        return whole, abs(row["eder"] - middle), row["id"]
+
+    utterance = by_id[min(rows, key=rank)["id"]]
     waveform = load_waveform(utterance.to_dict())
     timeline(
         run / "figures" / "timeline.png",
@@ -91,30 +73,22 @@ def _draw_example(run, test, posteriors, found, classes, grid):
 
 
 def show(run):
-    """The end of a run as text.
-
-    Arguments
-    ---------
-    run : pathlib.Path
-        The folder of a finished run.
-
-    Returns
-    -------
-    str
-    """
-    results = read_json(Path(run) / "results.json")
-    test = results["test"]
+    """The end of a run as text."""
+    results = read_results(run, "test", "postprocessing", "tuning")
     options = {k: v for k, v in results["postprocessing"].items() if v}
     chosen = " (chosen on validation)" if results["tuning"] else ""
-    lines = [
-        "",
-        f"Post-processing: {options or 'none'}{chosen}",
-        "",
-        format_table(test),
-        "",
-        format_transitions(test["this model"]),
-        "",
-        f"Run folder: {run}",
-        f"Picture:    {Path(run) / 'figures' / 'timeline.png'}",
-    ]
-    return "\n".join(lines)
+    test = results["test"]
+    return "\n".join(
+        [
+            "",
+            f"Post-processing: {options or 'none'}{chosen}",
+            "",
+            format_table({"this model": test, **results["systems"]}),
+            *describe_only_class(test),
+            "",
+            format_transitions(test),
+            "",
+            f"Run folder: {run}",
+            f"Picture:    {Path(run) / 'figures' / 'timeline.png'}",
+        ]
+    )

@@ -3,31 +3,11 @@
 from collections import Counter
 
 from speechbrain_ext.data import count_samples
-from speechbrain_ext.metrics.diarization import EderStats
-from speechbrain_ext.metrics.segments import all_neutral, whole_utterance
+from speechbrain_ext.metrics import eder
 
 
 def diarize(posteriors, utterances, classes, grid, postprocessing):
-    """Segments of every utterance.
-
-    Arguments
-    ---------
-    posteriors : dict
-        From id to log posteriors ``[frames, classes]``.
-    utterances : list of Utterance
-        The reference.
-    classes : list of str
-        Name of every class.
-    grid : FrameGrid
-        The frames of the encoder.
-    postprocessing : PostProcessing
-        How to decode.
-
-    Returns
-    -------
-    dict
-        From id to segments.
-    """
+    """Segments by id, from log posteriors ``[frames, classes]`` by id."""
     return {
         utterance.id: postprocessing.diarize(
             posteriors[utterance.id],
@@ -39,57 +19,24 @@ def diarize(posteriors, utterances, classes, grid, postprocessing):
     }
 
 
-def score(diarizations, utterances):
-    """EDER of a diarization.
-
-    Arguments
-    ---------
-    diarizations : dict
-        From id to segments.
-    utterances : list of Utterance
-        The reference.
-
-    Returns
-    -------
-    EderStats
-    """
-    stats = EderStats()
-    for utterance in utterances:
-        stats.append(
-            utterance.id,
-            utterance.emotion,
-            diarizations[utterance.id],
-            utterance.duration,
-            utterance.speaker,
-        )
-    return stats
+def score_diarization(diarization, utterances):
+    """``EderStats`` of segments by id."""
+    references = {utterance.id: vars(utterance) for utterance in utterances}
+    return eder.score(references, diarization)
 
 
-def baselines(train, test, classes):
-    """What needs no model: all neutral, and one emotion all through.
-
-    Arguments
-    ---------
-    train : list of Utterance
-        Where the most frequent emotion (by time) is looked up.
-    test : list of Utterance
-        The reference.
-    classes : list of str
-        Name of every class; ties go to the first.
-
-    Returns
-    -------
-    dict
-        From name to ``EderStats``.
-    """
+def score_baselines(train, test, classes):
+    """``EderStats`` of what needs no model: all neutral, and throughout the
+    emotion that lasts longest in the training data."""
     seconds = Counter({name: 0.0 for name in classes})
     for utterance in train:
         for segment in utterance.emotion:
             seconds[segment["emo"]] += segment["end"] - segment["start"]
     emotion = seconds.most_common(1)[0][0]
-    neutral = {u.id: all_neutral(u.duration) for u in test}
-    whole = {u.id: whole_utterance(emotion, u.duration) for u in test}
+    systems = {"all neutral": "neutral", f"{emotion} throughout": emotion}
     return {
-        "all neutral": score(neutral, test),
-        f"{emotion} throughout": score(whole, test),
+        name: score_diarization(
+            {u.id: eder.whole_utterance(label, u.duration) for u in test}, test
+        )
+        for name, label in systems.items()
     }

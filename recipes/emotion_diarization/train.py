@@ -13,11 +13,10 @@ from pathlib import Path
 
 import speechbrain as sb
 import torch
-from report import show, write_results
-from score import diarize, score
+from report import report, show
+from score import diarize, score_diarization
 
 from speechbrain_ext.base.errors import UserError, exits_cleanly
-from speechbrain_ext.base.files import read_json
 from speechbrain_ext.data import FrameDataset, make_batches
 from speechbrain_ext.decoding import candidates, tune
 from speechbrain_ext.store import store_inputs
@@ -59,7 +58,8 @@ class DiarizationBrain(EmotionBrain):
         valid = self.utterances["valid"]
         model = self.hparams.classes, self.hparams.inputs["speech"].grid
         found = diarize(posteriors, valid, *model, postprocessing)
-        return score(found, valid).summarize(bootstrap=0)["eder"]
+        stats = score_diarization(found, valid)
+        return stats.summarize(bootstrap=0)["eder"]
 
 
 def dataio_prep(hparams, run_opts):
@@ -143,9 +143,7 @@ def main(arguments):
     brain.fit_batches(*batches)
     record = {
         "recipe": "emotion_diarization",
-        "hparams": Path(hparams_file).name,
-        "seed": hparams["seed"],
-        "protocol": read_json(run / "manifests" / "protocol.json"),
+        "hparams": hparams_file,
         "train_seconds": brain.train_seconds,
         "tuning": None,
     }
@@ -157,22 +155,10 @@ def main(arguments):
             hparams["postprocessing_grid"],
             lambda tried: brain.error(valid, tried),
         )
-    record["valid_eder"] = brain.error(valid, postprocessing)
+    error = brain.error(valid, postprocessing)
     test = brain.outputs_of("test")
     if sb.utils.distributed.if_main_process():
-        write_results(
-            run,
-            data["train"],
-            data["test"],
-            test,
-            {
-                "classes": hparams["classes"],
-                "grid": hparams["inputs"]["speech"].grid,
-                "inputs": hparams["inputs"],
-                "postprocessing": postprocessing,
-            },
-            record,
-        )
+        report(run, hparams, data, test, postprocessing, error, record)
         print(show(run))
 
 

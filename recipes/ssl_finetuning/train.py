@@ -15,6 +15,7 @@ import torch
 from speechbrain_ext.base.errors import UserError, exits_cleanly
 from speechbrain_ext.data import UtteranceDataset, make_batches
 from speechbrain_ext.encoders.adaptation import unfreeze_top, unfrozen_layers
+from speechbrain_ext.store import store_inputs
 from speechbrain_ext.training.augmentation import (
     check_augmentation,
     make_augmenter,
@@ -60,18 +61,20 @@ class FinetuningBrain(RecognitionBrain):
             )
 
 
-def dataio_prep(hparams, data):
-    """Utterances -> batches."""
+def dataio_prep(hparams, data, run_opts):
+    """Utterances -> batches; what the frozen CNN gives is perhaps stored."""
+    stored = store_inputs(hparams, data, run_opts)
     datasets = {
-        name: UtteranceDataset(utterances, hparams["classes"])
+        name: UtteranceDataset(utterances, hparams["classes"], stored)
         for name, utterances in data.items()
     }
-    return make_batches(
+    batches = make_batches(
         datasets,
         hparams["seed"],
         max_seconds=hparams["batch_seconds"],
         num_buckets=hparams["num_buckets"],
     )
+    return batches, stored
 
 
 @exits_cleanly
@@ -86,6 +89,11 @@ def main(arguments):
     augmenter = make_augmenter(
         **hparams["augmentation"], cache_folder=run / "augmentation"
     )
+    if augmenter is not None and hparams["cnn_folder"] is not None:
+        raise UserError(
+            "augmentation and cnn_folder exclude each other: the CNN's output "
+            "differs whenever a recording does; set cnn_folder to null."
+        )
     brain = FinetuningBrain(
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],
@@ -96,7 +104,7 @@ def main(arguments):
     brain.augmenter = augmenter
     data = prepared_splits(run / "manifests", hparams, run_opts)
     brain.utterances = data
-    brain.fit_batches(dataio_prep(hparams, data))
+    brain.fit_batches(*dataio_prep(hparams, data, run_opts))
     brain.finish(
         run,
         {

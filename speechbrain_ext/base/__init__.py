@@ -1,1 +1,1 @@
-"""What everything stands on: errors, files, options, emotions, random numbers."""
+"""What all rooms stand on: errors, files, options, emotions, random numbers."""

@@ -15,10 +15,10 @@ class UserError(Exception):
 
     Example
     -------
-    >>> raise UserError("data_folder: '/no' does not exist; give the folder.")
+    >>> raise UserError("'/no' does not exist; give another.")
     Traceback (most recent call last):
         ...
-    speechbrain_ext.base.errors.UserError: data_folder: '/no' does not exist; give the folder.
+    speechbrain_ext.base.errors.UserError: '/no' does not exist; give another.
     """
 
 

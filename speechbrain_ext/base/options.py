@@ -45,6 +45,7 @@ _FREE_RUN_OPTIONS = (
     "device distributed_backend noprogressbar log_config tqdm_colored_bar "
     "ckpt_interval_minutes ckpt_interval_steps"
 ).split()
+_REFERENCES = ("!ref", "!copy")
 # More differences than this are counted, not listed.
 _LISTED = 3
 
@@ -91,26 +92,28 @@ class Settings:
         if not path.exists():
             return
         then = read_json(path)
-        if not isinstance(then, dict) or not isinstance(
-            then.get("options"), dict
-        ):
+        if not isinstance(then, dict) or "options" not in then:
             raise UserError(
                 f"'{path}' is no record of a run; delete '{folder}', or choose "
                 "another output_folder."
             )
-        found = []
-        for part in (_top, _part("options"), _part("run_options")):
-            found += _differences(part(then), part(now))
         # A folder is the same however it is spelled.
-        paths = then.get("paths", {}).items() & now["paths"].items()
-        same = {(key,) for key, _ in paths}
+        same = then.get("paths", {}).items() & now["paths"].items()
+        same = {(key,) for key, _ in same}
         found = [
-            (where, *pair)
-            for where, *pair in found
-            if where not in same and (finished or not _is_longer(where, *pair))
+            (where, old, new)
+            for pair in zip(_parts(then), _parts(now))
+            for where, old, new in _differences(*pair)
+            if where not in same
+            and (finished or not _is_longer(where, old, new))
         ]
         # What only refers to an option is not what the user has changed.
-        changed = [x for x in found if not self._is_reference(x[0])] or found
+        changed = [
+            each
+            for each in found
+            if not any(each[0][: len(x)] == x for x in self.references)
+        ]
+        changed = changed or found
         if not changed:
             return
         listed = "; ".join(
@@ -123,9 +126,6 @@ class Settings:
             f"output_folder: '{folder}' holds a run that was made with other "
             f"options ({listed}); choose another output_folder, or delete it."
         )
-
-    def _is_reference(self, where):
-        return any(where[:n] in self.references for n in range(len(where) + 1))
 
 
 class RecipeYaml:
@@ -142,7 +142,7 @@ class RecipeYaml:
         self.tree = self.parse(self.text)
 
     def __contains__(self, key):
-        return key in self.tree
+        return key.partition(".")[0] in self.tree
 
     def own(self, key):
         """Plain value of a key as the file has it; None for all else."""
@@ -160,7 +160,7 @@ class RecipeYaml:
         """Overrides as YAML, and run options, of values by key as text."""
         overrides, run_options = [], {}
         for key, value in options.items():
-            if key in self.tree:
+            if key in self:
                 overrides.append(f"{key}: {'' if value is None else value}")
             elif key in run_option_class().__dataclass_fields__:
                 run_options[key] = (
@@ -184,18 +184,24 @@ class RecipeYaml:
                 own[key] = _STAND_INS[key]
             elif key.endswith("_folder") and isinstance(value, str | None):
                 given[key], own[key] = value, key.upper()
-        references = tuple(_references(own))
+        references = tuple(
+            where for where, leaf in _leaves(own) if _tag(leaf) in _REFERENCES
+        )
         tree = self.parse(self._resolve(own)) | given
         for key in ("seed", "fold"):
             tree.pop(key, None)
         if isinstance(tree.get("preparation"), dict):
             for key in _FREE_IN_PREPARATION:
                 tree["preparation"].pop(key, None)
-        scalars = _scalars(tree) | lengths
+        scalars = lengths | {
+            ".".join(where): _plain(leaf)
+            for where, leaf in _leaves(tree)
+            if not _tag(leaf) and where[0] not in lengths
+        }
         for key in tree:
-            name = _referred(own[key])
-            if name and isinstance(tree[key], dict | list):
-                scalars[key] = name
+            if isinstance(tree[key], dict | list) and (key,) in references:
+                # Such as the name of a head.
+                scalars[key] = own[key].value.strip().strip("<>")
         folder = _STAND_INS["output_folder"]
         return Settings(
             yaml=self.path.name,
@@ -213,12 +219,20 @@ class RecipeYaml:
 
     def _merge(self, overrides):
         tree = self.parse(self.text)
-        for key, value in self.parse(overrides or "{}").items():
-            if key not in tree:
+        given = self.parse(overrides or "{}")
+        for key, value in given.items():
+            if key not in self:
                 raise self._unknown(key)
-            tree[key] = self._put(value, tree[key], key)
-        for key, value in tree.items():
-            if _has_placeholder(value):
+            option, *path = key.split(".")
+            for depth, part in enumerate(reversed(path), 1):
+                value = {part: value}
+                if (other := ".".join([option, *path[:-depth]])) in given:
+                    raise UserError(
+                        f"'{other}' and '{key}' are both given; give one."
+                    )
+            tree[option] = self._put(value, tree[option], option)
+        for (key, *_), leaf in _leaves(tree):
+            if _tag(leaf) == "!PLACEHOLDER":
                 raise UserError(
                     f"'{self.path}' needs the option '{key}'; add --{key}=..."
                 )
@@ -250,7 +264,7 @@ class RecipeYaml:
             return resolve_references(stream).getvalue()
         except (KeyError, OSError, TypeError, ValueError) as error:
             raise UserError(
-                f"'{self.path}' or an option is invalid: {_one_line(error)}"
+                f"'{self.path}' or an option is invalid: {_one_line(error)}."
             ) from None
 
     def parse(self, text):
@@ -301,10 +315,7 @@ def assignment(text, where):
 
 
 def _one_line(error):
-    text = error
-    if isinstance(error, Exception):
-        text = error if isinstance(error, OSError) else str(error.args[0])
-    return " ".join(str(text).split())
+    return " ".join(str(error).split())
 
 
 def _tag(node):
@@ -313,29 +324,14 @@ def _tag(node):
     return tag if tag and tag.startswith("!") else None
 
 
-def _has_placeholder(node):
+def _leaves(node, where=()):
+    # (keys, node) of all in a YAML that is neither a mapping nor a list.
     if isinstance(node, dict | list):
-        inside = node.values() if isinstance(node, dict) else node
-        return any(map(_has_placeholder, inside))
-    return _tag(node) == "!PLACEHOLDER"
-
-
-def _references(node, where=()):
-    # Where references stand in a YAML, as keys.
-    if _tag(node) in ("!ref", "!copy"):
-        yield where
-    elif isinstance(node, dict | list):
         pairs = node.items() if isinstance(node, dict) else enumerate(node)
         for key, value in pairs:
-            yield from _references(value, (*where, str(key)))
-
-
-def _referred(node):
-    # The only thing that a reference names; None for all else.
-    if _tag(node) in ("!ref", "!copy"):
-        match = re.fullmatch(r"<([^<>]+)>", str(node.value).strip())
-        return match and match[1]
-    return None
+            yield from _leaves(value, (*where, str(key)))
+    else:
+        yield where, node
 
 
 def _plain(value):
@@ -346,16 +342,6 @@ def _plain(value):
     return kind and kind(value)
 
 
-def _scalars(tree, prefix=""):
-    found = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            found |= _scalars(value, f"{prefix}{key}.")
-        elif value is None or _plain(value) is not None:
-            found[f"{prefix}{key}"] = _plain(value)
-    return found
-
-
 def _json(node):
     # A YAML tree as what JSON can hold, tags included.
     if isinstance(node, dict):
@@ -364,20 +350,16 @@ def _json(node):
         plain = [_json(value) for value in node]
     else:
         plain = _plain(node)
-        if node is not None and (plain is None or plain != plain):
+        unknown = plain is None and node is not None
+        if unknown or isinstance(plain, float) and not is_number(plain):
             plain = str(getattr(node, "value", node))
-        elif isinstance(plain, float) and not is_number(plain):
-            plain = str(plain)
     return {_tag(node): plain} if _tag(node) else plain
 
 
-def _top(record):
-    # Recipe, YAML, seed, fold, lengths.
-    return {k: v for k, v in record.items() if not isinstance(v, dict)}
-
-
-def _part(name):
-    return lambda record: record.get(name) or {}
+def _parts(record):
+    # What names a run, its options, and its run options.
+    top = {k: v for k, v in record.items() if not isinstance(v, dict)}
+    return top, record["options"], record.get("run_options", {})
 
 
 # Where a key or an entry is not there.
@@ -386,16 +368,16 @@ _NOTHING = object()
 
 def _differences(old, new, where=()):
     # (keys, old, new) for all that differs in two trees.
-    if isinstance(old, dict) and isinstance(new, dict) and _same_tag(old, new):
+    both = (old, new)
+    if all(isinstance(x, dict) for x in both) and _own_tag(old) == _own_tag(
+        new
+    ):
         for key in [*old, *(key for key in new if key not in old)]:
             below = where if key.startswith("!") else (*where, key)
             yield from _differences(
                 old.get(key, _NOTHING), new.get(key, _NOTHING), below
             )
-    elif isinstance(old, list) and isinstance(new, list):
-        if len(old) != len(new):
-            yield where, old, new
-            return
+    elif all(isinstance(x, list) for x in both) and len(old) == len(new):
         for place, pair in enumerate(zip(old, new)):
             yield from _differences(*pair, (*where, str(place)))
     # True is no 1.
@@ -405,10 +387,6 @@ def _differences(old, new, where=()):
 
 def _own_tag(tree):
     return next((key for key in tree if key.startswith("!")), None)
-
-
-def _same_tag(one, other):
-    return _own_tag(one) == _own_tag(other)
 
 
 def _is_longer(where, old, new):

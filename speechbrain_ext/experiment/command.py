@@ -54,81 +54,51 @@ def parse(arguments=None):
         allow_abbrev=False,
     )
     add = parser.add_argument
+    many = {"action": "append", "default": []}
     add("recipe", metavar="TRAIN.py", help="the recipe")
     add("yaml", metavar="HPARAMS.yaml", help="its hyperparameters")
-    add(
-        "--folds",
-        type=_folds,
-        metavar="all|1,3",
-        help="folds to run (default: the YAML's own)",
+    text = "folds to run (default: the YAML's own)"
+    add("--folds", type=_folds, metavar="all|1,3", help=text)
+    text = (
+        "how many seeds, from 1, or which; a list of one ends with a comma "
+        "(default: the YAML's own)"
     )
-    add(
-        "--seeds",
-        type=_seeds,
-        metavar="N|1,4",
-        help="how many seeds, from 1, or which; a list of one ends with a "
-        "comma (default: the YAML's own)",
+    add("--seeds", type=_seeds, metavar="N|1,4", help=text)
+    text = "values to try; several grids make all combinations"
+    add("--grid", type=parse_grid, metavar="KEY=A,B", help=text, **many)
+    text = "a named row of the table, with the options that make it"
+    row = "'NAME: KEY=A KEY2=B'"
+    add("--row", type=parse_row, metavar=row, help=text, **many)
+    text = "runs at once (default: 1; on SLURM: as many as it allows)"
+    add("--jobs", type=_positive, metavar="N", help=text)
+    text = (
+        "what starts a run in place of Python, such as 'torchrun --standalone "
+        "--nproc_per_node=2' (--standalone: each run finds a port of its own)"
     )
-    add(
-        "--grid",
-        action="append",
-        default=[],
-        metavar="KEY=A,B",
-        help="values to try; several grids make all combinations",
+    add("--launcher", metavar="COMMAND", help=text)
+    text = (
+        "submit the runs to SLURM, with these parameters of submitit, such as "
+        "partition=gpu,timeout_min=600,gpus_per_node=1 (timeout_min is 1440 "
+        "if not given)"
     )
-    add(
-        "--row",
-        action="append",
-        default=[],
-        metavar="'NAME: KEY=A KEY2=B'",
-        help="a named row of the table, with the options that make it",
+    add("--slurm", metavar="KEY=VALUE,...", help=text)
+    text = (
+        "local: let submitit run all jobs at once on this machine, to try "
+        "things out"
     )
-    add(
-        "--jobs",
-        type=_positive,
-        metavar="N",
-        help="runs at once (default: 1; on SLURM: as many as it allows)",
+    add("--cluster", choices=("slurm", "local"), help=text)
+    text = (
+        "what the standard deviation is over (default: folds where there are "
+        "several and one seed, otherwise seeds)"
     )
-    add(
-        "--launcher",
-        metavar="COMMAND",
-        help="what starts a run in place of Python, such as 'torchrun "
-        "--standalone --nproc_per_node=2' (--standalone: each run finds a "
-        "port of its own)",
+    add("--over", choices=("seeds", "folds"), help=text)
+    text = (
+        "paired bootstrap interval and a sign-flip test, over test speakers, "
+        "of the second row against the first"
     )
-    add(
-        "--slurm",
-        metavar="KEY=VALUE,...",
-        help="submit the runs to SLURM, with these parameters of submitit, "
-        "such as partition=gpu,timeout_min=600,gpus_per_node=1 (timeout_min "
-        "is 1440 if not given)",
-    )
-    add(
-        "--cluster",
-        choices=("slurm", "local"),
-        help="local: let submitit run all jobs at once on this machine, to "
-        "try things out",
-    )
-    add(
-        "--over",
-        choices=("seeds", "folds"),
-        help="what the standard deviation is over (default: folds where there "
-        "are several and one seed, otherwise seeds)",
-    )
-    add(
-        "--compare",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("ROW", "ROW"),
-        help="paired bootstrap interval and a sign-flip test, over test "
-        "speakers, of the second row against the first",
-    )
-    add(
-        "--table-only",
-        action="store_true",
-        help="run nothing; make the table of what is finished",
-    )
+    add("--compare", nargs=2, metavar=("ROW", "ROW"), help=text, **many)
+    text = "run nothing; make the table of what is finished"
+    add("--table-only", action="store_true", help=text)
     found, rest = parser.parse_known_args(arguments)
     found.passed = parse_overrides(rest)
     return found
@@ -152,52 +122,36 @@ def _experiment(given):
     """Plan, run, and print the table; what failed."""
     yaml = RecipeYaml(given.yaml)
     passed = dict(given.passed)
-    show_progress = "noprogressbar" not in passed
-    passed.pop("noprogressbar", None)
+    show_progress = passed.pop("noprogressbar", "shown") == "shown"
     root = Path(passed.pop("output_folder", None) or yaml.folder())
-    rows = combine(
-        [parse_row(text) for text in given.row],
-        [parse_grid(text) for text in given.grid],
-    )
-    plan = make_plan(
-        given.recipe,
-        yaml,
-        root,
-        rows,
-        passed,
-        given.seeds,
-        given.folds,
-        given.launcher,
-    )
+    rows = combine(given.row, given.grid)
+    words = given.seeds, given.folds, given.launcher
+    plan = make_plan(given.recipe, yaml, root, rows, passed, *words)
     report = _Report(given, plan, root)
     every = [run for row in plan for run in row.runs]
     failures = []
     # Wrong options are found before anything runs.
     finished = [run.finished() for run in every]
-    if not given.table_only:
-        if given.slurm is not None or given.cluster is not None:
-            from speechbrain_ext.experiment import cluster
+    if given.table_only:
+        if not any(finished):
+            raise UserError(
+                f"--table-only: no run in '{root}' is finished; leave the "
+                "option out, or check --output_folder."
+            )
+    elif given.slurm is not None or given.cluster is not None:
+        from speechbrain_ext.experiment import cluster
 
-            failures = cluster.run_on_cluster(
-                every,
-                cluster.parse_parameters(given.slurm or ""),
-                root,
-                given.jobs,
-                given.cluster or "slurm",
-                show_progress,
-            )
-        else:
-            failures = runs.run_here(
-                every,
-                given.jobs or 1,
-                show_progress,
-                share_cores=given.launcher is None,
-            )
-    elif not any(finished):
-        raise UserError(
-            f"--table-only: no run in '{root}' is finished; leave the option "
-            "out, or check --output_folder."
+        failures = cluster.run_on_cluster(
+            every,
+            cluster.parse_parameters(given.slurm or ""),
+            root,
+            given.jobs,
+            given.cluster or "slurm",
+            show_progress,
         )
+    else:
+        alone = given.launcher is None
+        failures = runs.run_here(every, given.jobs or 1, show_progress, alone)
     try:
         report.show()
     finally:
@@ -231,12 +185,12 @@ class _Report:
 
     def show(self):
         """Write the table, print it, and test the pairs."""
-        from speechbrain_ext.experiment.summary import summarize
+        from speechbrain_ext.experiment.pooled import compare
+        from speechbrain_ext.experiment.summary import summarize_row
         from speechbrain_ext.experiment.table import write_table
-        from speechbrain_ext.metrics.intervals import compare
 
         summaries = {
-            row.name: summarize(row, self.over, self.figures)
+            row.name: summarize_row(row, self.over, self.figures)
             for row in self.plan
         }
         text = write_table(self.root, list(summaries.values()), self.over)
@@ -258,8 +212,7 @@ class _Report:
 
 def describe(names, found):
     """The difference of two rows in words."""
-    from speechbrain_ext.metrics.intervals import TOO_FEW
-    from speechbrain_ext.metrics.report import FEW
+    from speechbrain_ext.metrics.intervals import TOO_FEW, describe_units
 
     first, second = names
     text = (
@@ -268,9 +221,6 @@ def describe(names, found):
     )
     if found.p is None:
         return f"{text}; one utterance is too few for a test."
-    few = (
-        ", too few for the interval to be trusted" if found.number < FEW else ""
-    )
     least = (
         f"; {found.number} {found.kind} are too few for any p below "
         f"{2 ** (1 - found.number):.4g}"
@@ -279,7 +229,7 @@ def describe(names, found):
     )
     return (
         f"{text}, 95 % [{found.low:+.1f}, {found.high:+.1f}] (paired bootstrap "
-        f"over {found.number} test {found.kind}{few}), p = {found.p:.4f} "
+        f"{describe_units(found.kind, found.number)}), p = {found.p:.4f} "
         f"(two-sided sign-flip test{least})."
     )
 

@@ -140,22 +140,6 @@ def combine(named, grids):
     return rows
 
 
-def nest(options):
-    """Put dotted keys together as SpeechBrain's overrides take them."""
-    tree = {}
-    for key, value in options.items():
-        *path, last = key.split(".")
-        place = tree
-        for depth, part in enumerate(path):
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
-                raise _given_twice(".".join(path[: depth + 1]), key)
-        if isinstance(place.get(last), dict):
-            raise _given_twice(key, f"{key}.{next(iter(place[last]))}")
-        place[last] = value
-    return {key: _flow(value) for key, value in tree.items()}
-
-
 def make_plan(recipe, yaml, root, rows, passed, seeds, folds, launcher=None):
     """All runs of an experiment, by row of the table."""
     if not Path(recipe).is_file():
@@ -170,7 +154,7 @@ def make_plan(recipe, yaml, root, rows, passed, seeds, folds, launcher=None):
     levels = _levels(yaml, passed, rows, {"seed": seeds, "fold": folds})
     counted, plan = {}, []
     for title, slug, own in rows:
-        options = nest({**passed, **own})
+        options = {**passed, **own}
         # One resolution serves all runs of a row.
         inner = dict.fromkeys(levels, "1")
         if "output_folder" in yaml:
@@ -292,16 +276,3 @@ def _split(text):
 
 def _slug(text):
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "row"
-
-
-def _given_twice(mapping, entry):
-    return UserError(
-        f"'{mapping}' and '{entry}' are both given; give one of them."
-    )
-
-
-def _flow(value):
-    if not isinstance(value, dict):
-        return value
-    inside = ", ".join(f"{key}: {_flow(each)}" for key, each in value.items())
-    return "{" + inside + "}"

@@ -62,11 +62,14 @@ class Figure:
     reference: bool = False
 
     def source(self):
-        """Where the figure stands, and of which system it is."""
+        """Where the figure stands, and of which system and encoder it is."""
         table = self.table
         if not isinstance(table, str):
             table = f"Table {table}"
-        return f"{table}, {self.row}"
+        encoder = self.when.get(_ENCODER)
+        named = encoder is not None and encoder not in _NO_CHECKPOINTS
+        of = f", encoder {PurePosixPath(encoder).name}" if named else ""
+        return f"{table}, {self.row}{of}"
 
     def __str__(self):
         sd = "" if self.sd is None else f" ± {self.sd:.1f}"
@@ -84,10 +87,10 @@ def read_published(path):
         )
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise UserError(
-            f"'{path}' cannot be read as YAML: {' '.join(str(error).split())}"
+            f"'{path}' is not valid YAML: {' '.join(str(error).split())}"
         ) from None
     if not isinstance(entries, list):
-        raise UserError(f"'{path}' must be a list of published figures.")
+        raise UserError(f"'{path}': expected a list of published figures.")
     return [
         _figure(entry, f"'{path}', entry {number}")
         for number, entry in enumerate(entries, 1)
@@ -98,19 +101,17 @@ def match(figures, scalars):
     """The published figures that belong to a row."""
     found = _best([each for each in figures if _fits(each.when, scalars)])
     encoder = scalars.get(_ENCODER)
-    if (
-        not isinstance(encoder, str)
-        or encoder in _NO_CHECKPOINTS
-        or any(
-            _same_encoder(encoder, each.when.get(_ENCODER)) for each in figures
-        )
+    checkpoint = isinstance(encoder, str) and encoder not in _NO_CHECKPOINTS
+    if not checkpoint or any(
+        _same_encoder(encoder, each.when.get(_ENCODER)) for each in figures
     ):
         return found
-    others = []
-    for figure in figures:
-        when = {k: v for k, v in figure.when.items() if k != _ENCODER}
-        if figure.reference and _fits(when, scalars):
-            others.append(figure)
+    others = [
+        figure
+        for figure in figures
+        if figure.reference
+        and _fits({**figure.when, _ENCODER: encoder}, scalars)
+    ]
     return {**_best(others), **found}
 
 
@@ -146,26 +147,21 @@ def _same_encoder(source, published):
 def _best(figures):
     """By metric, the one with the most keys."""
     best = {}
-    for figure in figures:
-        rival = best.get(figure.metric)
-        if rival and len(rival[0].when) == len(figure.when):
-            best[figure.metric].append(figure)
-        elif not rival or len(rival[0].when) < len(figure.when):
-            best[figure.metric] = [figure]
-    for metric, found in best.items():
-        if len(found) > 1:
+    for figure in sorted(figures, key=lambda one: -len(one.when)):
+        rival = best.setdefault(figure.metric, figure)
+        if rival is not figure and len(rival.when) == len(figure.when):
             raise UserError(
-                f"{PUBLISHED}: the entries '{found[0].source()}' and "
-                f"'{found[1].source()}' fit the same run equally well for "
-                f"{metric}; add a key to 'when' of one."
+                f"{PUBLISHED}: the entries '{rival.source()}' and "
+                f"'{figure.source()}' fit the same run equally well for "
+                f"{figure.metric}; add a key to 'when' of one."
             )
-    return {metric: found[0] for metric, found in best.items()}
+    return best
 
 
 def _figure(entry, where):
     if not isinstance(entry, dict):
         raise UserError(
-            f"{where}: it must be a mapping with the keys {', '.join(_FIELDS)}."
+            f"{where}: expected a mapping with the keys {', '.join(_FIELDS)}."
         )
     for key in entry:
         if key not in _FIELDS:
@@ -174,17 +170,15 @@ def _figure(entry, where):
                 f"{', '.join(_FIELDS)}."
             )
     for key, (kind, name) in _FIELDS.items():
-        if key not in entry and key in _OPTIONAL:
-            continue
         if key not in entry:
-            raise UserError(f"{where}: '{key}' is missing; it must be {name}.")
+            if key in _OPTIONAL:
+                continue
+            raise UserError(f"{where}: '{key}' is missing; expected {name}.")
         value = entry[key]
         if not isinstance(value, kind) or (
             isinstance(value, bool) and kind is not bool
         ):
-            raise UserError(
-                f"{where}: '{key}' is {value!r}; it must be {name}."
-            )
+            raise UserError(f"{where}: '{key}' is {value!r}; expected {name}.")
     for key, value in entry["when"].items():
         if not isinstance(key, str) or not isinstance(value, _PLAIN):
             raise UserError(

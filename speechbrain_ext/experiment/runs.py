@@ -29,6 +29,8 @@ GRACE = 40
 # Seconds between two looks at whether runs have ended, and at their epochs.
 _PAUSE = 0.1
 _LOOK = 2.0
+# Runs whose epochs are shown at once.
+_SHOWN = 4
 
 _EPOCH = re.compile(r"epoch: (\d+)\b")
 
@@ -127,13 +129,13 @@ def run_here(runs, jobs, show_progress=True, share_cores=True, grace=GRACE):
     processes = Processes(grace)
     pool = ThreadPoolExecutor(jobs)
     try:
-        jobs = {
+        waiting = {
             run: pool.submit(execute, run, processes, env)
             for run in runs
             if not run.finished()
         }
-        total = len(runs)
-        return follow(jobs, total, Future.running, Future.result, show_progress)
+        ask = Future.running, Future.result
+        return follow(waiting, len(runs), *ask, show_progress)
     finally:
         # After a full course nothing is left to stop.
         pool.shutdown(wait=False, cancel_futures=True)
@@ -141,19 +143,19 @@ def run_here(runs, jobs, show_progress=True, share_cores=True, grace=GRACE):
         pool.shutdown()
 
 
-def follow(jobs, total, is_running, result, show_progress=True):
+def follow(waiting, total, is_running, result, show_progress=True):
     """Watch runs, each with its job, until they end; what failed."""
-    watch = _Watch(total, len(jobs), show_progress)
+    watch = _Watch(total, len(waiting), show_progress)
     with watch.bar:
-        while jobs:
-            for run, job in list(jobs.items()):
+        while waiting:
+            for run, job in list(waiting.items()):
                 if job.done():
-                    del jobs[run]
+                    del waiting[run]
                     watch.ended(run, _outcome(result, job))
                 elif is_running(job):
                     watch.runs(run)
             watch.refresh()
-            if jobs:
+            if waiting:
                 time.sleep(_PAUSE)
     return watch.failures
 
@@ -170,18 +172,21 @@ class _Watch:
             disable=not show_progress,
         )
         self.failures = []
-        self._running = {}
+        self._running = []
         self._looked = 0
+        self._shown = ""
 
     def runs(self, run):
         """A run is under way."""
         if run not in self._running:
-            self._running[run] = ""
+            self._running.append(run)
             self._say(f"Started: {run.name} (log: {run.folder / LOG})")
 
     def ended(self, run, reason):
         """A run has ended, well or not."""
-        self._running.pop(run, None)
+        # A short one was never seen at work.
+        self.runs(run)
+        self._running.remove(run)
         if reason is None:
             self._say(f"Finished: {run.name}{_state(run)}")
         else:
@@ -195,12 +200,17 @@ class _Watch:
         if time.monotonic() < self._looked + _LOOK:
             return
         self._looked = time.monotonic()
-        parts = [f"{run.name}{_state(run)}" for run in self._running]
-        if self.failures:
-            parts.insert(0, f"{len(self.failures)} failed")
-        self.bar.set_postfix_str("; ".join(parts))
+        parts = [f"{len(self.failures)} failed"] if self.failures else []
+        parts += [f"{run.name}{_state(run)}" for run in self._running[:_SHOWN]]
+        if len(self._running) > _SHOWN:
+            parts.append(f"and {len(self._running) - _SHOWN} more")
+        # Where no terminal shows it, every time is a line.
+        if self._shown != (text := "; ".join(parts)):
+            self._shown = text
+            self.bar.set_postfix_str(text)
 
     def _say(self, line):
+        self._looked = 0
         self.bar.write(line, file=sys.stderr)
 
 

@@ -3,16 +3,12 @@
 The standard deviation is that of a sample (n - 1 in the denominator).
 """
 
-import math
 import statistics
 from dataclasses import dataclass, field
 
-from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.base.files import read_json
-from speechbrain_ext.experiment.plan import RESULTS
+from speechbrain_ext.experiment.pooled import pool_predictions
 from speechbrain_ext.experiment.published import match
-from speechbrain_ext.metrics.intervals import interval
-from speechbrain_ext.metrics.predictions import read_predictions
+from speechbrain_ext.training.results import read_results
 
 
 @dataclass(frozen=True)
@@ -42,6 +38,7 @@ class Summary:
     shared: tuple = ()
     figures: dict = field(default_factory=dict)
     predictions: object = None
+    only_class: dict = field(default_factory=dict)
 
 
 def default_over(row):
@@ -82,23 +79,20 @@ def _unit(over):
 
 
 def _groups(points, over, planned):
-    """Points that the mean is over, by seed or by fold."""
-    points = list(points)
+    """Points that the mean is over, by seed or by fold; those that lack a run
+    only where all of them do."""
     unit = _unit(over)
     wanted, groups = {}, {}
-    for point in points if planned is None else planned:
-        wanted.setdefault(point[unit], set()).add(point)
-    for point in points:
-        groups.setdefault(point[unit], []).append(point)
+    for found, some in ((wanted, planned or points), (groups, points)):
+        for point in some:
+            found.setdefault(point[unit], set()).add(point)
     whole = {
-        name: group
-        for name, group in groups.items()
-        if set(group) == wanted[name]
+        name: group for name, group in groups.items() if group == wanted[name]
     }
     return whole or groups
 
 
-def summarize(row, over, published=(), draws=1000):
+def summarize_row(row, over, published=(), draws=1000):
     """Read what the runs of a row have left."""
     done = [run for run in row.runs if run.finished()]
     summary = Summary(
@@ -109,20 +103,22 @@ def summarize(row, over, published=(), draws=1000):
     )
     values, shared = {}, set()
     for run in done:
-        results = read_json(run.folder / RESULTS)
-        for name, value in _metrics(results, run).items():
+        results = read_results(run.folder, "metrics")
+        for name, value in results["metrics"].items():
             values.setdefault(name, {})[run.seed, run.fold] = value
-        number = _shared(results)
-        if number is not None:
-            shared.add(number)
+        speakers = results.get("protocol", {}).get("speakers_shared_with_train")
+        shared.add((speakers or {}).get("test"))
+        only = results.get("test", {}).get("only_class")
+        if only is not None:
+            summary.only_class[run.seed, run.fold] = only
+    summary.shared = tuple(sorted(shared - {None}))
     planned = [(run.seed, run.fold) for run in row.runs]
     summary.spreads = {
         name: spread(each, over, planned) for name, each in values.items()
     }
-    summary.shared = tuple(sorted(shared))
     points = {(run.seed, run.fold): run.folder for run in done}
     weights = weigh(points, over, planned)
-    predictions = read_predictions(
+    predictions = pool_predictions(
         [points[point] for point in weights], list(weights.values())
     )
     if predictions is not None:
@@ -131,35 +127,8 @@ def summarize(row, over, published=(), draws=1000):
         summary.drawn = kind, int(index.max()) + 1
         # A metric that a run lacks is a mean over other runs.
         summary.intervals = {
-            name: interval(predictions, name, draws)
+            name: predictions.interval(name, draws)
             for name in predictions.names()
             if set(values.get(name, ())) == set(points)
         }
     return summary
-
-
-def _metrics(results, run):
-    metrics = results.get("metrics") if isinstance(results, dict) else None
-    if not isinstance(metrics, dict) or not metrics:
-        raise UserError(
-            f"'{run.folder / RESULTS}' has no figures under 'metrics'; "
-            "delete the run's folder and run it again."
-        )
-    for name, value in metrics.items():
-        if (
-            not isinstance(value, int | float)
-            or isinstance(value, bool)
-            or not math.isfinite(value)
-        ):
-            raise UserError(
-                f"'{run.folder / RESULTS}': metrics, '{name}' is {value!r}, "
-                "not a number."
-            )
-    return metrics
-
-
-def _shared(results):
-    """Test speakers that are in training as well; None where unknown."""
-    for key in ("protocol", "speakers_shared_with_train", "test"):
-        results = results.get(key) if isinstance(results, dict) else None
-    return results if isinstance(results, int) else None

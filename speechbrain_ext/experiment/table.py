@@ -8,7 +8,8 @@ import csv
 from pathlib import Path
 
 from speechbrain_ext.base.files import atomic_open
-from speechbrain_ext.metrics.report import FEW
+from speechbrain_ext.metrics.intervals import describe_units
+from speechbrain_ext.metrics.report import interval_text
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -92,10 +93,9 @@ def notes(summaries, over):
         )
     drawn = sorted({row.drawn for row in summaries if row.drawn})
     for kind, number in drawn:
-        few = ", too few for the interval to be trusted" if number < FEW else ""
         lines.append(
-            f"Intervals: 95 %, of the same mean, bootstrap over {number} test "
-            f"{kind}{few}."
+            "Intervals: 95 %, of the same mean, bootstrap "
+            f"{describe_units(kind, number)}."
         )
     for row in summaries:
         left_out = {x for s in row.spreads.values() for x in s.left_out}
@@ -104,6 +104,11 @@ def notes(summaries, over):
                 f"{row.name}: without {over} "
                 f"{', '.join(map(str, sorted(left_out)))}, which lack runs."
             )
+        lines += [
+            f"{row.name}: seed {seed}, fold {fold} gives '{name}' to every "
+            "utterance."
+            for (seed, fold), name in row.only_class.items()
+        ]
     return "\n".join(lines)
 
 
@@ -114,47 +119,21 @@ def _metric_names(summaries):
 
 
 def _cells(summaries):
-    """The table as text."""
-    names = _metric_names(summaries)
-    any_interval = {n for row in summaries for n in row.intervals}
-    any_figure = any(row.figures for row in summaries)
-    any_shared = any(row.shared for row in summaries)
-    header = ["row"]
-    for name in names:
-        header.append(name)
-        if name in any_interval:
-            header.append(f"{name}, 95 %")
-        if any_figure:
-            header.append(f"{name}, paper")
-    header.append("runs")
-    if any_shared:
-        header.append("shared speakers")
-    cells = [header]
+    """The table as text; columns that no row fills are left out."""
+    lines = []
     for row in summaries:
-        line = [row.name]
-        for name in names:
-            line.append(_text(row.spreads.get(name)))
-            if name in any_interval:
-                found = row.intervals.get(name)
-                line.append("[{:.1f}, {:.1f}]".format(*found) if found else "")
-            if any_figure:
-                line.append(_text(row.figures.get(name)))
-        line.append(
-            str(row.runs)
-            if row.runs == row.planned
-            else f"{row.runs} of {row.planned}"
-        )
-        if any_shared:
-            line.append(
-                "-".join(
-                    str(number)
-                    for number in dict.fromkeys((row.shared[0], row.shared[-1]))
-                )
-                if row.shared
-                else ""
-            )
-        cells.append(line)
-    return cells
+        line = {"row": row.name}
+        for name in _metric_names(summaries):
+            line[name] = _text(row.spreads.get(name))
+            line[f"{name}, 95 %"] = interval_text(row.intervals.get(name), "")
+            line[f"{name}, paper"] = _text(row.figures.get(name))
+        of = "" if row.runs == row.planned else f" of {row.planned}"
+        line["runs"] = f"{row.runs}{of}"
+        ends = dict.fromkeys((*row.shared[:1], *row.shared[-1:]))
+        line["shared speakers"] = "-".join(map(str, ends))
+        lines.append(line)
+    header = [name for name in lines[0] if any(line[name] for line in lines)]
+    return [header, *([line[name] for name in header] for line in lines)]
 
 
 def _text(value):

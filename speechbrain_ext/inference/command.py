@@ -183,7 +183,7 @@ def _load(name, options, **more):
 
 def diarize_files(options):
     """The command ``diarize``."""
-    from speechbrain_ext.metrics.rttm import write_rttm
+    from speechbrain_ext.metrics.hypotheses import write_rttm
 
     postprocessing = parse_options(options.postprocessing)
     _check_outputs(options)

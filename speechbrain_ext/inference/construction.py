@@ -361,26 +361,29 @@ def _compose(text, path):
 
 def check(path, values):
     """Refuse what is not in ``ALLOWED``; nothing is constructed yet."""
-    done = set()
+    sizes = {}
 
     def visit(value, where, call=None):
-        if isinstance(value, (dict, list, Call)):
-            if id(value) in done:
-                return
-            done.add(id(value))
-        if isinstance(value, dict):
-            for key, item in value.items():
-                visit(item, where if call else str(key), call)
-        elif isinstance(value, list):
-            for item in value:
-                visit(item, where, call)
-        elif isinstance(value, Call):
-            if reason := _refusal(value, where):
-                raise bad_yaml(path, f"line {value.line}: {reason}")
-            visit([value.args, value.kwargs], where, value)
-        elif call and isinstance(value, int) and abs(value) > MAX_SIZE:
-            reason = f"{call.path}: {value} is larger than {MAX_SIZE}"
-            raise bad_yaml(path, f"line {call.line}: {reason}")
+        """Number of values that a value would hold without aliases."""
+        if not isinstance(value, (dict, list, Call)):
+            if call and isinstance(value, int) and abs(value) > MAX_SIZE:
+                reason = f"{call.path}: {value} is larger than {MAX_SIZE}"
+                raise bad_yaml(path, f"line {call.line}: {reason}")
+            return 1
+        if id(value) not in sizes:
+            if isinstance(value, Call):
+                if reason := _refusal(value, where):
+                    raise bad_yaml(path, f"line {value.line}: {reason}")
+                items = [("", x) for x in (*value.args, *value.kwargs.values())]
+                call = value
+            else:
+                named = isinstance(value, dict)
+                items = value.items() if named else [("", x) for x in value]
+            size = sum(visit(x, where or str(key), call) for key, x in items)
+            sizes[id(value)] = size = 1 + size
+            if size > MAX_EVENTS:
+                raise bad_yaml(path, f"'{where}' is too long")
+        return sizes[id(value)]
 
     try:
         visit(values, "")

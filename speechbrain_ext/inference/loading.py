@@ -287,6 +287,8 @@ def _load(module, path):
         size = sum(x.numel() * x.element_size() for x in tensors)
         if path.stat().st_size > 4 * size + MAX_OTHER_BYTES:
             raise ValueError("it is far larger than the module")
+        if not isinstance(module, torch.nn.Module):
+            return module.load(path)
         hook = get_default_hook(module, DEFAULT_TRANSFER_HOOKS)
         # SpeechBrain's own leaves what the file lacks at random values.
         if hook is not torch_parameter_transfer:

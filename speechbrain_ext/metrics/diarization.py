@@ -1,10 +1,9 @@
-"""One utterance: the four components of EDER, and the emotion transition.
+"""EDER with its four components, and the emotion transition.
 
 Wang et al., "Speech Emotion Diarization: Which Emotion Appears When?" (2023),
 section 3.2, equation 1 and figure 4; section 5.3, table 3.
 """
 
-import csv
 import math
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -13,7 +12,12 @@ import numpy as np
 
 from speechbrain_ext.base.emotions import NEUTRAL
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.base.files import atomic_open
+from speechbrain_ext.metrics.intervals import (
+    describe_test_set,
+    find_units,
+    interval,
+)
+from speechbrain_ext.metrics.predictions import write_predictions
 from speechbrain_ext.metrics.segments import (
     check_hypothesis,
     emotions,
@@ -30,6 +34,9 @@ HOLE = 0.03
 # Labels that stand for less than this (s) come from rounding: published
 # segments have times in milliseconds.
 ROUNDING = 0.002
+
+# Long recordings each have a sequence of their own, which no table holds.
+LONGEST_ROW = 5
 
 
 @dataclass(frozen=True)
@@ -100,18 +107,14 @@ def eder(reference, hypothesis, duration):
     Raises
     ------
     UserError
-        When a segment or the duration cannot be.
+        When a segment or the duration is invalid.
 
     Example
     -------
     >>> reference = [{"emo": "sad", "start": 1.0, "end": 3.0}]
-    >>> hypothesis = [
-    ...     {"start": 0.0, "end": 0.5, "emotion": "sad"},
-    ...     {"start": 1.5, "end": 2.5, "emotion": "sad"},
-    ...     {"start": 2.0, "end": 3.0, "emotion": "happy"},
-    ... ]
+    >>> hypothesis = [{"start": 0.5, "end": 2.5, "emotion": "sad"}]
     >>> eder(reference, hypothesis, 4.0)
-    EderParts(false_alarm=0.5, missed_emotion=0.5, confusion=0.5, overlap=0.5, duration=4.0)
+    EderParts(false_alarm=0.5, missed_emotion=0.5, confusion=0.0, overlap=0.0, duration=4.0)
     """
     _check_length(duration)
     reference = check_hypothesis(reference, "the reference")
@@ -121,10 +124,7 @@ def eder(reference, hypothesis, duration):
         part = _kind(emotions(true), emotions(said))
         if part is not None:
             times[part].append(end - start)
-    return EderParts(
-        **{part: math.fsum(times[part]) for part in PARTS},
-        duration=float(duration),
-    )
+    return EderParts(*map(math.fsum, times.values()), float(duration))
 
 
 def _kind(true, said):
@@ -134,9 +134,7 @@ def _kind(true, said):
         return "false_alarm"
     if said < true:
         return "missed_emotion"
-    if said > true:
-        return "overlap"
-    return "confusion"
+    return "overlap" if said > true else "confusion"
 
 
 def _check_length(duration):
@@ -180,14 +178,8 @@ def transition(segments, duration):
         every.append(name)
         if end - start >= (ROUNDING if labels else HOLE):
             kept.append(name)
-    return _fuse(kept or every)
-
-
-def _fuse(names):
-    # The empty string before the first one is no name.
-    return tuple(
-        name for before, name in zip(["", *names], names) if name != before
-    )
+    names = kept or every
+    return tuple(b for a, b in zip([None, *names], names) if a != b)
 
 
 def transition_name(sequence):
@@ -210,16 +202,12 @@ def transition_name(sequence):
     return "-".join("null" if name == NEUTRAL else name for name in sequence)
 
 
-#: Segments of the longest transition that has a row of its own.
-LONGEST_ROW = 5
-
-
 @dataclass(frozen=True)
 class Scored:
     """An utterance that ``EderStats`` has seen."""
 
     id: str
-    speaker: str | None
+    speaker: str
     parts: EderParts
     reference: tuple
     hypothesis: tuple
@@ -231,10 +219,7 @@ class EderStats:
 
     Example
     -------
-    >>> from speechbrain_ext.metrics.segments import (
-    ...     all_neutral,
-    ...     whole_utterance,
-    ... )
+    >>> from speechbrain_ext.metrics.eder import all_neutral, whole_utterance
     >>> stats = EderStats()
     >>> happy = [{"emo": "happy", "start": 0.0, "end": 1.0}]
     >>> stats.append("a", happy, whole_utterance("happy", 2.0), 2.0)
@@ -254,20 +239,11 @@ class EderStats:
         Arguments
         ---------
         id : str
-            Of the utterance.
-        reference : list of dict
-            See ``eder``.
-        hypothesis : list of dict
-            See ``eder``.
-        duration : float
-            Length of the utterance in seconds.
+            Of the utterance; each may be scored once.
+        reference, hypothesis, duration
+            As of ``eder``.
         speaker : str, optional
             Who speaks.
-
-        Raises
-        ------
-        UserError
-            When the id was scored before, or the segments cannot be.
         """
         if id in self.scored:
             raise UserError(
@@ -275,11 +251,11 @@ class EderStats:
             )
         try:
             self.scored[id] = Scored(
-                id=id,
-                speaker=speaker or None,
-                parts=eder(reference, hypothesis, duration),
-                reference=transition(reference, duration),
-                hypothesis=transition(hypothesis, duration),
+                id,
+                speaker or "",
+                eder(reference, hypothesis, duration),
+                transition(reference, duration),
+                transition(hypothesis, duration),
             )
         except UserError as error:
             raise UserError(f"Utterance '{id}': {error}") from None
@@ -302,69 +278,57 @@ class EderStats:
             (means over utterances, as the paper has them); ``eder_pooled``
             and ``false_alarm_pooled`` ... (total error time over total
             duration); ``transition_accuracy``. ``eder_interval`` and
-            ``eder_pooled_interval`` are [low, high], 95 %, from drawing
-            speakers with replacement (``interval_over`` says ``speakers``),
-            or utterances where not every speaker is known or there is only
-            one; they are None where a single utterance leaves nothing to
-            draw. ``transitions`` are the rows of table 3, the last one named
-            ``total``. And ``utterances``, ``seconds``, ``speakers`` (None
-            where unknown).
-
-        Raises
-        ------
-        UserError
-            When nothing was scored.
+            ``eder_pooled_interval`` are [low, high], 95 %, over
+            ``intervals_over`` (``speakers``, or ``utterances`` where not every
+            speaker is known or there is only one), or None where there is
+            nothing to draw. ``transitions`` are the rows of table 3, the last
+            one named ``total``. ``only_class`` is what every utterance is
+            taken for from end to end although the references differ, or None.
+            And ``utterances``, ``seconds``, ``speakers`` (None where unknown).
         """
         if not self.scored:
             raise UserError("No utterance was scored, so there is no EDER.")
         scored = list(self.scored.values())
-        seconds = math.fsum(one.parts.duration for one in scored)
-        speakers = {one.speaker for one in scored}
-        over = "utterances"
-        if None not in speakers and len(speakers) > 1:
-            over = "speakers"
-        interval, pooled_interval = _intervals(scored, over, bootstrap, seed)
-        mean = {
-            part: _mean(
-                getattr(one.parts, part) / one.parts.duration for one in scored
+        names = list(self.scored), [one.speaker for one in scored]
+        durations = np.array([one.parts.duration for one in scored])
+        parts = np.array(
+            [[getattr(one.parts, part) for part in PARTS] for one in scored]
+        )
+        index = find_units(*names)[1]
+        summary = {}
+        # Rates over utterances, and seconds of error over seconds.
+        for name, times, wholes in (
+            ("", parts / durations[:, None], np.ones(len(scored))),
+            ("_pooled", parts, durations),
+        ):
+            sums = np.zeros((max(index) + 1, len(PARTS) + 1))
+            np.add.at(sums, index, np.column_stack([times, wholes]))
+            summary[f"eder{name}"] = float(_rate(sums.sum(axis=0)))
+            summary[f"eder{name}_interval"] = interval(
+                sums, _rate, bootstrap, seed
             )
-            for part in PARTS
-        }
-        pooled = {
-            f"{part}_pooled": 100
-            * math.fsum(getattr(one.parts, part) for one in scored)
-            / seconds
-            for part in PARTS
-        }
+            shares = 100 * times.sum(axis=0) / wholes.sum()
+            summary |= {f"{p}{name}": s for p, s in zip(PARTS, shares.tolist())}
         transitions = _transitions(scored)
         return {
-            "eder": _mean(one.parts.rate for one in scored),
-            "eder_interval": interval,
-            "interval_over": over,
-            **mean,
-            "eder_pooled": 100
-            * math.fsum(one.parts.error for one in scored)
-            / seconds,
-            "eder_pooled_interval": pooled_interval,
-            **pooled,
+            **summary,
             "transition_accuracy": transitions[-1]["accuracy"],
             "transitions": transitions,
-            "utterances": len(scored),
-            "seconds": seconds,
-            "speakers": None if None in speakers else len(speakers),
+            "only_class": _only_class(scored),
+            "seconds": float(durations.sum()),
+            **describe_test_set(*names),
         }
 
-    def rows(self):
-        """One dict an utterance: EDER in percent, its parts in seconds.
+    def metrics(self, summary):
+        """The main figure of a summary."""
+        return {"EDER": summary["eder"]}
 
-        Returns
-        -------
-        list of dict
-        """
+    def rows(self):
+        """One dict an utterance: EDER in percent, its parts in seconds."""
         return [
             {
                 "id": one.id,
-                "speaker": one.speaker or "",
+                "speaker": one.speaker,
                 "eder": 100 * one.parts.rate,
                 **asdict(one.parts),
                 "reference": transition_name(one.reference),
@@ -375,74 +339,33 @@ class EderStats:
         ]
 
     def write_csv(self, path):
-        """Write the rows as CSV, whole or not at all.
-
-        Arguments
-        ---------
-        path : str or os.PathLike
-            The file to write.
-
-        Raises
-        ------
-        UserError
-            When nothing was scored, or the file cannot be written.
-        """
-        rows = self.rows()
-        if not rows:
-            raise UserError(
-                f"'{path}': no utterance was scored, so there is none to write."
-            )
-        with atomic_open(path, newline="") as file:
-            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        """Write the rows as CSV, whole or not at all."""
+        write_predictions(path, self.rows())
 
 
-def _mean(fractions):
-    fractions = list(fractions)
-    return 100 * math.fsum(fractions) / len(fractions)
+def _rate(sums):
+    return 100 * sums[..., :-1].sum(axis=-1) / sums[..., -1]
 
 
-def _intervals(scored, over, bootstrap, seed):
-    """95 % percentile intervals of the mean and of the pooled EDER."""
-    clusters = {}
-    for one in scored:
-        key = one.speaker if over == "speakers" else one.id
-        clusters.setdefault(key, []).append(one.parts)
-    if len(clusters) < 2 or bootstrap < 1:
-        return None, None
-    sums = np.array(
-        [
-            (
-                math.fsum(parts.rate for parts in cluster),
-                len(cluster),
-                math.fsum(parts.error for parts in cluster),
-                math.fsum(parts.duration for parts in cluster),
-            )
-            for cluster in clusters.values()
-        ]
-    )
-    random = np.random.default_rng(seed)
-    draws = np.array(
-        [
-            sums[random.integers(len(sums), size=len(sums))].sum(axis=0)
-            for _ in range(bootstrap)
-        ]
-    )
-    mean = np.percentile(100 * draws[:, 0] / draws[:, 1], [2.5, 97.5])
-    pooled = np.percentile(100 * draws[:, 2] / draws[:, 3], [2.5, 97.5])
-    return mean.tolist(), pooled.tolist()
+def _only_class(scored):
+    said = {one.hypothesis for one in scored}
+    first = scored[0].hypothesis
+    same = len(said) == len(first) == 1
+    return first[0] if same and said != {o.reference for o in scored} else None
 
 
 def _transitions(scored):
     """The rows of table 3: TN, CN and ACC of each transition, and of all."""
     total, correct = Counter(), Counter()
     for one in sorted(scored, key=lambda one: _order(one.reference)):
-        name = _row_name(one.reference)
-        total[name] += 1
-        correct[name] += one.reference == one.hypothesis
-    total["total"] = len(scored)
-    correct["total"] = correct.total()
+        name = transition_name(one.reference)
+        if len(one.reference) > LONGEST_ROW:
+            name = f"more than {LONGEST_ROW} segments"
+        for row in (name, "total"):
+            total[row] += 1
+            correct[row] += one.reference == one.hypothesis
+    # It came with the first row, and stands last.
+    total["total"] = total.pop("total")
     return [
         {
             "transition": name,
@@ -452,13 +375,6 @@ def _transitions(scored):
         }
         for name, number in total.items()
     ]
-
-
-def _row_name(sequence):
-    # Long recordings each have a sequence of their own, which no table holds.
-    if len(sequence) > LONGEST_ROW:
-        return f"more than {LONGEST_ROW} segments"
-    return transition_name(sequence)
 
 
 def _order(sequence):

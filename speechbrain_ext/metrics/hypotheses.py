@@ -1,16 +1,17 @@
-"""References and hypotheses from files, whoever wrote them.
+"""References and hypotheses in files, whoever wrote them.
 
-References have the layout of ZED.json or are our own manifests. Hypotheses
-are RTTM, or JSON in the layout of ZED.json, or JSON in the layout of what
-SpeechBrain's ``Speech_Emotion_Diarization`` returns.
+RTTM has one line a segment: ``SPEAKER id 1 onset duration <NA> <NA> emotion
+<NA> <NA>`` (NIST, Rich Transcription evaluation plan RT-09, appendix A), with
+the emotion where speaker diarization has the speaker.
 """
 
+import math
+from decimal import Decimal, InvalidOperation
 from pathlib import Path, PurePosixPath
 
 from speechbrain_ext.base.emotions import emotion_name
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.base.files import read_json
-from speechbrain_ext.metrics.rttm import read_rttm
+from speechbrain_ext.base.files import atomic_open, read_json
 from speechbrain_ext.metrics.segments import check_hypothesis
 from speechbrain_ext.utterance import check_duration, check_segments
 
@@ -39,8 +40,7 @@ def read_reference(path):
     Raises
     ------
     UserError
-        When the file cannot be read, or a record lacks a field or has a time
-        that cannot be; the sentence names the id and the field.
+        When the file or a record in it is invalid; names id and field.
 
     Example
     -------
@@ -48,8 +48,6 @@ def read_reference(path):
     >>> _ = path.write_text('{"x": {"duration": 2.5, "emotion": "sad"}}')
     >>> read_reference(path)["x"]["emotion"]
     [{'emo': 'sad', 'start': 0.0, 'end': 2.5}]
-    >>> read_reference(path)["x"]["speaker"] is None
-    True
     """
     references = {}
     for id, record in _objects(path, "reference").items():
@@ -64,6 +62,13 @@ def read_reference(path):
         if isinstance(emotion, str):
             emotion = [{"emo": emotion, "start": 0.0, "end": duration}]
         check_segments(emotion, duration, where)
+        speaker = record.get("speaker")
+        if isinstance(speaker, bool) or not isinstance(
+            speaker, str | int | None
+        ):
+            raise UserError(
+                f"{where}: the field 'speaker' is {speaker!r}, not a name."
+            )
         references[id] = {
             "emotion": [
                 {
@@ -74,19 +79,9 @@ def read_reference(path):
                 for segment in emotion
             ],
             "duration": float(duration),
-            "speaker": _speaker(record.get("speaker"), where),
+            "speaker": None if speaker in (None, "") else str(speaker),
         }
     return references
-
-
-def _speaker(value, where):
-    if value is None or value == "":
-        return None
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise UserError(
-            f"{where}: the field 'speaker' is {value!r}, not a name."
-        )
-    return str(value)
 
 
 def read_hypothesis(path, ids=None):
@@ -111,8 +106,7 @@ def read_hypothesis(path, ids=None):
     Raises
     ------
     UserError
-        When the file cannot be read or is in no such layout, when a segment
-        cannot be, or when two names mean the same id.
+        When the file or a segment is invalid, or two names mean the same id.
 
     Example
     -------
@@ -167,7 +161,140 @@ def _objects(path, what):
     data = read_json(path)
     if not isinstance(data, dict) or not data:
         raise UserError(
-            f"'{path}' is not a {what}: it holds no object of ids; give a "
-            "file in the layout of ZED.json."
+            f"'{path}' is not a {what}: expected an object of ids, in the "
+            "layout of ZED.json."
         )
     return data
+
+
+def read_rttm(path):
+    """Read the segments of an RTTM file.
+
+    Arguments
+    ---------
+    path : str or os.PathLike
+        Lines of 9 or 10 fields (the tenth, the lookahead time, is optional).
+        Empty lines, comments (``;;``) and SPKR-INFO lines are passed over.
+
+    Returns
+    -------
+    dict
+        ``{id: [{"start", "end", "emotion"}]}``, in the order of the file,
+        times in seconds.
+
+    Raises
+    ------
+    UserError
+        When the file or a line is invalid; names line and field.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "bad.rttm"
+    >>> _ = path.write_text("SPEAKER a 1 0.5 1.5 <NA> <NA> sad <NA> <NA>")
+    >>> read_rttm(path)
+    {'a': [{'start': 0.5, 'end': 2.0, 'emotion': 'sad'}]}
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"'{path}' does not exist; check the path.") from None
+    except OSError as error:
+        raise UserError(f"Cannot read '{path}': {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise UserError(
+            f"'{path}' is invalid: expected RTTM, got what is not UTF-8 text."
+        ) from None
+    found = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        values = line.split()
+        if values and not values[0].startswith((";;", "SPKR-INFO")):
+            id, segment = _parse(values, f"'{path}', line {number}")
+            found.setdefault(id, []).append(segment)
+    return found
+
+
+def _parse(values, where):
+    if values[0] != "SPEAKER":
+        raise UserError(
+            f"{where}: field 1 (the type) is '{values[0]}', expected SPEAKER; "
+            "remove the line."
+        )
+    if len(values) not in (9, 10):
+        raise UserError(
+            f"{where}: it has {len(values)} fields, expected 10 (SPEAKER id 1 "
+            "onset duration <NA> <NA> emotion <NA> <NA>)."
+        )
+    onset = _seconds(values[3], f"{where}: field 4 (the onset)")
+    duration = _seconds(values[4], f"{where}: field 5 (the duration)")
+    segment = {
+        "start": float(onset),
+        # Added as decimals, so that the end of a segment is the very number
+        # that the next line has as its onset.
+        "end": float(onset + duration),
+        "emotion": emotion_name(values[7], where),
+    }
+    return values[1], segment
+
+
+def _seconds(text, field):
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal("nan")
+    if not value.is_finite() or not math.isfinite(float(value)):
+        wrong = "not a number of seconds"
+    elif value < 0:
+        wrong = "which is negative"
+    else:
+        return value
+    raise UserError(f"{field} is '{text}', {wrong}; correct the line.")
+
+
+def write_rttm(path, diarizations):
+    """Write segments as RTTM, whole or not at all.
+
+    Arguments
+    ---------
+    path : str or os.PathLike
+        The file to write.
+    diarizations : dict
+        ``{id: [{"start", "end", "emotion"}]}``, times in seconds; they are
+        written to the microsecond, so that segments that touch still touch
+        when they are read again.
+
+    Raises
+    ------
+    UserError
+        When RTTM has no place for it: an id or emotion with a space, or an
+        utterance without a segment.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a.rttm"
+    >>> write_rttm(path, {"a": [{"start": 0, "end": 1.5, "emotion": "sad"}]})
+    >>> print(path.read_text(), end="")
+    SPEAKER a 1 0.000000 1.500000 <NA> <NA> sad <NA> <NA>
+    """
+    lines = []
+    for id, segments in diarizations.items():
+        if not segments:
+            raise UserError(
+                f"'{path}': RTTM has no place for the utterance '{id}', which "
+                "has no segment; give it a neutral segment."
+            )
+        for segment in check_hypothesis(segments, f"utterance '{id}'"):
+            for name in (id, segment["emotion"]):
+                if name.split() != [name]:
+                    raise UserError(
+                        f"'{path}': RTTM has no place for the name '{name}', "
+                        "as fields end at spaces; rename it or write JSON."
+                    )
+            start, end = (
+                round(segment[name] * 1_000_000) for name in ("start", "end")
+            )
+            lines.append(
+                f"SPEAKER {id} 1 {start / 1e6:.6f} {(end - start) / 1e6:.6f} "
+                f"<NA> <NA> {segment['emotion']} <NA> <NA>\n"
+            )
+    with atomic_open(path) as file:
+        file.writelines(lines)

@@ -6,23 +6,21 @@ Pepino et al. (2021) call average recall and others UAR. Some authors define
 the two the other way round.
 """
 
-import csv
 from dataclasses import dataclass, field
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
-from speechbrain_ext.base.files import atomic_open
+from speechbrain_ext.metrics.intervals import (
+    describe_test_set,
+    find_units,
+    interval,
+)
+from speechbrain_ext.metrics.predictions import figure_of, write_predictions
 
 
 @dataclass
 class RecognitionStats:
     """Classes that were recognised over a test set.
-
-    Arguments
-    ---------
-    classes : list of str
-        Name of every class, in the order of their indices.
 
     Example
     -------
@@ -39,135 +37,73 @@ class RecognitionStats:
     rows: dict = field(default_factory=dict)
 
     def append(self, id, reference, log_probs, speaker=""):
-        """Take in an utterance.
-
-        Arguments
-        ---------
-        id : str
-            Of the utterance.
-        reference : str
-            Its class.
-        log_probs : array
-            Log posteriors [classes].
-        speaker : str
-            Who speaks; ``""`` where unknown.
-        """
+        """Take in an utterance: its class, and log posteriors [classes]."""
         if id in self.rows:
             raise ValueError(f"the utterance '{id}' is there already")
+        probabilities = np.exp(np.asarray(log_probs, dtype=float)).tolist()
         self.rows[id] = {
             "id": id,
             "speaker": speaker,
             "reference": reference,
             "predicted": self.classes[int(np.argmax(log_probs))],
-            "probabilities": np.exp(np.asarray(log_probs, dtype=float)),
+            **{f"p_{n}": p for n, p in zip(self.classes, probabilities)},
         }
-
-    def confusion(self, rows=None):
-        """Counts [classes, classes]: reference down, prediction across.
-
-        Arguments
-        ---------
-        rows : iterable of dict, optional
-            Those that count; all if absent.
-
-        Returns
-        -------
-        numpy.ndarray
-        """
-        rows = list(self.rows.values() if rows is None else rows)
-        return confusion_matrix(
-            [row["reference"] for row in rows],
-            [row["predicted"] for row in rows],
-            labels=self.classes,
-        )
 
     def summarize(self, bootstrap=1000, seed=0):
-        """Figures in percent.
+        """Figures in percent, confusion (reference down), intervals.
 
-        Arguments
-        ---------
-        bootstrap : int
-            Draws for the intervals; 0 for none.
-        seed : int
-            Of the draws.
-
-        Returns
-        -------
-        dict
-            ``UA``, ``WA``, ``recalls`` (by class; None for one that is not in
-            the reference), ``confusion`` (counts), ``utterances``,
-            ``speakers``; ``UA_interval`` and ``WA_interval``, 95 % percentile
-            intervals over ``intervals_over`` (speakers, or utterances where
-            speakers are unknown), None where there are fewer than two.
+        ``only_class`` is what every utterance is taken for although the
+        reference has other classes, ``macro_F1`` over all classes that are in
+        the reference or predicted.
         """
         rows = list(self.rows.values())
-        speakers = sorted({row["speaker"] for row in rows})
-        over = "utterances" if "" in speakers else "speakers"
-        key = "speaker" if over == "speakers" else "id"
-        units = {}
-        for row in rows:
-            units.setdefault(row[key], []).append(row)
-        counts = np.array([self.confusion(unit) for unit in units.values()])
+        names = [row["id"] for row in rows], [row["speaker"] for row in rows]
+        index = find_units(*names)[1]
+        truths, said = (
+            [self.classes.index(row[key]) for row in rows]
+            for key in ("reference", "predicted")
+        )
+        counts = np.zeros((max(index) + 1, 1, *[len(self.classes)] * 2))
+        np.add.at(counts, (index, 0, truths, said), 1)
         total = counts.sum(axis=0)
-        ua, wa = accuracies(total)
+        (confusion,) = total.astype(int)
+        right, there = np.diagonal(confusion), confusion.sum(axis=1)
+        either = there + confusion.sum(axis=0)
+        f1 = 200 * right[either > 0] / either[either > 0]
+        one = len(set(said)) == 1 and set(said) != set(truths)
         summary = {
-            "UA": ua.item(),
-            "WA": wa.item(),
-            "recalls": dict(zip(self.classes, _recalls(total))),
-            "confusion": total.tolist(),
-            "utterances": len(rows),
-            "speakers": len(set(speakers) - {""}),
-            "intervals_over": over,
+            "UA": float(figure_of("UA", total)),
+            "WA": float(figure_of("WA", total)),
+            "macro_F1": float(f1.mean()),
+            "recalls": {
+                name: 100 * r / n if n else None
+                for name, r, n in zip(
+                    self.classes, right.tolist(), there.tolist()
+                )
+            },
+            "confusion": confusion.tolist(),
+            "only_class": self.classes[said[0]] if one else None,
+            **describe_test_set(*names),
         }
-        draws = draw_units(counts, bootstrap, seed)
-        for name, figure in zip(("UA", "WA"), accuracies(draws)):
-            interval = None
-            if len(counts) > 1 and bootstrap > 0:
-                interval = np.nanpercentile(figure, [2.5, 97.5]).tolist()
-            summary[f"{name}_interval"] = interval
+        for name in ("UA", "WA"):
+            summary[f"{name}_interval"] = interval(
+                counts, lambda sums: figure_of(name, sums), bootstrap, seed
+            )
         return summary
 
+    def metrics(self, summary):
+        """The main figures of a summary."""
+        return {name: summary[name] for name in ("UA", "WA")}
+
     def write_csv(self, path):
-        """Write one row an utterance, whole or not at all.
-
-        Arguments
-        ---------
-        path : str or os.PathLike
-            The file: id, speaker, reference, predicted, and the probability of
-            every class.
-        """
-        with atomic_open(path, newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            names = ["id", "speaker", "reference", "predicted"]
-            writer.writerow(names + [f"p_{name}" for name in self.classes])
-            for row in self.rows.values():
-                writer.writerow(
-                    [row[name] for name in names]
-                    + [f"{p:.6f}" for p in row["probabilities"]]
-                )
-
-
-def accuracies(counts):
-    """UA and WA of confusion matrices."""
-    right = np.diagonal(counts, axis1=-2, axis2=-1)
-    there = counts.sum(axis=-1)
-    recalls = np.where(there > 0, right / np.maximum(there, 1), 0.0)
-    present = (there > 0).sum(axis=-1)
-    ua = 100 * recalls.sum(axis=-1) / np.maximum(present, 1)
-    return ua, 100 * right.sum(axis=-1) / np.maximum(there.sum(axis=-1), 1)
-
-
-def draw_units(counts, draws, seed):
-    """Confusion matrices of test sets drawn anew, unit by unit."""
-    random = np.random.default_rng(seed)
-    units = len(counts)
-    times = random.multinomial(units, [1 / units] * units, size=draws)
-    return np.tensordot(times, counts, axes=1)
-
-
-def _recalls(counts):
-    there = counts.sum(axis=1)
-    return [
-        100 * right / total if total else None
-        for right, total in zip(np.diagonal(counts).tolist(), there.tolist())
-    ]
+        """Write predictions.csv, with the probability of every class."""
+        write_predictions(
+            path,
+            (
+                {
+                    name: f"{value:.6f}" if name.startswith("p_") else value
+                    for name, value in row.items()
+                }
+                for row in self.rows.values()
+            ),
+        )

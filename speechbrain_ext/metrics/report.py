@@ -1,8 +1,6 @@
-"""Summaries of EDER as tables of plain text."""
+"""Summaries of metrics as plain text."""
 
-#: With fewer units (speakers, or utterances) than this, the interval of a
-#: bootstrap over them is too narrow.
-FEW = 10
+from speechbrain_ext.metrics.intervals import describe_units
 
 
 def format_table(summaries):
@@ -20,7 +18,7 @@ def format_table(summaries):
 
     Example
     -------
-    >>> from speechbrain_ext.metrics.diarization import EderStats, all_neutral
+    >>> from speechbrain_ext.metrics.eder import EderStats, all_neutral
     >>> stats = EderStats()
     >>> sad = [{"emo": "sad", "start": 0.0, "end": 1.0}]
     >>> for id, speaker in (("a", "1"), ("b", "2")):
@@ -31,45 +29,42 @@ def format_table(summaries):
     All in %. EDER and its parts FA, ME, CF, OL are means over
     utterances; pooled EDER is total error time over total duration;
     transitions is the share of right sequences.
-    2 utterances of 2 speakers, 8.0 s, intervals over speakers.
+    2 utterances of 2 speakers, 8.0 s; intervals over 2 test speakers, too few for the interval to be trusted.
     """
     header = "system,EDER,95 % interval,FA,ME,CF,OL,pooled EDER,95 % interval"
-    header = [*header.split(","), "transitions"]
     rows = [
         [
             name,
-            _percent(summary["eder"]),
+            f"{summary['eder']:.1f}",
             interval_text(summary["eder_interval"]),
-            _percent(summary["false_alarm"]),
-            _percent(summary["missed_emotion"]),
-            _percent(summary["confusion"]),
-            _percent(summary["overlap"]),
-            _percent(summary["eder_pooled"]),
+            *(
+                f"{summary[part]:.1f}"
+                for part in (
+                    "false_alarm",
+                    "missed_emotion",
+                    "confusion",
+                    "overlap",
+                    "eder_pooled",
+                )
+            ),
             interval_text(summary["eder_pooled_interval"]),
-            _percent(summary["transition_accuracy"]),
+            f"{summary['transition_accuracy']:.1f}",
         ]
         for name, summary in summaries.items()
     ]
-    return "\n".join([align(header, rows), *_legend(summaries)])
-
-
-def _legend(summaries):
-    sizes = {}
-    for summary in summaries.values():
-        speakers = summary["speakers"]
-        size = f"{_count(summary['utterances'], 'utterance')} of " + (
-            "unknown speakers"
-            if speakers is None
-            else _count(speakers, "speaker")
-        )
-        size += f", {summary['seconds']:.1f} s"
-        if summary["eder_interval"] is not None:
-            size += f", intervals over {summary['interval_over']}"
-        sizes[size] = None
-    yield "All in %. EDER and its parts FA, ME, CF, OL are means over"
-    yield "utterances; pooled EDER is total error time over total duration;"
-    yield "transitions is the share of right sequences."
-    yield from (f"{size[0].upper()}{size[1:]}." for size in sizes)
+    sizes = dict.fromkeys(
+        describe_size(summary, f", {summary['seconds']:.1f} s")
+        for summary in summaries.values()
+    )
+    return "\n".join(
+        [
+            align([*header.split(","), "transitions"], rows),
+            "All in %. EDER and its parts FA, ME, CF, OL are means over",
+            "utterances; pooled EDER is total error time over total duration;",
+            "transitions is the share of right sequences.",
+            *(f"{size}." for size in sizes),
+        ]
+    )
 
 
 def format_transitions(summary):
@@ -83,6 +78,7 @@ def format_transitions(summary):
     Returns
     -------
     str
+        With a line below that says what the columns are.
 
     Example
     -------
@@ -93,40 +89,66 @@ def format_transitions(summary):
     transition  TN  CN    ACC
     sad          3   1  33.3%
     total        3   1  33.3%
+    TN: total number of utterances with this transition in the reference;
+    CN: correct number, where the system has the same; ACC: CN / TN.
     """
-    return align(
-        ["transition", "TN", "CN", "ACC"],
+    rows = [
         [
-            [
-                row["transition"],
-                str(row["total"]),
-                str(row["correct"]),
-                f"{row['accuracy']:.1f}%",
-            ]
-            for row in summary["transitions"]
-        ],
+            row["transition"],
+            str(row["total"]),
+            str(row["correct"]),
+            f"{row['accuracy']:.1f}%",
+        ]
+        for row in summary["transitions"]
+    ]
+    return "\n".join(
+        [
+            align(["transition", "TN", "CN", "ACC"], rows),
+            "TN: total number of utterances with this transition in the "
+            "reference;",
+            "CN: correct number, where the system has the same; ACC: CN / TN.",
+        ]
     )
+
+
+def describe_size(summary, more=""):
+    """A test set in words: utterances, speakers, what intervals are over."""
+    known = summary["speakers"]
+    speakers = "unknown speakers"
+    if known is not None:
+        speakers = _count(known, "speaker")
+    text = f"{_count(summary['utterances'], 'utterance')} of {speakers}{more}"
+    over = summary["intervals_over"]
+    if summary[over] < 2:
+        return text
+    return f"{text}; intervals {describe_units(over, summary[over])}"
+
+
+def describe_only_class(summary, system="The model"):
+    """A line where a system gives one class to everything; else nothing."""
+    name = summary.get("only_class")
+    if name is None:
+        return []
+    return [
+        f"{system} gives '{name}' to every utterance, whatever is in it: it "
+        "has learned nothing that these figures measure."
+    ]
 
 
 def _count(number, noun):
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _percent(value):
-    return f"{value:.1f}"
-
-
-def interval_text(value):
+def interval_text(value, none="-"):
     """An interval in percent."""
-    return "-" if value is None else f"[{value[0]:.1f}, {value[1]:.1f}]"
+    return none if value is None else f"[{value[0]:.1f}, {value[1]:.1f}]"
 
 
 def align(header, rows):
-    """A table as text, the first column to the left, the others to the right."""
+    """A table as text, names to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(header, *rows)]
     return "\n".join(
         "  ".join(
-            # Names stand to the left, numbers to the right.
             cell.rjust(width) if column else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths))
         ).rstrip()

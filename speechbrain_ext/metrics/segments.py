@@ -12,43 +12,39 @@ from speechbrain_ext.base.emotions import NEUTRAL, emotion_name
 from speechbrain_ext.base.errors import UserError, is_number
 
 
-def check_segment(segment, where):
-    """One segment with its emotion's full name, or a clear error."""
+def check_hypothesis(segments, where):
+    """Segments, which may overlap, with full names, or a clear error."""
+    if not isinstance(segments, (list, tuple)):
+        raise UserError(f"{where}: it is not a list of segments.")
+    return [
+        _check_segment(segment, f"{where}, segment {number}")
+        for number, segment in enumerate(segments, 1)
+    ]
+
+
+def _check_segment(segment, where):
     if not isinstance(segment, dict):
         raise UserError(
             f"{where}: {reprlib.repr(segment)} is not an object with the "
             "fields 'start', 'end' and 'emotion'."
         )
-    times = {}
-    for name in ("start", "end"):
+    label = "emotion" if "emotion" in segment or "emo" not in segment else "emo"
+    for name in ("start", "end", label):
         if name not in segment:
             raise UserError(f"{where}: the field '{name}' is missing.")
-        value = segment[name]
-        if not is_time(value):
+    for name in ("start", "end"):
+        if not is_time(segment[name]):
             raise UserError(
-                f"{where}: the field '{name}' is {reprlib.repr(value)}, not a "
-                "time in seconds."
+                f"{where}: the field '{name}' is "
+                f"{reprlib.repr(segment[name])}, not a time in seconds."
             )
-        times[name] = float(value)
-    if times["end"] < times["start"]:
+    start, end = float(segment["start"]), float(segment["end"])
+    if end < start:
         raise UserError(
-            f"{where}: it ends at {times['end']} s, before its start at "
-            f"{times['start']} s."
+            f"{where}: it ends at {end} s, before its start at {start} s."
         )
-    for name in ("emotion", "emo"):
-        if name in segment:
-            return {**times, "emotion": emotion_name(segment[name], where)}
-    raise UserError(f"{where}: the field 'emotion' is missing.")
-
-
-def check_hypothesis(segments, where):
-    """Every segment through ``check_segment``; they may overlap."""
-    if not isinstance(segments, (list, tuple)):
-        raise UserError(f"{where}: it is not a list of segments.")
-    return [
-        check_segment(segment, f"{where}, segment {number}")
-        for number, segment in enumerate(segments, 1)
-    ]
+    emotion = emotion_name(segment[label], where)
+    return {"start": start, "end": end, "emotion": emotion}
 
 
 def is_time(value):

@@ -8,7 +8,7 @@ from torch import nn
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.grid import absolute_lengths
-from speechbrain_ext.models.packing import pack
+from speechbrain_ext.models.packing import pack, pad
 
 #: What a row of table 1 of Pepino et al. (2021) takes from an encoder.
 LAYERS = {
@@ -103,15 +103,17 @@ class Input(nn.Module):
         torch.Tensor
             Number of frames of each utterance ``[batch]``.
         """
-        if self.layers == LAYERS["contextual"]:
-            hidden = self.encoder(wav, wav_lens)[:, None]
-        else:
-            hidden = self.encoder(wav, wav_lens, all_layers=True)
-            hidden = hidden[:, self.layers]
         if wav_lens is None:
             wav_lens = wav.new_ones(wav.shape[0])
         samples = absolute_lengths(wav_lens.to(wav.device), wav.shape[1])
         lengths = self.grid.num_frames(samples)
+        return self._hidden(self.encoder, (wav, wav_lens), lengths)
+
+    def _hidden(self, encode, given, lengths):
+        """What ``encode`` makes of what is given, packed, and the lengths."""
+        every = self.layers != LAYERS["contextual"]
+        hidden = encode(*given, all_layers=every)
+        hidden = hidden[:, self.layers] if every else hidden[:, None]
         if self.limit is not None:
             lengths = lengths.clamp(max=self.limit)
         return pack(hidden, lengths), lengths
@@ -137,7 +139,14 @@ class Input(nn.Module):
             hidden = self.normalizer(hidden, lengths, speakers)
         return self._mix(hidden)
 
-    def forward(self, wav=None, wav_lens=None, speakers=None, normalised=None):
+    def forward(
+        self,
+        wav=None,
+        wav_lens=None,
+        speakers=None,
+        normalised=None,
+        convolved=None,
+    ):
         """Frames of a batch.
 
         Arguments
@@ -151,6 +160,9 @@ class Input(nn.Module):
         normalised : tuple of torch.Tensor, optional
             In place of waveforms: hidden states that are normalised already,
             ``[layers, frames, channels]``, and the lengths ``[batch]``.
+        convolved : tuple of torch.Tensor, optional
+            In place of waveforms: what ``ConvolvedFeatures`` gives, packed, and
+            the lengths.
 
         Returns
         -------
@@ -162,7 +174,12 @@ class Input(nn.Module):
         if normalised is not None:
             hidden, lengths = normalised
             return self._mix(hidden), lengths
-        hidden, lengths = self.hidden(wav, wav_lens)
+        if convolved is not None:
+            features, lengths = convolved
+            given = pad(features[0], lengths), lengths
+            hidden, lengths = self._hidden(self.encoder.resume, given, lengths)
+        else:
+            hidden, lengths = self.hidden(wav, wav_lens)
         return self.frames(hidden, lengths, speakers), lengths
 
     def _mix(self, hidden):

@@ -6,29 +6,16 @@ recipe's options (``splits``).
 """
 
 from speechbrain_ext.protocols.named import classes_of, num_folds, partition
-from speechbrain_ext.protocols.partition import Partition, speakers_in_common
-from speechbrain_ext.protocols.splits import (
-    check_classes,
-    map_labels,
-    split_by_list,
-    split_by_options,
-    split_by_speaker,
-    split_by_utterance,
-)
+from speechbrain_ext.protocols.partition import Partition
+from speechbrain_ext.protocols.splits import split_by_options
 from speechbrain_ext.protocols.tables import PROTOCOLS, Protocol
 
 __all__ = [
     "PROTOCOLS",
     "Partition",
     "Protocol",
-    "check_classes",
     "classes_of",
-    "map_labels",
     "num_folds",
     "partition",
-    "speakers_in_common",
-    "split_by_list",
     "split_by_options",
-    "split_by_speaker",
-    "split_by_utterance",
 ]

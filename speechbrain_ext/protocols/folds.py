@@ -4,13 +4,7 @@ Each takes utterances sorted by id, with the class in ``emotion``, and returns
 the three parts. ``named`` says which protocol uses which, and why.
 """
 
-import numpy as np
-from sklearn.model_selection import (
-    KFold,
-    StratifiedGroupKFold,
-    StratifiedKFold,
-    train_test_split,
-)
+from collections import Counter
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.random import stable_rng
@@ -56,6 +50,8 @@ def at_random(utterances, fold, folds, seed):
             f"{len(utterances)} usable recordings are too few for {folds} "
             "folds; give the whole corpus."
         )
+    from sklearn.model_selection import KFold, train_test_split
+
     splitter = KFold(folds, shuffle=True, random_state=seed)
     rest, test = _fold(splitter, fold, utterances)
     train, valid = train_test_split(rest, test_size=0.1, random_state=seed)
@@ -64,6 +60,8 @@ def at_random(utterances, fold, folds, seed):
 
 def with_class_ratios(utterances, fold, folds, seed):
     """Recordings drawn at random from every class alike."""
+    from sklearn.model_selection import StratifiedKFold
+
     _check_sizes(utterances, folds)
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     rest, test = _fold(splitter, fold, utterances, _classes(utterances))
@@ -84,14 +82,7 @@ def by_speaker(utterances, fold, folds, seed):
 def by_group_of_speakers(utterances, fold, folds, seed):
     """Whole speakers test and validate, the classes as even as they allow."""
     _check_sizes(utterances, folds)
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    rest, test = _fold(
-        splitter,
-        fold,
-        utterances,
-        _classes(utterances),
-        [one.speaker for one in utterances],
-    )
+    rest, test = _speaker_fold(utterances, fold, folds, seed)
     return *_hold_out_speakers(rest, seed), test
 
 
@@ -110,21 +101,26 @@ def _by_key(utterances, key, valid, test):
 
 def _hold_out_speakers(utterances, seed):
     """Training and validation parts without a speaker in common."""
-    classes = _classes(utterances)
-    groups = [one.speaker for one in utterances]
-    _, counts = np.unique(classes, return_counts=True)
-    parts = min([10, len(set(groups)), *counts.tolist()])
+    speakers = len(speakers_of(utterances))
+    parts = min([10, speakers, *Counter(_classes(utterances)).values()])
     if parts < 2:
         raise UserError(
-            f"{len(utterances)} recordings of {len(set(groups))} speakers are "
-            "left for training and validation, too few to hold out a speaker; "
-            "give more of the corpus."
+            f"{len(utterances)} recordings of {speakers} speakers are left for "
+            "training and validation, too few to hold out a speaker; give "
+            "more of the corpus."
         )
-    splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
     # The seed shuffles only speakers of equal weight; it is to choose between
     # uneven ones as well.
     part = int(stable_rng("valid", seed).integers(parts)) + 1
-    return _fold(splitter, part, utterances, classes, groups)
+    return _speaker_fold(utterances, part, parts, seed)
+
+
+def _speaker_fold(utterances, fold, folds, seed):
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    speakers = [one.speaker for one in utterances]
+    return _fold(splitter, fold, utterances, _classes(utterances), speakers)
 
 
 def _stratified_tenth(utterances, seed, fold):
@@ -150,8 +146,7 @@ def _classes(utterances):
 
 
 def _check_sizes(utterances, folds):
-    names, counts = np.unique(_classes(utterances), return_counts=True)
-    for name, count in zip(names, counts):
+    for name, count in sorted(Counter(_classes(utterances)).items()):
         if count < folds:
             raise UserError(
                 f"The class '{name}' has {count} recordings, too few for "

@@ -40,7 +40,7 @@ def classes_of(protocol, corpus, label_map=None):
     -------
     >>> classes_of("pepino_iemocap", "iemocap")
     ['neutral', 'happy', 'sad', 'angry']
-    >>> classes_of("grouped_kfold", "synthetic", {"sad": "low", "angry": "high"})
+    >>> classes_of("grouped_kfold", "savee", {"sad": "low", "angry": "high"})
     ['high', 'low']
     """
     corpora = [corpus] if isinstance(corpus, str) else list(corpus)

@@ -70,35 +70,7 @@ def split_by_options(
 
 
 def map_labels(utterances, label_map):
-    """Turn a corpus's labels into a task's classes.
-
-    Arguments
-    ---------
-    utterances : iterable of Utterance
-        Each with one emotion.
-    label_map : dict
-        From emotion to class; ``None`` leaves an emotion out.
-
-    Returns
-    -------
-    list of Utterance
-        Those with a class, in the same order.
-    collections.Counter
-        How many recordings of each emotion were left out.
-
-    Raises
-    ------
-    UserError
-        When a recording has an emotion that the map does not name.
-
-    Example
-    -------
-    >>> from speechbrain_ext.utterance import Utterance
-    >>> data = [Utterance(i, 1.0, "s", e, "demo") for i, e in [("1", "calm"), ("2", "excited")]]
-    >>> kept, left_out = map_labels(data, {"calm": None, "excited": "happy"})
-    >>> kept[0].emotion, left_out
-    ('happy', Counter({'calm': 1}))
-    """
+    """Utterances with classes for labels, and the number left out by label."""
     kept, left_out, unknown = [], Counter(), Counter()
     for utterance in utterances:
         emotion = utterance.emotion
@@ -118,38 +90,7 @@ def map_labels(utterances, label_map):
 
 
 def split_by_speaker(utterances, fraction, seed):
-    """Hold out whole speakers.
-
-    Of every corpus the same fraction of its speakers is held out, rounded, but
-    at least one where it has two or more.
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        All of them.
-    fraction : float
-        Fraction of the speakers to hold out.
-    seed : int
-        Chooses them.
-
-    Returns
-    -------
-    (list of Utterance, list of Utterance)
-        Those that stay and those held out, each in the order given.
-
-    Raises
-    ------
-    UserError
-        When one of the two would be empty.
-
-    Example
-    -------
-    >>> from speechbrain_ext.utterance import Utterance
-    >>> data = [Utterance(f"{s}{i}", 1.0, s, "sad", "demo") for s in "abcd" for i in "12"]
-    >>> train, valid = split_by_speaker(data, 0.25, seed=0)
-    >>> len(train), len(valid)
-    (6, 2)
-    """
+    """Hold out a fraction of the speakers of every corpus, at least one."""
     held_out = set()
     for corpus, speakers in _group(utterances, "corpus", "speaker").items():
         speakers = sorted(set(speakers))
@@ -162,35 +103,7 @@ def split_by_speaker(utterances, fraction, seed):
 
 
 def split_by_utterance(utterances, fraction, seed):
-    """Hold out recordings of every speaker and emotion alike.
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        All of them.
-    fraction : float
-        Fraction of each speaker's recordings of each emotion to hold out.
-    seed : int
-        Chooses them.
-
-    Returns
-    -------
-    (list of Utterance, list of Utterance)
-        Those that stay and those held out, each in the order given.
-
-    Raises
-    ------
-    UserError
-        When one of the two would be empty.
-
-    Example
-    -------
-    >>> from speechbrain_ext.utterance import Utterance
-    >>> data = [Utterance(f"{s}{i}", 1.0, s, "sad", "demo") for s in "ab" for i in range(10)]
-    >>> train, valid = split_by_utterance(data, 0.1, seed=0)
-    >>> len(train), sorted(u.speaker for u in valid)
-    (18, ['a', 'b'])
-    """
+    """Hold out a fraction of every speaker's recordings of every emotion."""
     held_out = set()
     # Not scikit-learn's stratified split: it refuses more strata than places
     # in the smaller part, which is the usual case here.
@@ -209,34 +122,7 @@ def split_by_utterance(utterances, fraction, seed):
 
 
 def split_by_list(utterances, speakers):
-    """Splits whose speakers are named.
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        All of them.
-    speakers : dict
-        From the name of a split to the list of its speakers.
-
-    Returns
-    -------
-    dict
-        From the name of a split to its utterances.
-
-    Raises
-    ------
-    UserError
-        When ``speakers`` is no mapping from splits to lists, or a speaker is
-        in two splits, is not in the data, or is in none.
-
-    Example
-    -------
-    >>> from speechbrain_ext.utterance import Utterance
-    >>> data = [Utterance(s, 1.0, s, "sad", "demo") for s in "abc"]
-    >>> splits = split_by_list(data, {"train": ["a", "b"], "test": ["c"]})
-    >>> [u.id for u in splits["train"]]
-    ['a', 'b']
-    """
+    """Parts by name from their lists of speakers."""
     if not isinstance(speakers, dict):
         raise UserError(
             "speakers: expected a list of speakers for every split, got "

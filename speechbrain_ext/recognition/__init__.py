@@ -1,1 +1,1 @@
-"""The former place of ``speechbrain_ext.metrics.average``."""
+"""The face of ``speechbrain_ext.training.average``."""

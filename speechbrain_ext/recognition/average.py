@@ -1,6 +1,6 @@
 """``python -m speechbrain_ext.recognition.average RUN RUN ...``."""
 
-from speechbrain_ext.metrics.average import main
+from speechbrain_ext.training.average import main
 
 if __name__ == "__main__":
     main()

@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import logging
 import time
-from pathlib import Path
 
 import speechbrain as sb
 import torch
@@ -13,10 +12,10 @@ from speechbrain.utils.distributed import get_rank
 from tqdm import tqdm
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.base.files import read_json
 from speechbrain_ext.base.random import stable_rng
 from speechbrain_ext.data import BucketBatches, make_loader
 from speechbrain_ext.encoders.adaptation import parameter_groups
+from speechbrain_ext.metrics.predictions import FILES
 from speechbrain_ext.metrics.recognition import RecognitionStats
 from speechbrain_ext.models.inputs import check_strides
 from speechbrain_ext.training.checkpoints import RandomState
@@ -156,7 +155,10 @@ class EmotionBrain(sb.Brain):
         """Packed frames of an input ``[frames, channels]``, normalised and
         mixed, and their number for each utterance ``[batch]``."""
         if self.stored:
-            return self.modules[name](normalised=batch[name])
+            kind = "convolved" if self.stored[name].convolved else "normalised"
+            return self.modules[name](
+                speakers=batch.speaker, **{kind: batch[name]}
+            )
         return self.modules[name](*batch.sig, batch.speaker)
 
     def fit_batches(self, batches, stored=None):
@@ -287,11 +289,12 @@ class RecognitionBrain(EmotionBrain):
 
     def validation(self, stage_loss):
         """The loss or UA counts, as the YAML says."""
-        summary = self.stats("valid", self.collected).summarize(bootstrap=0)
+        stats = self.stats("valid", self.collected)
+        metrics = stats.metrics(stats.summarize(bootstrap=0))
         error = stage_loss
         if self.hparams.stop_by == "UA":
-            error = 100 - summary["UA"]
-        return error, {name: summary[name] for name in ("UA", "WA")}
+            error = 100 - metrics["UA"]
+        return error, metrics
 
     def stats(self, name, outputs):
         """``RecognitionStats`` of a split, from id to log posteriors."""
@@ -312,23 +315,14 @@ class RecognitionBrain(EmotionBrain):
         stats = self.stats("test", self.outputs_of("test"))
         if not sb.utils.distributed.if_main_process():
             return
-        of_valid = valid.summarize(bootstrap=0)
         # What choices between systems are made by.
-        valid.write_csv(run / "predictions_valid.csv")
+        valid.write_csv(run / FILES["valid"])
         write_results(
             run,
+            vars(self.hparams),
             stats,
-            self.hparams.inputs,
-            {
-                **record,
-                "hparams": Path(record["hparams"]).name,
-                "seed": self.hparams.seed,
-                "fold": self.hparams.fold,
-                "corpus": self.hparams.corpus,
-                "train_seconds": self.train_seconds,
-                "protocol": read_json(run / "manifests" / "protocol.json"),
-                "valid": {name: of_valid[name] for name in ("UA", "WA")},
-            },
+            valid.metrics(valid.summarize(bootstrap=0)),
+            {**record, "train_seconds": self.train_seconds},
         )
 
 

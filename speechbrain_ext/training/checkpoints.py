@@ -47,7 +47,8 @@ class SafeCheckpointer(Checkpointer):
     Example
     -------
     >>> layer = torch.nn.Linear(1, 1)
-    >>> checkpointer = SafeCheckpointer(getfixture("tmp_path"), {"layer": layer})
+    >>> folder = getfixture("tmp_path")
+    >>> checkpointer = SafeCheckpointer(folder, {"layer": layer})
     >>> saved = checkpointer.save_checkpoint(meta={"eder": 20.0})
     >>> checkpointer.find_checkpoint(min_key="eder").meta["eder"]
     20.0

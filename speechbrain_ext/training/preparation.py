@@ -1,10 +1,9 @@
 """Corpora -> splits -> perhaps simulated utterances: the manifests of a run."""
 
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
-
-from speechbrain.utils.distributed import run_on_main
 
 from speechbrain_ext.audio import SAMPLE_RATE
 from speechbrain_ext.base.errors import UserError
@@ -14,11 +13,10 @@ from speechbrain_ext.listening import check_recordings, find_speech
 from speechbrain_ext.protocols import (
     PROTOCOLS,
     classes_of,
-    map_labels,
     partition,
     split_by_options,
 )
-from speechbrain_ext.protocols.splits import WAYS
+from speechbrain_ext.protocols.splits import WAYS, map_labels
 from speechbrain_ext.simulation import check_simulation, simulate
 from speechbrain_ext.training.run import earlier_preparation
 from speechbrain_ext.utterance import (
@@ -130,10 +128,16 @@ def prepare(
         _check_label_map(label_map, classes)
     if simulation is not None:
         _check_simulation(simulation, zed_folder)
-    options = fingerprint(
-        [corpora, protocol, fold, seed, label_map, classes, only],
-        [valid_fraction, speakers, zed_folder, simulation, max_silence],
-    )
+    given = {**corpora, "test": zed_folder}
+    absolute = {name: x and os.path.realpath(x) for name, x in given.items()}
+    # A folder is the same however it is spelled.
+    options = [
+        fingerprint(
+            [folders, protocol, fold, seed, label_map, classes, only],
+            [valid_fraction, speakers, simulation, max_silence],
+        )
+        for folders in (given, absolute)
+    ]
     folder = Path(folder)
     earlier = earlier_preparation(folder, options)
     if earlier is not None:
@@ -214,6 +218,8 @@ def load_splits(folder):
 
 def prepared_splits(folder, hparams, run_opts):
     """``prepare`` in one process, ``load_splits`` in all."""
+    from speechbrain.utils.distributed import run_on_main
+
     options = {
         **hparams["preparation"],
         "max_samples": hparams["encoder"].max_samples,

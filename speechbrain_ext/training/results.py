@@ -1,37 +1,91 @@
-"""What a run of recognition leaves: results.json, predictions, pictures."""
+"""What a finished run leaves: results.json, predictions, pictures.
+
+``results.json`` has one schema for all recipes, ``KEYS``, and what a recipe
+adds: ``encoder_source``, ``tuning`` and so on.
+"""
 
 from pathlib import Path
 
+from speechbrain_ext.base.errors import UserError, is_number
 from speechbrain_ext.base.files import read_json, write_json
-from speechbrain_ext.metrics.report import FEW, align, interval_text
-from speechbrain_ext.plots import (
-    confusion_matrices,
-    layer_weights,
-    write_confusion_csv,
+from speechbrain_ext.base.options import RESULTS
+from speechbrain_ext.metrics.predictions import FILES
+from speechbrain_ext.metrics.recognition import RecognitionStats
+from speechbrain_ext.metrics.report import (
+    align,
+    describe_only_class,
+    describe_size,
+    interval_text,
 )
-from speechbrain_ext.training.run import machine_record
+
+KEYS = (
+    "recipe",
+    "hparams",
+    "classes",
+    "corpus",
+    "fold",
+    "seed",
+    "protocol",
+    "metrics",
+    "valid",
+    "test",
+    "intervals_over",
+    "versions",
+)
 
 
-def write_results(run, stats, inputs, record):
-    """Write everything that a finished run leaves behind."""
-    summary = stats.summarize()
-    stats.write_csv(run / "predictions.csv")
-    counts = {Path(record["hparams"]).stem: stats.confusion()}
-    write_confusion_csv(run / "confusion.csv", counts, stats.classes)
-    confusion_matrices(run / "figures" / "confusion.png", counts, stats.classes)
-    weights = mixture_weights(inputs)
+def write_results(run, hparams, stats, valid, record):
+    """Write what a finished run leaves behind.
+
+    ``hparams`` are those of the YAML, ``stats`` those of the test set,
+    ``valid`` the figures of the validation set, ``record`` has ``recipe`` and
+    the path of the YAML as ``hparams``, and what the recipe adds.
+    """
+    from speechbrain_ext.plots import layer_weights
+    from speechbrain_ext.training.run import machine_record
+
+    test = stats.summarize()
+    stats.write_csv(run / FILES["test"])
+    weights = mixture_weights(hparams["inputs"])
     if weights is not None:
         layer_weights(run / "figures" / "layer_weights.png", weights)
+    if isinstance(stats, RecognitionStats):
+        _write_confusion(run, Path(record["hparams"]).stem, stats, test)
+    protocol = read_json(run / "manifests" / "protocol.json")
     results = {
         **record,
-        "classes": stats.classes,
-        "metrics": {name: summary[name] for name in ("UA", "WA")},
-        "test": summary,
+        "hparams": Path(record["hparams"]).name,
+        "classes": list(hparams["classes"]),
+        "corpus": _corpus(hparams),
+        "fold": hparams.get("fold", protocol.get("fold")),
+        "seed": hparams["seed"],
+        "protocol": protocol,
+        "metrics": stats.metrics(test),
+        "valid": valid,
+        "test": test,
+        "intervals_over": test["intervals_over"],
         "layer_weights": weights,
         **machine_record(),
     }
     # Last: a run with this file is finished.
-    write_json(results, run / "results.json")
+    write_json(results, run / RESULTS)
+
+
+def _write_confusion(run, name, stats, test):
+    import numpy as np
+
+    from speechbrain_ext.plots import confusion_matrices, write_confusion_csv
+
+    counts = {name: np.array(test["confusion"])}
+    write_confusion_csv(run / "confusion.csv", counts, stats.classes)
+    confusion_matrices(run / "figures" / "confusion.png", counts, stats.classes)
+
+
+def _corpus(hparams):
+    if "corpus" in hparams:
+        return hparams["corpus"]
+    corpora = hparams.get("preparation", {}).get("corpora") or {}
+    return "+".join(name for name, folder in corpora.items() if folder)
 
 
 def mixture_weights(inputs):
@@ -41,13 +95,63 @@ def mixture_weights(inputs):
     return weights if len(weights) > 1 else None
 
 
+def read_results(run, *needed):
+    """results.json of a finished run, which has to have what is ``needed``.
+
+    Those that earlier versions wrote are brought into the present schema as
+    far as what they hold allows.
+    """
+    path = Path(run) / RESULTS
+    if not path.exists():
+        raise UserError(
+            f"'{run}' has no {RESULTS}; give folders of finished runs."
+        )
+    results = read_json(path)
+    for key in needed:
+        if not isinstance(results, dict) or key not in results:
+            raise UserError(
+                f"'{path}' has no '{key}'; give runs of a recipe that writes "
+                "it, or delete the file and start the run again."
+            )
+    if "metrics" in needed:
+        _check_metrics(results["metrics"], path)
+    return _upgrade(results)
+
+
+def _check_metrics(metrics, path):
+    if not isinstance(metrics, dict) or not metrics:
+        raise UserError(
+            f"'{path}' has no figures under 'metrics'; delete the run's folder "
+            "and start it again."
+        )
+    for name, value in metrics.items():
+        if not is_number(value):
+            raise UserError(
+                f"'{path}': metrics, '{name}' is {value!r}, not a number; "
+                "delete the run's folder and start it again."
+            )
+
+
+def _upgrade(results):
+    """Diarization had all its systems under ``test``."""
+    systems = results.get("test")
+    if isinstance(systems, dict) and "this model" in systems:
+        for summary in systems.values():
+            summary["intervals_over"] = summary.pop("interval_over")
+        results["test"] = systems.pop("this model")
+        results["systems"] = systems
+        results["intervals_over"] = results["test"]["intervals_over"]
+        results["valid"] = {"EDER": results.pop("valid_eder")}
+    return results
+
+
 def show(run):
-    """The end of a run as text."""
-    results = read_json(Path(run) / "results.json")
+    """The end of a run of recognition as text."""
+    results = read_results(run, "metrics", "test", "protocol", "seed")
     test, protocol = results["test"], results["protocol"]
     rows = [
         [name, f"{test[name]:.1f}", interval_text(test[f"{name}_interval"])]
-        for name in ("UA", "WA")
+        for name in results["metrics"]
     ]
     recalls = [
         [name, "-" if recall is None else f"{recall:.1f}", str(sum(counts))]
@@ -56,6 +160,12 @@ def show(run):
         )
     ]
     shared = protocol["speakers_shared_with_train"]["test"]
+    shared = "unknown how many" if shared is None else shared
+    named = [
+        f"{key}: {results[key]}"
+        for key in ("encoder_source", "normalization")
+        if key in results
+    ]
     return "\n".join(
         [
             "",
@@ -63,33 +173,12 @@ def show(run):
             "",
             align(["class", "recall", "utterances"], recalls),
             "",
-            f"{test['utterances']} utterances of {test['speakers']} speakers, "
-            f"{shared if shared is not None else 'unknown how many'} of them "
-            f"in training, too; {_intervals(test)}.",
-            *_system(results),
+            describe_size(test, f", {shared} of them in training, too") + ".",
+            *describe_only_class(test),
+            *([", ".join(named)] if named else []),
             f"Protocol: {protocol['name']}, fold {protocol['fold']} of "
             f"{protocol['folds']}; seed {results['seed']}",
             f"Run folder: {run}",
             f"Picture:    {Path(run) / 'figures' / 'confusion.png'}",
         ]
     )
-
-
-def _intervals(test):
-    over = test["intervals_over"]
-    if test[over] >= FEW:
-        return f"intervals over {over}"
-    return (
-        f"intervals over {over}, {test[over]} of them, which are too few for "
-        "the intervals to be trusted"
-    )
-
-
-def _system(results):
-    """What was run, as far as it was written down."""
-    named = [
-        f"{key}: {results[key]}"
-        for key in ("encoder_source", "normalization")
-        if key in results
-    ]
-    return [", ".join(named)] if named else []

@@ -142,14 +142,13 @@ def _open_folder(given, recipe, run_opts):
     with atomic_open(run / "env.log") as file:
         file.write(_environment(Path(recipe).parent))
     log = {"filename": str(run / "log.txt")}
-    own = {"level": "DEBUG"}
     sb.utils.logger.setup_logging(
         run_opts["log_config"] or DEFAULT_LOG_CONFIG,
         {
             "handlers": {"file_handler": log},
             # Of other libraries no debug lines.
             "root": {"level": "INFO"},
-            "loggers": {"speechbrain": own, "speechbrain_ext": own},
+            "loggers": {"speechbrain_ext": {"level": "DEBUG"}},
         },
     )
     logger = sb.utils.logger.get_logger("speechbrain_ext.run")
@@ -184,12 +183,12 @@ def _environment(folder):
 
 
 def earlier_preparation(folder, options):
-    """What an earlier start of the same run has prepared."""
+    """What an earlier start of the same run, by any of its digests, made."""
     done = Path(folder) / "protocol.json"
     if not done.exists():
         return None
     protocol = read_json(done)
-    if protocol["options"] != options:
+    if not {*options} & {*protocol["options"]}:
         raise UserError(
             f"output_folder: '{done.parent.parent}' holds a run that was "
             "prepared with other options; choose another output_folder, or "

@@ -10,7 +10,7 @@ import soundfile
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import write_json
-from speechbrain_ext.corpora import CORPORA, read_corpus
+from speechbrain_ext.corpora import CORPORA, find_corpus, read_corpus
 from speechbrain_ext.corpora import base as common
 from speechbrain_ext.corpora.texts import decode
 from tests.corpora import trees
@@ -39,18 +39,7 @@ SMALL = {
         f"male/M0{speaker}A0{i}.wav" for speaker in (1, 2) for i in (1, 2)
     ],
 }
-TITLES = {
-    "ravdess": "RAVDESS",
-    "esd": "ESD",
-    "emovdb": "EmoV-DB",
-    "jlcorpus": "JL-Corpus",
-    "iemocap": "IEMOCAP",
-    "zed": "ZED",
-    "savee": "SAVEE",
-    "emodb": "EmoDB",
-    "aesdd": "AESDD",
-    "shemo": "ShEMO",
-}
+TITLES = {corpus: find_corpus(corpus).title for corpus in SMALL}
 each = pytest.mark.parametrize("corpus", SMALL)
 
 
@@ -83,15 +72,18 @@ def small(tmp_path, corpus):
 
 
 @each
-def test_records(small, corpus):
-    utterances, skipped = read_corpus(corpus, small)
+def test_records(small, corpus, monkeypatch):
+    before = trees.snapshot(small)
+    monkeypatch.chdir(small.parent)
+    utterances, skipped = read_corpus(corpus, small.name)
+    assert trees.snapshot(small) == before
     assert skipped == []
     assert len(utterances) == 4
     ids = [one.id for one in utterances]
     assert ids == sorted(set(ids))
     for one in utterances:
         assert one.corpus == corpus
-        assert os.path.isabs(one.wav) and os.path.isfile(one.wav)
+        assert one.wav.startswith(f"{small}/") and os.path.isfile(one.wav)
         assert one.duration == 160 / 16000
         assert corpus == "zed" or one.speaker.startswith(f"{corpus}_")
 
@@ -131,20 +123,6 @@ def test_flac(small, corpus):
 
 
 @each
-def test_relative_folder_gives_absolute_paths(small, corpus, monkeypatch):
-    monkeypatch.chdir(small.parent)
-    utterances = read_corpus(corpus, small.name)[0]
-    assert all(one.wav.startswith(f"{small}/") for one in utterances)
-
-
-@each
-def test_nothing_is_written(small, corpus):
-    before = trees.snapshot(small)
-    read_corpus(corpus, small)
-    assert trees.snapshot(small) == before
-
-
-@each
 def test_files_of_macos_and_hidden_ones_are_ignored(small, corpus):
     for path in [path for path in small.rglob("*") if path.is_file()]:
         path.with_name(f"._{path.name}").write_bytes(b"\0\5\26\7")
@@ -157,47 +135,27 @@ def test_files_of_macos_and_hidden_ones_are_ignored(small, corpus):
 
 
 @each
-def test_missing_folder(corpus, tmp_path):
-    with pytest.raises(UserError) as error:
-        read_corpus(corpus, tmp_path / "no")
-    assert str(error.value) == (
-        f"'{tmp_path}/no' does not exist; give the folder where "
-        f"{TITLES[corpus]} was unpacked."
-    )
-
-
-@each
-def test_file_for_a_folder(corpus, tmp_path):
+def test_wrong_folder(corpus, tmp_path):
     archive = tmp_path / "corpus.zip"
     archive.write_bytes(b"PK")
-    with pytest.raises(UserError) as error:
-        read_corpus(corpus, archive)
-    assert str(error.value) == (
-        f"'{archive}' is a file, not a folder; give the folder where "
-        f"{TITLES[corpus]} was unpacked."
-    )
-
-
-@each
-def test_wrong_folder(corpus, tmp_path):
     other = "esd" if corpus != "esd" else "ravdess"
     folder = trees.plant(tmp_path / "tree", SMALL[other])
-    with pytest.raises(UserError) as error:
-        read_corpus(corpus, folder)
-    sentence = str(error.value)
-    assert sentence.startswith(f"'{folder}' holds no ")
-    assert TITLES[corpus] in sentence
-    assert "give the folder" in sentence
-
-
-def test_sentence_of_a_wrong_folder(tmp_path):
-    with pytest.raises(UserError) as error:
-        read_corpus("ravdess", tmp_path)
-    assert str(error.value) == (
-        f"'{tmp_path}' holds no RAVDESS recordings (looked for names like "
-        "03-01-05-01-01-01-01.wav at any depth); give the folder that was "
-        "unpacked."
+    where = f"give the folder where {TITLES[corpus]} was unpacked."
+    looked_for = (
+        f"'{folder}' holds no {TITLES[corpus]} recordings (looked for names "
+        f"like {find_corpus(corpus).example} at any depth); give the folder "
+        "that was unpacked."
     )
+    if corpus == "zed":
+        looked_for = f"'{folder}' holds no ZED.json at any depth; {where}"
+    for given, sentence in (
+        (tmp_path / "no", f"'{tmp_path}/no' does not exist; {where}"),
+        (archive, f"'{archive}' is a file, not a folder; {where}"),
+        (folder, looked_for),
+    ):
+        with pytest.raises(UserError) as error:
+            read_corpus(corpus, given)
+        assert str(error.value) == sentence
 
 
 def test_unknown_corpus():
@@ -300,12 +258,7 @@ def test_same_id_with_another_length(small, corpus):
     assert file == str(small / "again" / "tree" / name)
     assert f"as '{small / name}', which is used" in reason
     assert "(0.020 s, not 0.010 s)" in reason
-
-
-@by_name
-def test_good_copy_replaces_a_damaged_one(small, corpus):
-    name = SMALL[corpus][0]
-    trees.tiny(small / "again" / "tree" / name)
+    # A good copy takes the place of a damaged one.
     (small / name).write_bytes(b"")
     utterances, skipped = read_corpus(corpus, small)
     assert len(utterances) == 4
@@ -345,38 +298,22 @@ def test_links_to_folders_are_followed_once(tmp_path):
     assert utterances[0].wav.startswith(str(given))
 
 
-def test_folder_without_permission_is_listed(tmp_path, monkeypatch):
+@pytest.mark.parametrize("call", ["scandir", "stat"])
+def test_folder_that_is_not_readable_is_listed(tmp_path, monkeypatch, call):
     folder = trees.plant(tmp_path / "tree", SMALL["ravdess"])
-    scandir = os.scandir
+    original = getattr(os, call)
 
-    def guarded(path):
+    def guarded(path, **options):
         if str(path).endswith("Actor_03"):
             raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)
+        return original(path, **options)
 
     # The tests may run as a user who may read everything.
-    monkeypatch.setattr(os, "scandir", guarded)
+    monkeypatch.setattr(os, call, guarded)
     utterances, skipped = read_corpus("ravdess", folder)
     assert len(utterances) == 2
     assert skipped == [
         (str(folder / "Actor_03"), "is not readable: Permission denied")
-    ]
-
-
-def test_folder_that_vanishes_is_listed(tmp_path, monkeypatch):
-    folder = trees.plant(tmp_path / "tree", SMALL["ravdess"])
-    stat = os.stat
-
-    def vanishing(path, **options):
-        if str(path).endswith("Actor_03"):
-            raise FileNotFoundError(2, "No such file or directory", str(path))
-        return stat(path, **options)
-
-    monkeypatch.setattr(common.os, "stat", vanishing)
-    utterances, skipped = read_corpus("ravdess", folder)
-    assert len(utterances) == 2
-    assert skipped == [
-        (str(folder / "Actor_03"), "is not readable: No such file or directory")
     ]
 
 

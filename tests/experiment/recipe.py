@@ -27,6 +27,10 @@ TRAIN = textwrap.dedent(
         child = subprocess.Popen(["sleep", options["sleep"]])
         (folder / "pids.txt").write_text(f"{os.getpid()} {child.pid}")
         child.wait()
+    for epoch in (1, 2):
+        with open(folder / "train_log.txt", "a") as file:
+            line = f"epoch: {epoch}, lr: 1e-03 - train loss: 1.5"
+            print(f"{line} - valid loss: 1.0, valid UA: 4{epoch}.5", file=file)
     accuracy = float(options.get("quality", "0.5"))
     rows, right = [], 0
     for number in range(40):
@@ -56,6 +60,8 @@ fold: 1
 output_folder: !ref results/small/<seed>
 save_folder: !ref <output_folder>/save
 data_folder: !PLACEHOLDER
+feature_folder: !ref <output_folder>/features
+num_workers: 0
 corpus: ravdess
 protocol: pepino_ravdess
 label_map: null
@@ -88,7 +94,11 @@ def command(recipe, root, *arguments):
         "speechbrain_ext.experiment",
         *map(str, recipe),
         f"--output_folder={root}",
-        "--data_folder=/data",
+        *(
+            []
+            if "--data_folder" in "".join(arguments)
+            else ["--data_folder=/data"]
+        ),
         *arguments,
     ]
 

@@ -7,10 +7,9 @@ import textwrap
 import pytest
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.base.options import RecipeYaml
 from speechbrain_ext.experiment.cluster import parse_parameters, run_on_cluster
-from speechbrain_ext.experiment.plan import combine, make_plan
 from tests.experiment.recipe import attempts, run
+from tests.experiment.test_plan import plan
 
 pytest.importorskip("submitit")
 
@@ -38,7 +37,7 @@ def test_the_local_executor(recipe, tmp_path):
     assert tried == [1, 2, 1]
 
 
-def test_slurm_gets_one_array(recipe, tmp_path):
+def test_slurm_gets_one_array(recipe, tmp_path, monkeypatch):
     """Programs of the same names start the jobs as SLURM would."""
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -77,21 +76,10 @@ def test_slurm_gets_one_array(recipe, tmp_path):
         path.write_text(f"#!{sys.executable}\n{textwrap.dedent(text)}")
         path.chmod(0o755)
     env = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
-    before = os.getcwd()
-    os.chdir(tmp_path)
-    try:
-        output, error = run(
-            recipe,
-            tmp_path / "runs",
-            "--seeds=3",
-            "--fail=1/2",
-            "--slurm=partition=gpu,timeout_min=600",
-            "--jobs=2",
-            status=1,
-            env=env,
-        )
-    finally:
-        os.chdir(before)
+    monkeypatch.chdir(tmp_path)
+    slurm = ["--slurm=partition=gpu,timeout_min=600", "--jobs=2"]
+    words = ["--seeds=3", "--fail=1/2", *slurm]
+    output, error = run(recipe, tmp_path / "runs", *words, status=1, env=env)
     text = (tmp_path / "submitted.sh").read_text()
     assert "#SBATCH --partition=gpu" in text
     assert "#SBATCH --time=600" in text
@@ -102,48 +90,23 @@ def test_slurm_gets_one_array(recipe, tmp_path):
     (programs / "sbatch").write_text(
         "#!/bin/sh\necho 'invalid partition' >&2\nexit 1\n"
     )
-    _, error = run(
-        recipe, tmp_path / "new", "--slurm=partition=x", status=2, env=env
-    )
+    slurm = "--slurm=partition=x"
+    _, error = run(recipe, tmp_path / "new", slurm, status=2, env=env)
     assert "--slurm: sbatch takes no jobs: invalid partition" in error
 
 
-def runs_of(recipe, tmp_path):
-    plan = make_plan(
-        recipe[0],
-        RecipeYaml(recipe[1]),
-        tmp_path / "runs",
-        combine([], []),
-        {"data_folder": "/data"},
-        None,
-        None,
-    )
-    return plan[0].runs
-
-
-def test_no_slurm_here(recipe, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "cluster, given, sentence",
+    [
+        ("slurm", {}, "--cluster slurm: .*srun"),
+        ("local", {"slurm_colour": "red"}, "--slurm: .*colour"),
+        (None, {}, r"pip install 'speechbrain-ext\[slurm"),
+    ],
+)
+def test_mistakes(recipe, tmp_path, monkeypatch, cluster, given, sentence):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match="--cluster slurm: .*srun"):
-        run_on_cluster(
-            runs_of(recipe, tmp_path), {}, tmp_path, None, "slurm", False
-        )
-
-
-def test_unknown_parameters(recipe, tmp_path):
-    with pytest.raises(UserError, match="--slurm: .*colour"):
-        run_on_cluster(
-            runs_of(recipe, tmp_path),
-            parse_parameters("colour=red"),
-            tmp_path,
-            None,
-            "local",
-            False,
-        )
-
-
-def test_without_submitit(recipe, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "submitit", None)
-    with pytest.raises(UserError, match=r"pip install 'speechbrain-ext\[slurm"):
-        run_on_cluster(
-            runs_of(recipe, tmp_path), {}, tmp_path, None, "local", False
-        )
+    if cluster is None:
+        monkeypatch.setitem(sys.modules, "submitit", None)
+    runs = plan(recipe, tmp_path / "runs")[0].runs
+    with pytest.raises(UserError, match=sentence):
+        run_on_cluster(runs, given, tmp_path, None, cluster, False)

@@ -12,6 +12,8 @@ import pytest
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.experiment.command import main, parse
+from speechbrain_ext.experiment.plan import Run
+from speechbrain_ext.experiment.runs import follow, last_error
 from tests.experiment.recipe import attempts, command, results, run
 
 ROOT = Path(__file__).parents[2]
@@ -26,12 +28,26 @@ def alive(pid):
     return state.split()[0] != "Z"
 
 
-def wait_for(condition, seconds=20):
+def wait_for(condition):
     """Wait until something holds."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
+
+
+def children(*folders):
+    """Ids of the processes of runs that sleep, once they do."""
+    paths = [folder / "pids.txt" for folder in folders]
+    wait_for(lambda: all(p.exists() and p.read_text() for p in paths))
+    pids = [int(pid) for p in paths for pid in p.read_text().split()]
+    assert all(map(alive, pids))
+    return pids
+
+
+def seeds(root, *numbers):
+    """Folders of runs."""
+    return [root / "fold_1" / f"seed_{number}" for number in numbers]
 
 
 def test_every_combination_runs_and_is_not_run_again(recipe, tmp_path):
@@ -42,6 +58,10 @@ def test_every_combination_runs_and_is_not_run_again(recipe, tmp_path):
     assert len(folders) == 8
     assert results(root / "quality-0.9" / "fold_3" / "seed_2")["seed"] == 2
     assert "8/8" in bar
+    name = "quality=0.9, fold 3, seed 2"
+    log = root / "quality-0.9" / "fold_3" / "seed_2" / "run.log"
+    assert f"Started: {name} (log: {log})" in bar
+    assert f"Finished: {name}: epoch 2, valid loss: 1.0, valid UA: 42.5" in bar
     assert "| quality=0.9 |" in output
     assert (root / "table.md").read_text() in output
     assert (root / "table.csv").exists()
@@ -75,14 +95,32 @@ def test_one_failure_stops_nothing(recipe, tmp_path):
 
     # Only what failed is tried again.
     run(recipe, root, *fail, status=1)
-    tried = [attempts(root / "fold_1" / f"seed_{s}") for s in (1, 2, 3)]
-    assert tried == [1, 2, 1]
-
-
-def test_a_run_that_leaves_nothing(recipe, tmp_path):
+    assert list(map(attempts, seeds(root, 1, 2, 3))) == [1, 2, 1]
     recipe[0].write_text("print('hello')")
-    _, error = run(recipe, tmp_path / "runs", status=1)
+    _, error = run(recipe, tmp_path / "other", status=1)
     assert "ended without results.json" in error
+
+
+def test_epochs_are_shown_while_runs_last(tmp_path, capsys):
+    class Job:
+        looks = 2
+
+        def done(self):
+            self.looks -= 1
+            return self.looks < 0
+
+    lines = [f"epoch: {n} - valid loss: 0.{n}, valid UA: 4" for n in (1, 2)]
+    (tmp_path / "train_log.txt").write_text("\n".join(lines))
+    folders = {"a": tmp_path, "b": tmp_path / "b"}
+    jobs = {Run(n, f, *[None] * 5): Job() for n, f in folders.items()}
+    failures = follow(jobs, 2, lambda job: True, lambda job: "no memory")
+    assert [str(failure) for failure in failures] == [
+        f"{name}: no memory (see {folder / 'run.log'})"
+        for name, folder in folders.items()
+    ]
+    error = capsys.readouterr().err
+    assert "a: epoch 2, valid loss: 0.2, valid UA: 4; b" in error
+    assert "2/2" in error and "2 failed" in error
 
 
 def test_other_options_are_noticed(recipe, tmp_path):
@@ -90,7 +128,10 @@ def test_other_options_are_noticed(recipe, tmp_path):
     run(recipe, root, "--seeds=2")
     _, error = run(recipe, root, "--seeds=2", "--quality=0.9", status=2)
     assert "error: " in error and "quality was 0.5, now 0.9" in error
-    assert attempts(root / "fold_1" / "seed_1") == 1
+    # Of the same run these are other ways.
+    same = ["--num_workers=2", "--feature_folder=/f", "--data_folder=/data/"]
+    run(recipe, root, "--seeds=2", *same)
+    assert attempts(*seeds(root, 1)) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -98,43 +139,37 @@ def test_stopped_and_continued(recipe, tmp_path, number):
     root = tmp_path / "runs"
     words = command(recipe, root, "--seeds=3", "--jobs=2", "--sleep=60")
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
-    pids = [root / "fold_1" / f"seed_{seed}" / "pids.txt" for seed in (1, 2)]
-    wait_for(lambda: all(p.exists() and p.read_text() for p in pids))
-    children = [int(pid) for p in pids for pid in p.read_text().split()]
-    assert all(alive(pid) for pid in children)
+    started = children(*seeds(root, 1, 2))
     process.send_signal(number)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     assert "the same command goes on" in error
-    wait_for(lambda: not any(alive(pid) for pid in children))
-    assert not (root / "fold_1" / "seed_3").exists()
+    wait_for(lambda: not any(map(alive, started)))
+    assert not seeds(root, 3)[0].exists()
 
     # The recipe goes on where it was; here it is over at once.
     text = recipe[0].read_text()
     recipe[0].write_text(text.replace('"sleep", options', '"true", options'))
     run(recipe, root, "--seeds=3", "--sleep=60")
-    tried = [attempts(root / "fold_1" / f"seed_{s}") for s in (1, 2, 3)]
-    assert tried == [2, 2, 1]
+    assert list(map(attempts, seeds(root, 1, 2, 3))) == [2, 2, 1]
 
 
 def test_a_run_that_outlives_its_runner(recipe, tmp_path):
     root = tmp_path / "runs"
     words = command(recipe, root, "--sleep=60")
     process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
-    path = root / "fold_1" / "seed_1" / "pids.txt"
-    wait_for(lambda: path.exists() and path.read_text())
+    left = children(*seeds(root, 1))
     process.kill()
     process.wait()
-    left = [int(pid) for pid in path.read_text().split()]
     try:
-        assert all(alive(pid) for pid in left)
+        assert all(map(alive, left))
         _, error = run(recipe, root, "--sleep=60", status=1)
         assert "another process is working on it" in error
     finally:
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-    assert attempts(path.parent) == 1
+    assert attempts(*seeds(root, 1)) == 1
 
 
 def test_a_launcher_of_several_processes(recipe, tmp_path):
@@ -151,13 +186,9 @@ def test_a_launcher_of_several_processes(recipe, tmp_path):
     run(recipe, root, "--launcher", f"{sys.executable} {launcher} --n=2")
     log = (root / "fold_1" / "seed_1" / "run.log").read_text()
     assert "rank 0 2" in log and "rank 1 2" in log
-    _, error = run(recipe, root, "--launcher", "no-such-program -x", status=2)
-    assert "no program 'no-such-program'" in error
 
 
 def test_the_error_of_a_torchrun_worker(tmp_path):
-    from speechbrain_ext.experiment.runs import last_error
-
     log = tmp_path / "run.log"
     log.write_text(
         "KeyError: of an attempt before\n"
@@ -175,12 +206,10 @@ def test_the_error_of_a_torchrun_worker(tmp_path):
 
 def test_the_table_alone(recipe, tmp_path):
     root = tmp_path / "runs"
-    _, error = run(recipe, root, "--table-only", status=2)
-    assert "no run in" in error
     run(recipe, root, "--seeds=2")
     output, _ = run(recipe, root, "--seeds=3", "--table-only")
     assert "2 of 3" in output
-    assert not (root / "fold_1" / "seed_3").exists()
+    assert not seeds(root, 3)[0].exists()
 
 
 def test_published_figures_and_a_comparison(recipe, tmp_path):
@@ -189,10 +218,8 @@ def test_published_figures_and_a_comparison(recipe, tmp_path):
         "   when: {quality: 0.9}}\n"
     )
     root = tmp_path / "runs"
-    rows = ["--row=low: quality=0.2", "--row=high: quality=0.9"]
-    output, _ = run(
-        recipe, root, *rows, "--seeds=2", "--compare", "low", "high"
-    )
+    words = [*ROWS, "--seeds=2", "--compare", "low", "high"]
+    output, _ = run(recipe, root, *words)
     lines = output.splitlines()
     (high,) = [line for line in lines if line.startswith("| high")]
     (low,) = [line for line in lines if line.startswith("| low")]
@@ -205,15 +232,36 @@ def test_published_figures_and_a_comparison(recipe, tmp_path):
         "few for any p below 0.125)."
     ) in test
 
-    _, error = run(recipe, root, *rows, "--compare", "low", "x", status=2)
-    assert "there is no row 'x'; the rows are: low; high" in error
+
+ROWS = ["--row=low: quality=0.2", "--row=high: quality=0.9"]
 
 
-def test_a_wrong_published_file_is_found_before_anything_runs(recipe, tmp_path):
-    recipe[0].with_name("published.yaml").write_text("table: 1")
-    _, error = run(recipe, tmp_path / "runs", status=2)
-    assert "must be a list" in error
-    assert not (tmp_path / "runs").exists()
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["--launcher=no-such-program -x"], "no program 'no-such-program'"),
+        (["--table-only"], "no run in"),
+        (["--nope=1"], "has no option 'nope'"),
+        (
+            [*ROWS, "--compare", "low", "x"],
+            "there is no row 'x'; the rows are: low; high",
+        ),
+        (None, "must be a list"),
+    ],
+)
+def test_mistakes_are_one_sentence_before_anything_runs(
+    recipe, tmp_path, words, sentence, capsys
+):
+    if words is None:
+        recipe[0].with_name("published.yaml").write_text("table: 1")
+    root = tmp_path / "runs"
+    with pytest.raises(SystemExit) as ended:
+        main(command(recipe, root, *(words or ()))[3:])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert sentence in error
+    assert not root.exists()
 
 
 def test_seeds_and_folds_of_the_command_line(capsys):
@@ -240,10 +288,3 @@ def test_nothing_heavy_is_imported():
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT
     )
     assert done.stdout.strip() == "[]", done.stderr
-
-
-def test_the_error_of_an_option_is_one_sentence(recipe, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main([str(recipe[0]), str(recipe[1])])
-    assert ended.value.code == 2
-    assert capsys.readouterr().err.count("\n") == 1

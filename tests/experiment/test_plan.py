@@ -1,4 +1,4 @@
-"""Which runs there are, and which are finished."""
+"""Rows, grids and overrides; which runs there are, and which are finished."""
 
 import json
 
@@ -7,7 +7,13 @@ import pytest
 from speechbrain_ext import corpora, protocols
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.options import RecipeYaml
-from speechbrain_ext.experiment.plan import combine, make_plan
+from speechbrain_ext.experiment.plan import (
+    combine,
+    make_plan,
+    parse_grid,
+    parse_overrides,
+    parse_row,
+)
 
 PASSED = {"data_folder": "/data"}
 
@@ -22,6 +28,78 @@ def plan(recipe, folder, rows=(), passed=PASSED, seeds=None, folds=None):
         seeds,
         folds,
     )
+
+
+@pytest.fixture
+def one(recipe, tmp_path):
+    """The only run of a plan with these options besides those it needs."""
+
+    def make(**options):
+        return plan(recipe, tmp_path, passed=PASSED | options)[0].runs[0]
+
+    return make
+
+
+def test_a_grid_is_a_product():
+    rows = combine([], [parse_grid("a=1,2"), parse_grid("b=x,y,z")])
+    assert [row[2] for row in rows] == [
+        {"a": a, "b": b} for a in "12" for b in "xyz"
+    ]
+    assert rows[1][:2] == ("a=1, b=y", "a-1__b-y")
+    assert combine([], []) == [("", "", {})]
+
+
+def test_rows_and_grids_combine():
+    rows = combine(
+        [parse_row("Dense, mean: head=dense k=2"), parse_row("plain:")],
+        [parse_grid("a=1,2")],
+    )
+    assert [name for name, _, _ in rows] == [
+        "Dense, mean, a=1",
+        "Dense, mean, a=2",
+        "plain, a=1",
+        "plain, a=2",
+    ]
+    assert rows[0][1] == "Dense-mean__a-1"
+    assert rows[0][2] == {"head": "dense", "k": "2", "a": "1"}
+
+
+def test_references_are_named_by_what_they_refer_to():
+    grid = parse_grid("head=!ref <dense_head>,!ref <lstm_head>")
+    assert combine([], [grid])[1] == (
+        "head=lstm_head",
+        "head-lstm_head",
+        {"head": "!ref <lstm_head>"},
+    )
+
+
+@pytest.mark.parametrize(
+    "parse, text, sentence",
+    [
+        (parse_grid, text, "--grid")
+        for text in ("a", "a=", "=1", "a=1,,2", "a=1,1", "a b=1", "a=b=c")
+    ]
+    + [
+        (parse_row, text, "--row")
+        for text in ("a=1", ": a=1", "x: 'a=1", "x: a", "x: a=1 a=2")
+    ]
+    + [
+        (parse_overrides, ["a=1"], "'a=1' is no option"),
+        (parse_overrides, ["--"], "is no option"),
+        (parse_overrides, ["--a=1", "--a=2"], "given twice"),
+        (parse_overrides, ["--a=b=c"], "no '=' inside of a value"),
+    ],
+)
+def test_invalid_words(parse, text, sentence):
+    with pytest.raises(UserError, match=sentence):
+        parse(text)
+
+
+def test_rows_that_would_share_a_folder():
+    with pytest.raises(UserError, match="share the folder 'source-a-b'"):
+        combine([], [parse_grid("source=a/b,a:b")])
+    with pytest.raises(UserError, match="'a' is in --grid and once more"):
+        combine([parse_row("x: a=1")], [parse_grid("a=1,2")])
 
 
 def test_every_run_has_its_folder(recipe, tmp_path):
@@ -47,13 +125,8 @@ def test_every_run_has_its_folder(recipe, tmp_path):
     }
 
 
-def test_the_yamls_own_seed_and_fold(recipe, tmp_path):
-    passed = {**PASSED, "seed": "7"}
-    (run,) = plan(recipe, tmp_path, passed=passed)[0].runs
-    assert run.folder == tmp_path / "fold_1" / "seed_7"
-
-
-def test_a_yaml_without_folds(recipe, tmp_path):
+def test_the_yamls_own_seed_and_fold(recipe, tmp_path, one):
+    assert one(seed="7").folder == tmp_path / "fold_1" / "seed_7"
     recipe[1].write_text("seed: 2\noutput_folder: a\n")
     (run,) = plan(recipe, tmp_path, passed={})[0].runs
     assert run.folder == tmp_path / "seed_2"
@@ -74,31 +147,20 @@ def test_all_folds_are_those_of_the_protocol(recipe, tmp_path, monkeypatch):
         corpora, "read_corpus", lambda name, folder: ([name, folder], [])
     )
     rows = combine([], [("protocol", ["five", "three"]), ("quality", "12")])
-    text = recipe[1].read_text()
-    recipe[1].write_text(
-        text.replace("label_map: null", "label_map: {calm: neutral}")
-    )
-    found = plan(recipe, tmp_path, rows, folds="all")
+    passed = {**PASSED, "label_map": "{calm: neutral}"}
+    found = plan(recipe, tmp_path, rows, passed, folds="all")
     assert [len(row.runs) for row in found] == [5, 5, 3, 3]
     assert [run.fold for run in found[3].runs] == [1, 2, 3]
     # The corpus is read once for each protocol.
-    utterances = ["ravdess", "/data"]
-    labels = {"calm": "neutral"}
-    assert asked == [
-        ("five", utterances, labels),
-        ("three", utterances, labels),
-    ]
-
-
-def test_all_folds_need_a_protocol(recipe, tmp_path):
+    corpus = ["ravdess", "/data"], {"calm": "neutral"}
+    assert asked == [("five", *corpus), ("three", *corpus)]
     recipe[1].write_text("seed: 2\nfold: 1\ncorpus: ravdess\n")
     with pytest.raises(UserError, match="has no 'protocol'"):
         plan(recipe, tmp_path, passed={}, folds="all")
 
 
-def test_settings_are_plain(recipe, tmp_path):
-    passed = {**PASSED, "nested.b": "5", "head": "!ref <lstm_head>"}
-    settings = plan(recipe, tmp_path, passed=passed)[0].settings
+def test_settings_are_plain(one):
+    settings = one(**{"nested.b": "5", "head": "!ref <lstm_head>"}).settings
     assert settings.scalars["nested.a"] == 1
     assert settings.scalars["nested.b"] == 5
     assert settings.scalars["head"] == "lstm_head"
@@ -110,17 +172,16 @@ def test_settings_are_plain(recipe, tmp_path):
     json.dumps(settings.options)
 
 
-def test_what_the_yaml_leaves_open(recipe, tmp_path):
+def test_unknown_and_missing_options(recipe, tmp_path, one):
+    with pytest.raises(UserError, match="did you mean 'quality'"):
+        one(qualty="1")
     with pytest.raises(UserError, match="add --data_folder=..."):
         plan(recipe, tmp_path, passed={})
-
-
-def test_unknown_options(recipe, tmp_path):
-    with pytest.raises(UserError, match="did you mean 'quality'"):
-        plan(recipe, tmp_path, passed={**PASSED, "qualty": "1"})
-    found = plan(recipe, tmp_path, passed={**PASSED, "precision": "bf16"})
-    assert "--precision=bf16" in found[0].runs[0].command
-    assert found[0].settings.run_options == {"precision": "bf16"}
+    with pytest.raises(UserError, match="both given"):
+        one(**{"nested.a": "2", "nested": "1"})
+    found = one(precision="bf16")
+    assert "--precision=bf16" in found.command
+    assert found.settings.run_options == {"precision": "bf16"}
 
 
 def test_seeds_belong_into_no_grid(recipe, tmp_path):
@@ -131,37 +192,40 @@ def test_seeds_belong_into_no_grid(recipe, tmp_path):
         plan(recipe, tmp_path, passed={**PASSED, "seed": "1"}, seeds=[1])
 
 
-def test_a_finished_run_with_other_options(recipe, tmp_path):
-    run = plan(recipe, tmp_path)[0].runs[0]
+def test_a_finished_run_with_other_options(recipe, tmp_path, one):
+    run = one()
     assert not run.finished()
     run.start()
     assert not run.finished()
+    # Nothing is lost where nothing was trained.
+    assert not one(quality="0.9").finished()
     (run.folder / "results.json").write_text("{}")
     assert run.finished()
     # Where it happens changes nothing, what happens does.
-    same = plan(recipe, tmp_path, passed={**PASSED, "device": "cpu"})
-    assert same[0].runs[0].finished()
-    other = plan(recipe, tmp_path, passed={**PASSED, "quality": "0.9"})
+    for same in (
+        {"device": "cpu", "num_workers": "3"},
+        {"feature_folder": "/else", "data_folder": "/data/../data/"},
+    ):
+        assert one(**same).finished()
     with pytest.raises(UserError, match=r"\(quality was 0.5, now 0.9\)"):
-        other[0].runs[0].finished()
+        one(quality="0.9").finished()
+    # A comment is no change, another file is.
+    recipe[1].write_text("# About it\n" + recipe[1].read_text())
+    assert one().finished()
     recipe[1].rename(recipe[1].with_name("other.yaml"))
     renamed = plan((recipe[0], recipe[1].with_name("other.yaml")), tmp_path)
-    with pytest.raises(UserError, match="yaml was small.yaml, now other"):
+    with pytest.raises(UserError, match="yaml was small.yaml, now other.yaml"):
         renamed[0].runs[0].finished()
 
 
-def test_a_comment_is_no_change(recipe, tmp_path):
-    run = plan(recipe, tmp_path)[0].runs[0]
-    run.start()
-    recipe[1].write_text("# About it\n" + recipe[1].read_text())
-    assert not plan(recipe, tmp_path)[0].runs[0].finished()
-
-
-def test_results_of_unknown_origin(recipe, tmp_path):
-    run = plan(recipe, tmp_path)[0].runs[0]
+def test_results_of_unknown_origin(one):
+    run = one()
     run.folder.mkdir(parents=True)
     (run.folder / "results.json").write_text("{}")
     with pytest.raises(UserError, match="no options.json"):
+        run.finished()
+    (run.folder / "options.json").write_text("[]")
+    with pytest.raises(UserError, match="is no record of a run"):
         run.finished()
 
 
@@ -176,6 +240,7 @@ def test_wrong_files(recipe, tmp_path):
         RecipeYaml(tmp_path / "no.yaml")
     with pytest.raises(UserError, match="train2.py' does not exist"):
         plan((tmp_path / "train2.py", recipe[1]), tmp_path)
-    recipe[1].write_text("a: [1")
-    with pytest.raises(UserError, match="is not valid YAML"):
-        RecipeYaml(recipe[1])
+    for text, sentence in (("a: [1", "not valid YAML"), ("- 1", "a mapping")):
+        recipe[1].write_text(text)
+        with pytest.raises(UserError, match=sentence):
+            RecipeYaml(recipe[1])

@@ -157,7 +157,9 @@ def recipe_figures(recipe):
 
 def recipe_scalars(recipe, yaml, **options):
     path = ROOT / "recipes" / recipe / "hparams" / f"{yaml}.yaml"
-    return RecipeYaml(path).resolve({"data_folder": "/d", **options}).scalars
+    yaml = RecipeYaml(path)
+    given = yaml.split({"data_folder": "/d", **options})
+    return yaml.settings(*given).scalars
 
 
 def embeddings_scalars(when):

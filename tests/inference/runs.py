@@ -60,10 +60,14 @@ LOADED = """!apply:speechbrain_ext.encoders.load_encoder
     source: {source}
     save_path: results/downloads
     freeze: {frozen}"""
-NORMALIZER = """{name}: !apply:speechbrain_ext.models.normalization.make_normalizer
+NORMALIZATION = "speechbrain_ext.models.normalization"
+NORMALIZER = (
+    f"{{name}}: !apply:{NORMALIZATION}.make_normalizer"
+    + """
     kind: {kind}
     num_layers: {layers}
     channels: {channels}"""
+)
 MIXTURE = """mixture: !new:speechbrain_ext.models.mixture.LayerMixture
     num_layers: !ref <num_layers>"""
 EGEMAPS = """egemaps: !new:speechbrain_ext.encoders.egemaps.EgemapsEncoder

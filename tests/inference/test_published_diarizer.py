@@ -12,16 +12,15 @@ from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain.inference.diarization import Speech_Emotion_Diarization
 from speechbrain.nnet.pooling import Pooling1d
 from speechbrain.processing.features import InputNormalization
-from speechbrain_ext.inference.classifiers import pooling_convolution
-from speechbrain_ext.inference.published import modernise
 from transformers import AutoModel
 
 from speechbrain_ext.audio import read_audio
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.grid import FrameGrid
 from speechbrain_ext.inference import EmotionDiarizer
+from speechbrain_ext.inference.layouts import pooling_convolution
 from tests.checkpoints import make_ssl_checkpoint
-from tests.run_folders import covers, sound, write_sound
+from tests.inference.runs import CPU, covers, padded, sound, write_sound
 
 TODAY = "speechbrain.integrations.huggingface.wav2vec2.Wav2Vec2"
 OLD = "speechbrain.lobes.models.huggingface_wav2vec.HuggingFaceWav2Vec2"
@@ -104,7 +103,7 @@ def replica(folder, weights, old=False, name="wav2vec2", window=1, stride=1):
         stride=stride,
         encoder=OLD if old else TODAY,
         name=name,
-        unneeded="tests.run_folders.never" if old else "builtins.len",
+        unneeded="tests.inference.runs.never" if old else "builtins.len",
     )
     (folder / "hyperparams.yaml").write_text(text)
     (folder / "custom.py").write_text("raise AssertionError('imported')\n")
@@ -128,9 +127,7 @@ def replica(folder, weights, old=False, name="wav2vec2", window=1, stride=1):
 
 
 def load(folder, **options):
-    return EmotionDiarizer.from_hparams(
-        folder, run_opts={"device": "cpu"}, **options
-    )
+    return EmotionDiarizer.from_hparams(folder, run_opts=CPU, **options)
 
 
 class Oracle(Speech_Emotion_Diarization):
@@ -147,15 +144,6 @@ class Oracle(Speech_Emotion_Diarization):
     def labels(self, path):
         index = self.log_probs(path).argmax(-1)
         return self.hparams.label_encoder.decode_torch(index)
-
-
-@pytest.fixture
-def cwd(tmp_path, monkeypatch):
-    """Where SpeechBrain puts its folders."""
-    folder = tmp_path / "cwd"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
 
 
 @pytest.mark.parametrize(
@@ -208,10 +196,7 @@ def test_padding_does_not_matter(tmp_path, cwd, weights):
     diarizer = load(replica(tmp_path / "a", weights))
     long = torch.from_numpy(sound(3.0)[:, 0])
     short = torch.from_numpy(sound(1.3, seed=1)[:, 0])
-    batch = torch.full((2, 48000), 5.0)
-    batch[0] = long
-    batch[1, : len(short)] = short
-    found = diarizer.diarize_batch(batch, torch.tensor([1.0, 1.3 / 3.0]))
+    found = diarizer.diarize_batch(*padded([long, short]))
     assert found[0] == diarizer.diarize_batch(long[None])[0]
     assert found[1] == diarizer.diarize_batch(short[None])[0]
     assert covers(found[1], 1.3)
@@ -247,11 +232,11 @@ def test_files_that_are_missing_or_do_not_fit(tmp_path, cwd, weights):
 
 def test_the_encoder_can_be_had_from_elsewhere(tmp_path, cwd, weights):
     folder = replica(tmp_path / "a", ("no such/encoder", *weights[1:]))
-    with pytest.raises(UserError, match="hyperparams.yaml' cannot be made"):
+    with pytest.raises(UserError, match="hyperparams.yaml' does not describe"):
         load(folder)
     diarizer = load(folder, overrides={"wav2vec2_hub": weights[0]})
     assert diarizer.grid.stride == 320
-    with pytest.raises(UserError, match="hyperparams.yaml' cannot be made"):
+    with pytest.raises(UserError, match="hyperparams.yaml' does not describe"):
         load(folder, overrides={"wav2vec_hub": weights[0]})
 
 
@@ -268,23 +253,3 @@ def test_frames_of_a_pooling(ceil_mode):
 def test_a_pooling_that_is_not_understood():
     with pytest.raises(UserError, match="avg_pool"):
         pooling_convolution(Pooling1d("max", 3))
-
-
-@pytest.mark.parametrize(
-    "old, new",
-    [
-        (OLD, TODAY),
-        (
-            "speechbrain.lobes.models.huggingface_transformers.wavlm.WavLM",
-            "speechbrain.integrations.huggingface.wavlm.WavLM",
-        ),
-        (
-            "speechbrain.pretrained.fetching.fetch",
-            "speechbrain.utils.fetching.fetch",
-        ),
-        (TODAY, TODAY),
-    ],
-)
-def test_old_class_paths(old, new):
-    text = "a: &b !new:{}\nc: " + old
-    assert modernise(text.format(old)) == text.format(new)

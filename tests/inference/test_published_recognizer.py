@@ -18,7 +18,7 @@ from speechbrain_ext.audio import read_audio
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
 from tests.checkpoints import make_ssl_checkpoint
-from tests.run_folders import sound, write_sound
+from tests.inference.runs import CPU, padded, sound, write_sound
 
 CLASS_PATHS = [
     "speechbrain.lobes.models.huggingface_wav2vec.HuggingFaceWav2Vec2",
@@ -52,7 +52,7 @@ modules:
 {pool}
 softmax: !new:speechbrain.nnet.activations.Softmax
 label_encoder: !new:speechbrain.dataio.encoder.CategoricalEncoder
-unneeded: !apply:tests.run_folders.never [abc]
+unneeded: !apply:tests.inference.runs.never [abc]
 pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
     loadables:
         wav2vec2: !ref <wav2vec2>
@@ -108,9 +108,7 @@ def replica(folder, weights, encoder=CLASS_PATHS[0], labels=None, pool=True):
 
 
 def load(folder, **options):
-    return EmotionRecognizer.from_hparams(
-        folder, run_opts={"device": "cpu"}, **options
-    )
+    return EmotionRecognizer.from_hparams(folder, run_opts=CPU, **options)
 
 
 def speechbrains(weights, wav, folder):
@@ -125,14 +123,6 @@ def speechbrains(weights, wav, folder):
         lengths = torch.ones(1)
         x = StatisticsPooling(return_std=False)(encoder(wav[None]), lengths)
         return Softmax()(mlp(x.view(1, -1)))
-
-
-@pytest.fixture
-def cwd(tmp_path, monkeypatch):
-    folder = tmp_path / "cwd"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
 
 
 @pytest.mark.parametrize("encoder", CLASS_PATHS)
@@ -174,9 +164,7 @@ def test_padding_does_not_matter(tmp_path, cwd, weights):
         torch.from_numpy(sound(s, seed=i)[:, 0])
         for i, s in enumerate([3.0, 1.3, 0.01])
     ]
-    batch = torch.nn.utils.rnn.pad_sequence(wavs, True, 5.0)
-    lengths = torch.tensor([len(wav) for wav in wavs]) / 48000
-    out_prob, _, _, text_lab = recognizer.classify_batch(batch, lengths)
+    out_prob, _, _, text_lab = recognizer.classify_batch(*padded(wavs))
     assert len(text_lab) == 3
     for found, wav in zip(out_prob, wavs):
         torch.testing.assert_close(found[None], recognizer(wav)[0])
@@ -213,7 +201,7 @@ def test_files_that_are_missing_or_do_not_fit(tmp_path, cwd, weights):
 def test_a_diarizer_does_not_take_it(tmp_path, cwd, weights):
     folder = replica(tmp_path / "a", weights)
     with pytest.raises(UserError, match="give it to EmotionRecognizer"):
-        EmotionDiarizer.from_hparams(folder, run_opts={"device": "cpu"})
+        EmotionDiarizer.from_hparams(folder, run_opts=CPU)
 
 
 def test_a_published_diarizer_is_none(tmp_path, cwd, weights):

@@ -1,4 +1,4 @@
-"""Windows over recordings."""
+"""Windows over long recordings."""
 
 import subprocess
 import sys
@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from speechbrain_ext.inference.windows import (
+
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.encoders.grid import FrameGrid
+from speechbrain_ext.inference.interfaces import (
     merge_windows,
     plan_windows,
     ramp_frames,
     window_weights,
 )
-
-from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.encoders.grid import FrameGrid
 
 SSL = FrameGrid(
     [(10, 5, 0), *[(3, 2, 0)] * 4, *[(2, 2, 0)] * 2],
@@ -39,10 +39,7 @@ def test_windows_cover_the_recording(grid, num_samples, window, share):
     assert spans[0][0] == 0 and spans[-1][1] == num_samples
     covered = np.zeros(grid.num_frames(num_samples), int)
     for start, stop in spans:
-        assert start % grid.stride == 0
-        assert stop - start <= size
-        if len(spans) > 1:
-            assert stop - start > size - 2 * grid.stride
+        assert start % grid.stride == 0 and stop - start <= size
         begin = start // grid.stride
         frames = grid.num_frames(stop - start)
         # Frames of the last window are the last ones of the recording.
@@ -50,9 +47,16 @@ def test_windows_cover_the_recording(grid, num_samples, window, share):
         covered[begin : begin + frames] += 1
     assert begin + frames == len(covered)
     assert covered.min() >= 1
-    for (start, stop), (following, _) in zip(spans, spans[1:]):
-        assert start < following
-        assert stop - following >= min(share * window * 16000 - 1, stop - start)
+    lengths = [stop - start for start, stop in spans]
+    assert max(lengths) - min(lengths) <= grid.stride
+    shared = [stop - begin for (_, stop), (begin, _) in zip(spans, spans[1:])]
+    assert len(set(shared)) <= 1
+    for samples in shared:
+        assert samples >= share * window * 16000 - 1
+        # One window less would leave something out.
+        longest = size - size % grid.stride
+        reach = (len(spans) - 1) * (longest - samples) + samples
+        assert reach < num_samples
 
 
 @settings(max_examples=50, deadline=None)
@@ -80,6 +84,9 @@ def test_merging_fades_from_one_window_to_the_next():
     num_samples = 8 * 16000
     spans = plan_windows(num_samples, 5.0, 2.0, grid)
     assert spans == [(0, 80000), (48000, 128000)]
+    # As few as can be, and all alike.
+    longer = plan_windows(10 * 16000, 5.0, 2.0, grid)
+    assert longer == [(0, 74560), (42560, 117120), (85120, 160000)]
     parts = [np.log(np.tile([p, 1 - p], (250, 1))) for p in (0.2, 0.8)]
     merged = np.exp(merge_windows(parts, spans, 100, num_samples, grid))[:, 0]
     np.testing.assert_allclose(merged[:150], 0.2, rtol=1e-6)

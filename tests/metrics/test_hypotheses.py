@@ -1,12 +1,20 @@
-"""References and hypotheses in every layout, good and bad."""
+"""References and hypotheses in every layout, good and bad; RTTM there and back."""
 
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyannote.database.util import load_rttm
 from speechbrain.inference.diarization import Speech_Emotion_Diarization
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.metrics.hypotheses import read_hypothesis, read_reference
+from speechbrain_ext.metrics.hypotheses import (
+    read_hypothesis,
+    read_reference,
+    read_rttm,
+    write_rttm,
+)
 from speechbrain_ext.utterance import Utterance, save_manifest
 
 SAD = [{"emo": "sad", "start": 0.5, "end": 1.0}]
@@ -145,3 +153,119 @@ def test_bad_hypotheses(tmp_path, data, sentence):
 def test_a_format_no_one_knows(tmp_path):
     with pytest.raises(UserError, match="neither '.rttm' nor '.json'"):
         read_hypothesis(tmp_path / "a.csv")
+
+
+# RTTM
+
+GOOD = "SPEAKER a 1 0.5 1.5 <NA> <NA> sad <NA> <NA>\n"
+
+
+@given(
+    st.lists(st.floats(0.01, 5), min_size=1, max_size=30),
+    st.floats(0, 4000),
+)
+def test_segments_that_touch_still_touch(tmp_path_factory, lengths, start):
+    segments = []
+    for number, length in enumerate(lengths):
+        name = ("neutral", "happy", "angry")[number % 3]
+        end = start + length
+        segments.append({"start": start, "end": end, "emotion": name})
+        start = end
+    path = tmp_path_factory.mktemp("rttm") / "a.rttm"
+    write_rttm(path, {"x": segments})
+    read = read_rttm(path)["x"]
+    for one, other in zip(read, read[1:]):
+        assert one["end"] == other["start"]
+    for before, after in zip(segments, read, strict=True):
+        assert after["emotion"] == before["emotion"]
+        assert after["start"] == pytest.approx(before["start"], abs=6e-7)
+        assert after["end"] == pytest.approx(before["end"], abs=6e-7)
+    # What has been written once is written the same again.
+    again = path.with_name("b.rttm")
+    write_rttm(again, {"x": read})
+    assert again.read_text() == path.read_text()
+
+
+def test_pyannote_reads_it(tmp_path):
+    path = tmp_path / "a.rttm"
+    segments = [
+        {"start": 0.0, "end": 1.25, "emotion": "neutral"},
+        {"start": 1.25, "end": 3.5, "emotion": "sad"},
+    ]
+    write_rttm(path, {"x": segments, "y": segments[:1]})
+    theirs = load_rttm(path)
+    assert set(theirs) == {"x", "y"}
+    tracks = [
+        {"start": segment.start, "end": segment.end, "emotion": label}
+        for segment, _, label in theirs["x"].itertracks(yield_label=True)
+    ]
+    assert tracks == segments
+
+
+def test_reads_what_other_tools_write(tmp_path):
+    path = tmp_path / "a.rttm"
+    path.write_bytes(
+        b"\xef\xbb\xbf;; a comment\r\n\r\n"
+        b"SPKR-INFO a 1 <NA> <NA> <NA> unknown sad <NA>\r\n"
+        b"SPEAKER\ta\t1\t0.1\t0.2\t<NA>\t<NA>\tSad\t<NA>\r\n"
+        b"SPEAKER b 1 0 2e0 <NA> <NA> h 0.9 <NA>\r\n"
+        b"SPEAKER a 1 0.3 0.0 <NA> <NA> n <NA> <NA>\r\n"
+    )
+    assert read_rttm(path) == {
+        "a": [
+            {"start": 0.1, "end": 0.3, "emotion": "sad"},
+            {"start": 0.3, "end": 0.3, "emotion": "neutral"},
+        ],
+        "b": [{"start": 0.0, "end": 2.0, "emotion": "happy"}],
+    }
+
+
+@pytest.mark.parametrize(
+    "line, sentence",
+    [
+        ("SPEAKER a 1 0.5 -1.5 <NA> <NA> sad <NA> <NA>", "duration.*negative"),
+        ("SPEAKER a 1 -0.5 1.5 <NA> <NA> sad <NA> <NA>", "onset.*negative"),
+        ("SPEAKER a 1 0.5 1.5 <NA> <NA> sad", "it has 8 fields"),
+        (GOOD.strip() + " <NA>", "it has 11 fields"),
+        ("SPEAKER a 1 0,5 1.5 <NA> <NA> sad <NA> <NA>", "4 .*'0,5', not a"),
+        ("SPEAKER a 1 0.5 nan <NA> <NA> sad <NA> <NA>", "5 .*'nan', not a"),
+        ("SPEAKER a 1 inf 1.5 <NA> <NA> sad <NA> <NA>", "4 .*'inf', not a"),
+        ("SPEAKER a 1 0 1e999 <NA> <NA> sad <NA> <NA>", "5 .*'1e999', not"),
+        ("SPEAKER a 1 0.5 1.5 <NA> <NA> z <NA> <NA>", "the emotion 'z' is"),
+        ("LEXEME a 1 0.5 1.5 hello lex sad <NA> <NA>", "field 1.*'LEXEME'"),
+    ],
+)
+def test_bad_lines(tmp_path, line, sentence):
+    path = tmp_path / "bad.rttm"
+    path.write_text(GOOD + "\n" + line + "\n")
+    with pytest.raises(UserError, match=sentence) as error:
+        read_rttm(path)
+    assert f"'{path}', line 3: " in str(error.value)
+
+
+def test_bad_files(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        read_rttm(tmp_path / "no.rttm")
+    with pytest.raises(UserError, match="Cannot read"):
+        read_rttm(tmp_path)
+    (tmp_path / "a.rttm").write_bytes(b"SPEAKER \xff")
+    with pytest.raises(UserError, match="not UTF-8"):
+        read_rttm(tmp_path / "a.rttm")
+
+
+@pytest.mark.parametrize(
+    "diarizations, sentence",
+    [
+        ({"a b": [{"start": 0, "end": 1, "emotion": "sad"}]}, "'a b'"),
+        ({"a": [{"start": 0, "end": 1, "emotion": "so sad"}]}, "'so sad'"),
+        ({"": [{"start": 0, "end": 1, "emotion": "sad"}]}, "the name ''"),
+        ({"a": []}, "'a', which has no segment"),
+        ({"a": [{"start": 0, "emotion": "sad"}]}, "'a', segment 1.*'end'"),
+    ],
+)
+def test_what_rttm_cannot_hold(tmp_path, diarizations, sentence):
+    path = tmp_path / "a.rttm"
+    path.write_text(GOOD)
+    with pytest.raises(UserError, match=sentence):
+        write_rttm(path, diarizations)
+    assert path.read_text() == GOOD

@@ -1,4 +1,4 @@
-"""WA, UA and their intervals against scikit-learn and a plain loop."""
+"""WA, UA, F1 and their intervals against scikit-learn and a plain loop."""
 
 import csv
 import warnings
@@ -11,22 +11,17 @@ from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
     confusion_matrix,
+    f1_score,
     recall_score,
 )
 
-from speechbrain_ext.metrics.recognition import (
-    RecognitionStats,
-    accuracies,
-    draw_units,
-)
+from speechbrain_ext.metrics.predictions import figure_of
+from speechbrain_ext.metrics.recognition import RecognitionStats
 
 CLASSES = ["neutral", "happy", "sad", "angry"]
+SPEAKERS = ["ann", "bob", "cid"]
 pairs = st.lists(
-    st.tuples(
-        st.sampled_from(CLASSES),
-        st.sampled_from(CLASSES),
-        st.sampled_from(["ann", "bob", "cid"]),
-    ),
+    st.tuples(*map(st.sampled_from, (CLASSES, CLASSES, SPEAKERS))),
     min_size=1,
     max_size=40,
 )
@@ -39,7 +34,7 @@ def make_stats(rows, unknown=False):
         probs = np.full(len(CLASSES), 0.1)
         probs[CLASSES.index(predicted)] = 0.7
         speaker = "" if unknown else speaker
-        stats.append(str(number), reference, np.log(probs), speaker)
+        stats.append(f"{number:02d}", reference, np.log(probs), speaker)
     return stats
 
 
@@ -57,6 +52,8 @@ def test_figures_are_those_of_scikit_learn(rows):
     summary = make_stats(rows).summarize(bootstrap=0)
     assert summary["UA"] == pytest.approx(balanced(truth, said))
     assert summary["WA"] == pytest.approx(100 * accuracy_score(truth, said))
+    f1 = f1_score(truth, said, average="macro", zero_division=0)
+    assert summary["macro_F1"] == pytest.approx(100 * f1)
     assert summary["confusion"] == (
         confusion_matrix(truth, said, labels=CLASSES).tolist()
     )
@@ -69,20 +66,21 @@ def test_figures_are_those_of_scikit_learn(rows):
     assert summary["utterances"] == len(rows)
     assert summary["speakers"] == len(set(speakers))
     assert summary["UA_interval"] is summary["WA_interval"] is None
+    only = len(set(said)) == 1 and set(truth) != set(said)
+    assert summary["only_class"] == (said[0] if only else None)
 
 
 @given(pairs, st.booleans(), st.integers(0, 5))
 @settings(deadline=None, max_examples=25)
 def test_intervals_are_those_of_a_plain_loop(rows, unknown, seed):
     summary = make_stats(rows, unknown).summarize(bootstrap=50, seed=seed)
-    # Utterances are in the order of their first appearance, as speakers are.
+    unknown = unknown or len({row[2] for row in rows}) < 2
     units = {}
     for number, row in enumerate(rows):
         units.setdefault(number if unknown else row[2], []).append(row)
-    units = list(units.values())
-    assert summary["intervals_over"] == (
-        "utterances" if unknown else "speakers"
-    )
+    units = [units[name] for name in sorted(units)]
+    over = "utterances" if unknown else "speakers"
+    assert summary["intervals_over"] == over
     if len(units) < 2:
         assert summary["UA_interval"] is summary["WA_interval"] is None
         return
@@ -91,10 +89,7 @@ def test_intervals_are_those_of_a_plain_loop(rows, unknown, seed):
     ua, wa = [], []
     for times in random.multinomial(len(units), share, size=50):
         drawn = [
-            row
-            for unit, count in zip(units, times)
-            for _ in range(count)
-            for row in unit
+            row for u, n in zip(units, times) for _ in range(n) for row in u
         ]
         truth, said, _ = zip(*drawn)
         ua.append(balanced(truth, said))
@@ -109,31 +104,19 @@ def test_classes_that_are_not_in_the_reference():
     rows = [("happy", "happy", "a"), ("sad", "angry", "b")]
     summary = make_stats(rows).summarize()
     assert summary["UA"] == 50 and summary["WA"] == 50
-    assert summary["recalls"] == {
-        "neutral": None,
-        "happy": 100.0,
-        "sad": 0.0,
-        "angry": None,
-    }
+    assert list(summary["recalls"].values()) == [None, 100.0, 0.0, None]
     assert summary["confusion"][2] == [0, 0, 0, 1]
 
 
-def test_draws_are_of_as_many_units():
-    counts = np.eye(3, dtype=int)[:, None]
-    drawn = draw_units(counts, 200, seed=0)
-    assert (drawn.sum(axis=(1, 2)) == 3).all()
-    assert len(np.unique(drawn.reshape(200, 3), axis=0)) == 10
-
-
-def test_accuracies_of_nothing_are_zero_and_not_nan():
-    ua, wa = accuracies(np.zeros((2, 3, 3), int))
-    assert ua.tolist() == wa.tolist() == [0, 0]
+@pytest.mark.parametrize("name", ["UA", "WA"])
+def test_figures_of_nothing_are_zero_and_not_nan(name):
+    assert figure_of(name, np.zeros((2, 1, 3, 3))).tolist() == [0, 0]
 
 
 def test_an_utterance_counts_once():
     stats = make_stats([("sad", "sad", "ann")])
-    with pytest.raises(ValueError, match="'0' is there already"):
-        stats.append("0", "sad", np.zeros(4), "ann")
+    with pytest.raises(ValueError, match="'00' is there already"):
+        stats.append("00", "sad", np.zeros(4), "ann")
 
 
 def test_the_table(tmp_path):
@@ -141,16 +124,9 @@ def test_the_table(tmp_path):
     make_stats(rows).write_csv(tmp_path / "a.csv")
     with open(tmp_path / "a.csv", newline="") as file:
         found = list(csv.DictReader(file))
-    assert list(found[0]) == [
-        "id",
-        "speaker",
-        "reference",
-        "predicted",
-        *(f"p_{name}" for name in CLASSES),
-    ]
-    assert [
-        (row["reference"], row["predicted"], row["speaker"]) for row in found
-    ] == rows
+    names = ["reference", "predicted", "speaker"]
+    assert [tuple(row[name] for name in names) for row in found] == rows
+    assert set(found[0]) == {"id", *names, *(f"p_{name}" for name in CLASSES)}
     assert float(found[0]["p_happy"]) == pytest.approx(0.7)
 
 

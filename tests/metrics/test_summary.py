@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.metrics.diarization import EderStats
-from speechbrain_ext.metrics.report import format_table, format_transitions
+from speechbrain_ext.metrics.report import (
+    describe_only_class,
+    describe_size,
+    format_table,
+    format_transitions,
+)
 from speechbrain_ext.metrics.segments import all_neutral, whole_utterance
 
 
@@ -20,9 +25,8 @@ def scored(errors, speakers=None):
     for number, (error, duration) in enumerate(errors):
         reference = [{"emo": "sad", "start": 0.0, "end": error}]
         speaker = None if speakers is None else speakers[number]
-        stats.append(
-            f"u{number}", reference, all_neutral(duration), duration, speaker
-        )
+        said = all_neutral(duration)
+        stats.append(f"u{number}", reference, said, duration, speaker)
     return stats
 
 
@@ -38,11 +42,13 @@ errors = st.integers(1, 1000).flatmap(
 def test_both_averages(cases):
     summary = scored(cases).summarize(bootstrap=0)
     wrong, total = np.array(cases).T
-    assert summary["eder"] == pytest.approx(100 * np.mean(wrong / total))
     pooled = 100 * wrong.sum() / total.sum()
-    assert summary["eder_pooled"] == pytest.approx(pooled)
-    assert summary["missed_emotion"] == pytest.approx(summary["eder"])
-    assert summary["missed_emotion_pooled"] == pytest.approx(pooled)
+    for suffix, expected in (
+        ("", 100 * np.mean(wrong / total)),
+        ("_pooled", pooled),
+    ):
+        assert summary[f"eder{suffix}"] == pytest.approx(expected)
+        assert summary[f"missed_emotion{suffix}"] == pytest.approx(expected)
     assert summary["seconds"] == pytest.approx(total.sum())
     assert summary["utterances"] == len(cases)
     assert summary["eder_interval"] is None
@@ -59,24 +65,24 @@ def test_parts_add_up_to_the_whole():
     stats.append("a", reference, hypothesis, 4.0)
     stats.append("b", reference, whole_utterance("angry", 10.0), 10.0)
     summary = stats.summarize()
-    expected = {
-        "false_alarm": (100 * (0.25 / 4 + 8 / 10) / 2, 100 * 8.25 / 14),
-        "missed_emotion": (100 * (0.5 / 4) / 2, 100 * 0.5 / 14),
-        "confusion": (100 * (0.5 / 4 + 2 / 10) / 2, 100 * 2.5 / 14),
-        "overlap": (100 * (0.75 / 4) / 2, 100 * 0.75 / 14),
+    # Seconds in the first, of 4, and in the second, of 10.
+    seconds = {
+        "false_alarm": (0.25, 8),
+        "missed_emotion": (0.5, 0),
+        "confusion": (0.5, 2),
+        "overlap": (0.75, 0),
     }
-    for part, (mean, pooled) in expected.items():
+    seconds["eder"] = np.sum(list(seconds.values()), axis=0)
+    for part, (one, other) in seconds.items():
+        mean = 100 * (one / 4 + other / 10) / 2
         assert summary[part] == pytest.approx(mean)
+        pooled = 100 * (one + other) / 14
         assert summary[f"{part}_pooled"] == pytest.approx(pooled)
-    means, pools = zip(*expected.values())
-    assert summary["eder"] == pytest.approx(sum(means))
-    assert summary["eder_pooled"] == pytest.approx(sum(pools))
 
 
 def test_interval_of_many_utterances_is_that_of_the_mean():
     # Normal theory: 1.96 standard errors each way.
-    random = np.random.default_rng(1)
-    rates = random.uniform(0, 1, 400)
+    rates = np.random.default_rng(1).uniform(0, 1, 400)
     summary = scored([(rate * 2, 2.0) for rate in rates]).summarize()
     half = 196 * rates.std() / 20
     low, high = summary["eder_interval"]
@@ -84,7 +90,7 @@ def test_interval_of_many_utterances_is_that_of_the_mean():
     assert high == pytest.approx(summary["eder"] + half, abs=0.15 * half)
     # Equal durations: both averages are one.
     assert summary["eder_pooled_interval"] == pytest.approx([low, high])
-    assert summary["interval_over"] == "utterances"
+    assert summary["intervals_over"] == "utterances"
     assert summary["speakers"] is None
 
 
@@ -92,43 +98,37 @@ def test_interval_over_speakers_knows_that_voices_are_alike():
     # Ten speakers, each all right or all wrong: 200 utterances say no more
     # than ten would.
     cases = [(float(n < 100), 1.0) for n in range(200)]
-    speakers = [str(n // 20) for n in range(200)]
-    over_speakers = scored(cases, speakers).summarize()
-    over_utterances = scored(cases).summarize()
-    assert over_speakers["interval_over"] == "speakers"
-    assert over_speakers["speakers"] == 10
-    low, high = over_speakers["eder_interval"]
-    assert (low, high) == (20.0, 80.0)
-    low, high = over_utterances["eder_interval"]
-    assert (low, high) == pytest.approx((43, 57), abs=1.5)
+    summary = scored(cases, [str(n // 20) for n in range(200)]).summarize()
+    assert summary["intervals_over"] == "speakers"
+    assert summary["speakers"] == 10
+    assert summary["eder_interval"] == [20.0, 80.0]
+    over_utterances = scored(cases).summarize()["eder_interval"]
+    assert over_utterances == pytest.approx([43, 57], abs=1.5)
 
 
 def test_intervals_are_the_same_for_the_same_seed():
     stats = scored([(n / 10, 1.0 + n) for n in range(10)])
-    assert stats.summarize() == stats.summarize()
-    assert stats.summarize(seed=1) == stats.summarize(seed=1)
-    one, other = stats.summarize(seed=1), stats.summarize(seed=2)
+    one, same, other = (stats.summarize(seed=seed) for seed in (1, 1, 2))
+    assert one == same
     assert one["eder_interval"] != other["eder_interval"]
+    assert json.loads(json.dumps(one, allow_nan=False)) == one
 
 
-@pytest.mark.parametrize(
-    "speakers, over", [(["a", "a"], "utterances"), (["a", None], "utterances")]
-)
-def test_interval_over_utterances_where_speakers_do_not_serve(speakers, over):
+@pytest.mark.parametrize("speakers", [["a", "a"], ["a", None]])
+def test_interval_over_utterances_where_speakers_do_not_serve(speakers):
     summary = scored([(0.0, 1.0), (1.0, 1.0)], speakers).summarize()
-    assert summary["interval_over"] == over
+    assert summary["intervals_over"] == "utterances"
     assert summary["eder_interval"] == [0.0, 100.0]
+    few = "over 2 test utterances (fewer than two speakers are known), too few"
+    assert few in describe_size(summary)
 
 
 def test_one_utterance_has_no_interval():
     summary = scored([(0.5, 1.0)], ["a"]).summarize()
     assert summary["eder_interval"] is summary["eder_pooled_interval"] is None
-    assert "-" in format_table({"x": summary}).splitlines()[1].split()
-
-
-def test_summary_is_json():
-    summary = scored([(0.5, 1.0), (0.5, 2.0)]).summarize()
-    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    table = format_table({"x": summary})
+    assert "-" in table.splitlines()[1].split()
+    assert table.endswith("\n1 utterance of 1 speaker, 1.0 s.")
 
 
 def test_nothing_scored(tmp_path):
@@ -170,8 +170,7 @@ def test_transitions_are_those_of_table_3():
     add(stats, 8, [], [])
     add(stats, 9, [("fearful", 1, 4)], [])
     summary = stats.summarize()
-    rows = [tuple(row.values()) for row in summary["transitions"]]
-    assert rows == [
+    assert [tuple(row.values()) for row in summary["transitions"]] == [
         ("happy", 1, 1, 100.0),
         ("null-happy", 1, 1, 100.0),
         ("happy-null", 1, 0, 0.0),
@@ -183,10 +182,34 @@ def test_transitions_are_those_of_table_3():
         ("total", 9, 5, 100 * 5 / 9),
     ]
     assert summary["transition_accuracy"] == 100 * 5 / 9
-    lines = format_transitions(summary).splitlines()
-    assert lines[0].split() == ["transition", "TN", "CN", "ACC"]
-    assert lines[5].split() == ["angry-null", "2", "1", "50.0%"]
-    assert lines[-1].split() == ["total", "9", "5", "55.6%"]
+    lines = [line.split() for line in format_transitions(summary).splitlines()]
+    assert lines[0] == ["transition", "TN", "CN", "ACC"]
+    assert lines[5] == ["angry-null", "2", "1", "50.0%"]
+    assert lines[9] == ["total", "9", "5", "55.6%"]
+    assert lines[10][:3] == ["TN:", "total", "number"]
+
+
+@pytest.mark.parametrize(
+    ("said", "only"),
+    [
+        (["sad", "sad"], "sad"),
+        (["neutral", "neutral"], "neutral"),
+        (["sad", "neutral"], None),
+    ],
+)
+def test_a_system_that_says_one_thing_only(said, only):
+    stats = EderStats()
+    for id, emotion in enumerate(said):
+        add(stats, id, [("sad", id, 4)], [(emotion, 0, 4)])
+    summary = stats.summarize()
+    assert summary["only_class"] == only
+    lines = describe_only_class(summary)
+    assert len(lines) == (only is not None)
+    assert not lines or f"gives '{only}' to every utterance" in lines[0]
+    # What is so everywhere may be said everywhere.
+    right = EderStats()
+    add(right, "a", [("sad", 0, 4)], [("sad", 0, 4)])
+    assert right.summarize()["only_class"] is None
 
 
 def test_table_has_a_row_for_each_system():
@@ -198,8 +221,7 @@ def test_table_has_a_row_for_each_system():
     assert lines[1].split()[4:9] == ["0.0", "37.5", "0.0", "0.0", "30.0"]
     assert lines[2].split()[:2] == ["theirs", "0.0"]
     # Both systems were scored on the same data, which is said once.
-    said = [line for line in lines if "2 utterances of 2 speakers" in line]
-    assert len(said) == 1
+    assert sum("2 utterances of 2 speakers" in line for line in lines) == 1
 
 
 def test_csv_has_a_row_for_each_utterance(tmp_path):
@@ -209,18 +231,11 @@ def test_csv_has_a_row_for_each_utterance(tmp_path):
     stats.write_csv(tmp_path / "deep" / "a.csv")
     text = (tmp_path / "deep" / "a.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(text.splitlines()))
-    assert rows[0] == {
-        "id": "é",
-        "speaker": "",
-        "eder": "50.0",
-        "false_alarm": "0.0",
-        "missed_emotion": "1.0",
-        "confusion": "0.0",
-        "overlap": "1.0",
-        "duration": "4.0",
-        "reference": "null-sad",
-        "hypothesis": "null-sad-happy+sad",
-        "transition_correct": "0",
-    }
+    names = (
+        "id,speaker,eder,false_alarm,missed_emotion,confusion,overlap,"
+        "duration,reference,hypothesis,transition_correct"
+    )
+    first = "é,,50.0,0.0,1.0,0.0,1.0,4.0,null-sad,null-sad-happy+sad,0"
+    assert text.splitlines()[:2] == [names, first]
     assert [row["speaker"] for row in rows] == ["", "anna"]
     assert float(rows[1]["eder"]) == 100

@@ -41,14 +41,14 @@ def table(path):
         return list(csv.reader(file))
 
 
-def test_cells_show_percent_of_the_row(tmp_path, figures):
+def test_cells_show_percent_of_the_row(png, figures):
     truth = {name: labels(seed=n) for n, name in enumerate(("one", "two"))}
     matrices = {
         name: confusion_matrix(*pair, labels=CLASSES)
         for name, pair in truth.items()
     }
-    confusion_matrices(tmp_path / "a.png", matrices, CLASSES, "RAVDESS")
-    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+    confusion_matrices(png, matrices, CLASSES, "RAVDESS")
+    assert list(png.parent.iterdir()) == [png]
     assert figures[0].get_suptitle() == "RAVDESS"
     axes = figures[0].axes
     assert [axis.get_title() for axis in axes] == ["one", "two"]
@@ -73,9 +73,9 @@ def test_cells_show_percent_of_the_row(tmp_path, figures):
         assert texts(axis.get_xticklabels()) == CLASSES
 
 
-def test_rows_without_reference_are_blank(tmp_path, figures):
+def test_rows_without_reference_are_blank(png, figures):
     matrices = {"a": np.array([[3.0, 1.0], [0.0, 0.0]])}
-    confusion_matrices(tmp_path / "a.png", matrices, ["sad", "happy"])
+    confusion_matrices(png, matrices, ["sad", "happy"])
     axis = figures[0].axes[0]
     assert [[said(axis, r, c) for c in (0, 1)] for r in (0, 1)] == [
         ["75.0", "25.0"],
@@ -83,8 +83,8 @@ def test_rows_without_reference_are_blank(tmp_path, figures):
     ]
     shades = axis.collections[0].get_facecolors()
     assert shades[2:, 3].tolist() == [0, 0]
-    write_confusion_csv(tmp_path / "a.csv", matrices, ["sad", "happy"])
-    assert table(tmp_path / "a.csv")[2] == ["a", "happy", "", "", "0"]
+    write_confusion_csv(png.with_suffix(".csv"), matrices, ["sad", "happy"])
+    assert table(png.with_suffix(".csv"))[2] == ["a", "happy", "", "", "0"]
     assert matrices["a"].tolist() == [[3, 1], [0, 0]]
 
 
@@ -105,13 +105,13 @@ def test_shades_go_from_white_to_dark(png, figures):
 
 @pytest.mark.parametrize("models", [1, 2, 3])
 @pytest.mark.parametrize("count", [4, 10])
-def test_nothing_overlaps(tmp_path, figures, count, models):
+def test_nothing_overlaps(png, figures, count, models):
     classes = (CLASSES + ["surprised", "apologetic", "encouraging"])[-count:]
     classes += ["frustrated", "concerned"][: count - len(classes)]
     matrix = np.full((count, count), 1) + 98 * np.eye(count, dtype=int)
     name = "wav2vec 2.0, fine-tuned with adapters"
     matrices = {f"{name} {n}": matrix for n in range(models)}
-    confusion_matrices(tmp_path / "a.png", matrices, classes, "title")
+    confusion_matrices(png, matrices, classes, "title")
     figure = figures[0]
     figure.canvas.draw()
     page = figure.bbox

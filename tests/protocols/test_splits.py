@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.random import stable_rng
-from speechbrain_ext.protocols import (
+from speechbrain_ext.protocols.partition import speakers_in_common
+from speechbrain_ext.protocols.splits import (
     check_classes,
     map_labels,
-    speakers_in_common,
     split_by_list,
     split_by_speaker,
     split_by_utterance,
@@ -94,14 +94,17 @@ KNOWN = 1079009456
         ({"train": ["s1"], "test": ["s1"]}, "is in 'train' and in 'test'"),
         ({"train": ["s1", "s2", "s9"]}, "'s9' has no usable recording"),
         ({"train": ["s1"]}, "'s2' is in the data but in no split"),
-        (None, "speakers: None is no mapping"),
-        (["s1", "s2"], "is no mapping"),
-        ({"train": "s1"}, "'train' has 's1', which is no list of names"),
-        ({"train": ["s1", "s2"], "test": None}, "'test' has None, which is"),
-        ({"train": ["s1", 2]}, r"'train' has \['s1', 2\], which is no list"),
+        (None, "speakers: expected a list .* got None"),
+        (["s1", "s2"], "expected a list of speakers for every split"),
+        ({"train": "s1"}, "'train': expected names .* got 's1'"),
+        (
+            {"train": ["s1", "s2"], "test": None},
+            "'test': expected names .* got None",
+        ),
+        ({"train": ["s1", 2]}, r"'train': expected .* got \['s1', 2\]"),
     ],
 )
-def test_lists_that_cannot_be(speakers, sentence):
+def test_invalid_lists(speakers, sentence):
     utterances = [
         Utterance(s, 1.0, s, "sad", "demo", wav="x.wav") for s in ("s1", "s2")
     ]
@@ -109,7 +112,7 @@ def test_lists_that_cannot_be(speakers, sentence):
         split_by_list(utterances, speakers)
 
 
-def test_one_speaker_cannot_be_split():
+def test_one_speaker_is_too_few():
     utterances = [Utterance("1", 1.0, "s", "sad", "demo", wav="x.wav")]
     with pytest.raises(UserError, match="valid_fraction"):
         split_by_speaker(utterances, 0.1, 0)

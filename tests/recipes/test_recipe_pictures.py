@@ -32,28 +32,26 @@ def figures(monkeypatch):
     return keep_figures(monkeypatch)
 
 
-@pytest.fixture
-def draw_layers(tmp_path):
-    """Runs layer_weights.py; gives the lines of its table."""
-    main = load("ssl_embeddings", "layer_weights")
+def drawing(folder, recipe, script, name):
+    """Runs a script; gives the lines of its table."""
+    main = load(recipe, script)
 
-    def draw(*runs):
-        main([str(tmp_path / "out" / "a.png"), *map(str, runs)])
-        return table(tmp_path / "out" / "a.csv")
+    def draw(*words):
+        main([str(folder / "out" / name), *map(str, words)])
+        stem = name.removesuffix(".png")
+        return table(folder / "out" / f"{stem}.csv")
 
     return draw
+
+
+@pytest.fixture
+def draw_layers(tmp_path):
+    return drawing(tmp_path, "ssl_embeddings", "layer_weights", "a.png")
 
 
 @pytest.fixture
 def draw_confusion(tmp_path):
-    """Runs confusion.py; gives the lines of its table."""
-    main = load("ssl_finetuning", "confusion")
-
-    def draw(*models):
-        main([str(tmp_path / "out" / "v1.5"), *models])
-        return table(tmp_path / "out" / "v1.5.csv")
-
-    return draw
+    return drawing(tmp_path, "ssl_finetuning", "confusion", "v1.5")
 
 
 @pytest.fixture
@@ -77,8 +75,17 @@ def table(path):
         return list(csv.reader(file))
 
 
+def write_run(folder, results, table=None):
+    """Leave what a run leaves, as far as it counts here."""
+    folder.mkdir(parents=True)
+    text = {k: v for k, v in results.items() if v != "absent"}
+    (folder / "results.json").write_text(json.dumps(text))
+    if table:
+        (folder / "predictions.csv").write_text("\n".join(table) + "\n")
+    return folder
+
+
 def mixture_run(folder, weights, seed=1, fold=1, **more):
-    """Leave what a run of ssl_embeddings leaves, as far as it counts here."""
     results = {
         "hparams": "ravdess.yaml",
         "seed": seed,
@@ -89,23 +96,15 @@ def mixture_run(folder, weights, seed=1, fold=1, **more):
         "layer_weights": weights,
         **more,
     }
-    folder.mkdir(parents=True)
-    text = {k: v for k, v in results.items() if v != "absent"}
-    (folder / "results.json").write_text(json.dumps(text))
-    return folder
+    return write_run(folder, results)
 
 
 def recognition_run(folder, rows, seed=1, classes=CLASSES):
-    """Leave what a run of ssl_finetuning leaves, as far as it counts here."""
-    folder.mkdir(parents=True)
-    (folder / "results.json").write_text(
-        json.dumps({"classes": classes, "seed": seed})
-    )
     lines = [f"{id},ann,{said[0]},{said[1]},0.5" for id, said in rows]
-    (folder / "predictions.csv").write_text(
-        "\n".join(["id,speaker,reference,predicted,p_sad", *lines]) + "\n"
+    header = "id,speaker,reference,predicted,p_sad"
+    return write_run(
+        folder, {"classes": classes, "seed": seed}, [header, *lines]
     )
-    return folder
 
 
 def random_rows(count, seed, prefix=""):
@@ -120,38 +119,34 @@ def test_layer_weights_by_model_and_seed(tmp_path, draw_layers, figures):
         mixture_run(tmp_path / f"a{seed}", row, seed)
         for seed, row in zip((3, 1, 2), first)
     ]
-    runs.append(
-        mixture_run(
-            tmp_path / "b", [0.2, 0.8], 7, encoder_source="/models/big.en/"
-        )
-    )
-    runs.append(
-        mixture_run(tmp_path / "c", [0.5, 0.5], 7, normalization="global")
-    )
+    for name, row, more in (
+        ("b", [0.2, 0.8], {"encoder_source": "/models/big.en/"}),
+        ("c", [0.5, 0.5], {"normalization": "global"}),
+    ):
+        runs.append(mixture_run(tmp_path / name, row, 7, **more))
     lines = draw_layers(*runs)
     base = "wav2vec2-base, ravdess, speaker normalization"
-    assert lines == [
-        ["name", "seed", "layer", "weight"],
-        [base, "1", "0", "0.300000"],
-        [base, "1", "1", "0.700000"],
-        [base, "2", "0", "0.400000"],
-        [base, "2", "1", "0.600000"],
-        [base, "3", "0", "0.100000"],
-        [base, "3", "1", "0.900000"],
-        ["big.en, ravdess, speaker normalization", "7", "0", "0.200000"],
-        ["big.en, ravdess, speaker normalization", "7", "1", "0.800000"],
-        ["wav2vec2-base, ravdess, global normalization", "7", "0", "0.500000"],
-        ["wav2vec2-base, ravdess, global normalization", "7", "1", "0.500000"],
+    big = "big.en, ravdess, speaker normalization"
+    other = "wav2vec2-base, ravdess, global normalization"
+    weights = [
+        (base, 1, first[1]),
+        (base, 2, first[2]),
+        (base, 3, first[0]),
+        (big, 7, [0.2, 0.8]),
+        (other, 7, [0.5, 0.5]),
+    ]
+    assert lines[0] == ["name", "seed", "layer", "weight"]
+    assert lines[1:] == [
+        [name, str(seed), str(layer), f"{weight:.6f}"]
+        for name, seed, row in weights
+        for layer, weight in enumerate(row)
     ]
     drawn = figures[0].axes[0].containers
     assert len(drawn) == 3
     assert drawn[0][0].get_ydata() == pytest.approx(
         [statistics.mean(column) for column in zip(*first)]
     )
-    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
-        "a.csv",
-        "a.png",
-    ]
+    assert {f.name for f in (tmp_path / "out").iterdir()} == {"a.csv", "a.png"}
 
 
 def test_layer_weights_average_over_folds_first(tmp_path, draw_layers, figures):
@@ -171,9 +166,9 @@ def test_layer_weights_average_over_folds_first(tmp_path, draw_layers, figures):
 
 def test_runs_without_a_mixture(tmp_path, draw_layers, refused):
     null = mixture_run(tmp_path / "null", None)
-    refused("'.*null': this run has no mixture of layers", draw_layers, null)
+    refused("'.*null': no mixture of layers", draw_layers, null)
     more = mixture_run(tmp_path / "more", None, 2)
-    refused("null' and all other runs given have no", draw_layers, null, more)
+    refused("null' and all other runs: no mixture", draw_layers, null, more)
     refused("give folders of finished runs", draw_layers, tmp_path / "no")
     other = mixture_run(tmp_path / "other", [1.0], encoder_source="absent")
     refused("has no 'encoder_source'", draw_layers, other)
@@ -240,10 +235,8 @@ def test_confusion_adds_up_folds_and_seeds(tmp_path, draw_confusion, figures):
                 shares, abs=0.00501
             )
             assert row[5] == str(truth.count(label))
-    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
-        "v1.5.csv",
-        "v1.5.png",
-    ]
+    files = {file.name for file in (tmp_path / "out").iterdir()}
+    assert files == {"v1.5.csv", "v1.5.png"}
 
 
 def test_an_utterance_counts_once_a_seed(tmp_path, draw_confusion, refused):
@@ -285,19 +278,19 @@ def test_bad_predictions(tmp_path, draw_confusion, refused):
     file = run / "predictions.csv"
     head = "id,speaker,reference,predicted\n"
     for text, sentence in (
-        ("id,speaker,eder\n", "has no column 'predicted'"),
+        ("id,speaker,eder\n", "has no column 'reference'"),
         ("", "has no column 'id'"),
         (head, "has no predictions"),
-        (head + "a,ann,sad\n", "line 2: the line has not as many fields"),
-        (head + "a,ann,sad,sad,1\n", "line 2: the line has not as many"),
+        (head + "a,ann,sad\n", "line 2: expected 4 fields"),
+        (head + "a,ann,sad,sad,1\n", "line 2: expected 4 fields"),
         (head + "a,ann,bored,sad\n", "line 2: reference is 'bored', which"),
         (head + "\na,ann,sad,\n", "line 3: predicted is '', which is none"),
-        (head + 'a,"ann,sad\n', "cannot be read as CSV"),
+        (head + 'a,"ann,sad\n', "is not readable as CSV"),
     ):
         file.write_text(text)
         refused(sentence, draw_confusion, f"a={run}")
     file.write_bytes(b"id,\xff")
-    refused("cannot be read as CSV", draw_confusion, f"a={run}")
+    refused("is not readable as CSV", draw_confusion, f"a={run}")
     file.unlink()
     refused("predictions.csv' does not exist", draw_confusion, f"a={run}")
 
@@ -309,7 +302,7 @@ def test_bad_arguments(tmp_path, draw_confusion, refused):
     refused("give each model once", draw_confusion, f"a={run}", f"a={run}")
     refused("has no results.json", draw_confusion, f"a={tmp_path / 'no'}")
     (run / "results.json").write_text('{"seed": 1, "metrics": {"EDER": 6.5}}')
-    refused("has no 'classes'; give runs that rec", draw_confusion, f"a={run}")
+    refused("has no 'classes'; give runs", draw_confusion, f"a={run}")
 
 
 def test_a_failed_picture_leaves_nothing(tmp_path, draw_confusion, monkeypatch):

@@ -362,7 +362,10 @@ def test_bad_recordings_are_left_out(train, short_ravdess, tmp_path):
             "head_kind: 'fusion' does not fit the inputs",
         ),
         ({"stop_by": "WA"}, "stop_by: expected loss or UA, got 'WA'"),
-        ({"fold": 2}, "fold: expected a number from 1 to 1, the folds of pepino_ravdess"),
+        (
+            {"fold": 2},
+            "fold: expected a number from 1 to 1, the folds of pepino_ravdess",
+        ),
         ({"data_folder": "/no/such/place"}, "/no/such/place"),
         ({"encoder_source": "/no/such/encoder"}, "/no/such/encoder"),
         (

@@ -4,6 +4,7 @@ import sys
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml as pyyaml
@@ -14,7 +15,7 @@ from speechbrain_ext.encoders import load_encoder
 from speechbrain_ext.models.inputs import Input
 from speechbrain_ext.utterance import load_manifest
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
-from tests.recipes.results import check_inference, check_results
+from tests.recipes.results import check_inference, check_results, posteriors
 from tests.recipes.running import (
     FINETUNING,
     by_emotion,
@@ -253,6 +254,30 @@ def test_augmentation(train, kind, heard, short_ravdess, tmp_path):
     assert not any(heard["VALID"] + heard["TEST"])
 
 
+@pytest.mark.parametrize("source", ["hubert", "whisper"])
+def test_stored_convolutions_change_nothing(train, source, request, tmp_path):
+    if source == "whisper":
+        checkpoint = make_whisper_checkpoint(tmp_path / "whisper")
+    else:
+        checkpoint = request.getfixturevalue("hubert")
+    found = []
+    for name, cnn_folder in (("plain", "null"), ("kept", tmp_path / "cnn")):
+        folder, results = train(
+            tmp_path / name,
+            encoder_source=checkpoint,
+            cnn_folder=str(cnn_folder),
+            feature_dtype="float32",
+            encoder_lr=1e-5,
+            dropout=0.0,
+        )
+        check_results(folder, results)
+        check_inference(folder, results)
+        found.append(posteriors(folder, results["classes"]))
+    assert len(list((tmp_path / "cnn").rglob("*.npy"))) == 70
+    for id, expected in found[0].items():
+        np.testing.assert_allclose(found[1][id], expected, atol=2e-3)
+
+
 @pytest.mark.parametrize("freeze", [True, False])
 def test_the_convolutions_train_or_not(train, hubert, freeze, tmp_path):
     folder, _ = train(tmp_path, freeze_feature_extractor=freeze)
@@ -326,7 +351,10 @@ def test_precision(train, precision, monkeypatch, tmp_path):
     "override, sentence",
     [
         ({"protocol": "holdout"}, "protocol: there is no 'holdout'"),
-        ({"fold": 6}, "fold: expected a number from 1 to 5, the folds of jafarzadeh"),
+        (
+            {"fold": 6},
+            "fold: expected a number from 1 to 5, the folds of jafarzadeh",
+        ),
         ({"corpus": "savee"}, "holds no SAVEE recordings"),
         ({"head_kind": "linear"}, "head_kind: expected one of dense, lstm, "),
         (
@@ -334,21 +362,38 @@ def test_precision(train, precision, monkeypatch, tmp_path):
             "layers: expected one of all, local, contextual, got 'none'",
         ),
         ({"stop_by": "EDER"}, "stop_by: expected loss or UA, got 'EDER'"),
-        ({"layer_decay": 1.5}, "layer_decay: 1.5"),
-        ({"unfreeze_every": 0}, "unfreeze_every: 0"),
-        ({"lora_rank": 0}, "lora: rank 0"),
+        (
+            {"cnn_folder": "cnn", "augmentation": {"noise_folder": "white"}},
+            "augmentation and cnn_folder exclude each other",
+        ),
+        (
+            {"cnn_folder": "cnn", "freeze_feature_extractor": False},
+            "cnn_folder: the convolutions of the encoder are trained",
+        ),
+        (
+            {"layer_decay": 1.5},
+            "layer_decay: expected a number over 0 and up to 1, got 1.5",
+        ),
+        ({"unfreeze_every": 0}, "unfreeze_every: expected 1 or more, got 0"),
+        ({"lora_rank": 0}, "lora: expected rank of 1 or more, "),
         (
             {"lora_rank": 2, "freeze_feature_extractor": False},
-            "excludes freeze_feature_extractor=False",
+            "excludes freeze_feature_extractor: False",
         ),
         ({"dropout": 2}, "dropout: expected a number from 0 to below 1, got 2"),
         (
             {"batch_seconds": 0},
             "batch_seconds: expected seconds above 0, got 0",
         ),
-        ({"augmentation": "white"}, "augmentation: 'white' is no mapping"),
-        ({"augmentation": {"snr": 5}}, "snr: 5 is no range"),
-        ({"encoder_source": "egemaps"}, "freeze: the encoder source"),
+        ({"augmentation": "white"}, "augmentation: expected a mapping of "),
+        (
+            {"augmentation": {"snr": 5}},
+            "snr: expected the least and the greatest ",
+        ),
+        (
+            {"encoder_source": "egemaps"},
+            "freeze: expected True for the encoder source",
+        ),
         (
             {"augmentation": {"noise_folder": "/no/such/place"}},
             "noise_folder: the folder '/no/such/place' does not exist",
@@ -363,8 +408,8 @@ def test_what_cannot_be_is_said(override, sentence, options, tmp_path, capsys):
 @pytest.mark.parametrize(
     "override, words",
     [
-        ({"augmentation": {"probability": 2}}, "probability: 2"),
-        ({"unfreeze_every": 0}, "unfreeze_every: 0"),
+        ({"augmentation": {"probability": 2}}, "probability: "),
+        ({"unfreeze_every": 0}, "unfreeze_every: expected 1 or more, got 0"),
         ({"stop_by": "EDER"}, "stop_by"),
     ],
 )

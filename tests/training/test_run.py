@@ -1,13 +1,20 @@
 """A run begins with the options that it goes on with, or not at all."""
 
+import json
+import re
 import shlex
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.training import run as training_run
+from speechbrain_ext.training.run import begin_run
 
+ROOT = Path(__file__).parents[2]
 RECIPE = """
 seed: 1
 output_folder: !ref results/<seed>
@@ -19,12 +26,15 @@ patience: 2
 num_workers: 0
 lr: 0.1
 flag: True
+max_grad_norm: 1.0
 classes: [a, b]
+label_map: null # the protocol's
 simulation:
     train: {passes: 1}
 preparation:
     folder: !ref <data_folder>
     simulation: !ref <simulation>
+    label_map: !ref <label_map>
     jobs: 2
     cache: !ref <output_folder>/cache.json
 counter: !name:builtins.dict
@@ -39,17 +49,15 @@ opt_class: !name:builtins.dict
 def begin(tmp_path, monkeypatch):
     """Begin a run with these overrides; what is in its YAML."""
     # Logging to a file.
-    monkeypatch.setattr(
-        "speechbrain.utils.logger.setup_logging", lambda *_: None
-    )
-    monkeypatch.setattr("sys.excepthook", None)
+    monkeypatch.setattr("speechbrain.utils.logger.setup_logging", lambda *_: 0)
+    monkeypatch.setattr("sys.excepthook", sys.excepthook)
     path = tmp_path / "recipe.yaml"
     path.write_text(RECIPE)
 
     def call(options="", **more):
         needed = {"output_folder": tmp_path / "run", "data_folder": "d"} | more
         given = [f"--{key}={value}" for key, value in needed.items() if value]
-        return training_run.begin_run(
+        return begin_run(
             [str(path), *given, *shlex.split(options)],
             lambda run: f"table of {run}",
         )[1]
@@ -77,9 +85,13 @@ def run(trained, request):
     [
         ("--lr=0.5", "(lr was 0.1, now 0.5)"),
         ("--lr=0.5 --seed=9", "(seed was 1, now 9; lr was 0.1, now 0.5)"),
+        ("--data_folder=e", "(data_folder was d, now e)"),
         ("--classes=[a]", "(classes was ['a', 'b'], now ['a'])"),
         ("--classes=[a,c]", "(classes.1 was b, now c)"),
         ("--flag=1", "(flag was True, now 1)"),
+        ("--label_map='{a: b}'", "(label_map was null, now {'a': 'b'})"),
+        ("--precision=bf16", "(precision was not there, now bf16)"),
+        ("--max_grad_norm=2", "(max_grad_norm was 1.0, now 2.0)"),
         (
             "--simulation='{train: {passes: 3}}'",
             "(simulation.train.passes was 1, now 3)",
@@ -96,24 +108,21 @@ def run(trained, request):
 )
 def test_other_options_are_refused(options, named, run, begin):
     before = (run / "hyperparams.yaml").read_text()
+    data = "" if "data_folder" in options else "d"
     with pytest.raises(UserError) as raised:
-        begin(options)
+        begin(options, data_folder=data)
     assert named in str(raised.value) and str(run) in str(raised.value)
     assert "choose another output_folder" in str(raised.value)
     assert (run / "hyperparams.yaml").read_text() == before
-
-
-def test_another_corpus_is_refused(run, begin):
-    with pytest.raises(UserError, match="data_folder was d, now e"):
-        begin(data_folder="e")
 
 
 @pytest.mark.parametrize(
     "options",
     [
         "",
-        "--lr=0.10 --seed=1",
+        "--lr=0.10 --seed=1 --noprogressbar --device=cpu",
         "--num_workers=2 --feature_folder=/elsewhere",
+        "--feature_folder=null",
         "--preparation='{jobs: 5, cache: c.json}'",
     ],
 )
@@ -121,6 +130,19 @@ def test_what_changes_nothing_may_change(options, run, begin, capsys):
     done = begin(options) is None
     assert done == (run / "results.json").exists()
     assert done == ("This run is finished" in capsys.readouterr().out)
+
+
+def test_a_folder_is_the_same_however_it_is_spelled(
+    trained, begin, tmp_path, monkeypatch
+):
+    # As it was given, from another folder.
+    monkeypatch.chdir(tmp_path)
+    assert begin(output_folder="run") is not None
+    (tmp_path / "link").symlink_to("d")
+    for same in ("d/", "./d", tmp_path / "d", "link"):
+        assert begin(data_folder=same)["preparation"]["folder"] == str(same)
+    with pytest.raises(UserError, match="data_folder was link, now e"):
+        begin(data_folder="e")
 
 
 def test_a_run_may_go_on_for_longer(trained, begin):
@@ -133,13 +155,6 @@ def test_a_run_may_go_on_for_longer(trained, begin):
     (trained / "results.json").write_text("{}")
     with pytest.raises(UserError, match="number_of_epochs was 9, now 20"):
         begin("--number_of_epochs=20 --patience=5")
-
-
-def test_a_folder_is_the_same_however_it_is_spelled(
-    trained, begin, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    assert begin(output_folder="run") is not None
 
 
 def test_a_finished_run_begins_again_without_its_results(trained, begin):
@@ -169,18 +184,103 @@ def test_without_a_checkpoint_or_a_record_it_is_a_new_run(trained, begin):
         ("--qqqqq=1", "d", "has no option 'qqqqq'."),
         ("--lr=1 --lr=2", "d", 'found duplicate key "lr"'),
         ("--lr='{a: 1}'", "d", "another structure"),
+        ("--lr.a=1", "d", "another structure"),
+        ("--simulation=1 --simulation.train=2", "d", "both given"),
+        ("--classes='{a: 1}'", "d", "another structure"),
         ("--lr='!ref <no_such_key>'", "d", '"no_such_key" is not valid'),
-        ("--lr=a=b", "d", "no '=' inside of a value"),
+        ("--lr=a=b", "d", "--lr=a=b: SpeechBrain takes no '=' inside"),
     ],
 )
-def test_options_that_cannot_be(options, data, sentence, begin, tmp_path):
+def test_invalid_options(options, data, sentence, begin, tmp_path):
     with pytest.raises(UserError) as raised:
         begin(options, data_folder=data)
     assert sentence in str(raised.value)
-    assert "recipe.yaml" in str(raised.value)
+    where = "--lr=a=b" if "=b" in options else "recipe.yaml"
+    assert where in str(raised.value) or "both given" in sentence
     assert not (tmp_path / "run").exists()
 
 
 def test_other_errors_stay_as_they_are(begin):
     with pytest.raises(ImportError):
         begin("--opt_class='!new:no_such_module.Thing'")
+
+
+def test_mappings(begin):
+    given = begin("--label_map='{a: null, b: c}'")
+    assert given["label_map"] == {"a": None, "b": "c"}
+    assert given["preparation"]["label_map"] == {"a": None, "b": "c"}
+    assert begin("--simulation='{train: {gap: 2}}'")["simulation"] == {
+        "train": {"passes": 1, "gap": 2}
+    }
+    assert begin("--simulation.train.gap='[2, 3]'")["simulation"] == {
+        "train": {"passes": 1, "gap": [2, 3]}
+    }
+    tagged = begin("--opt_class='!name:builtins.dict {a: 1}'")["opt_class"]
+    assert tagged() == {"a": 1}
+    assert begin("--simulation=null")["simulation"] is None
+
+
+TRAIN = """
+import logging, sys
+from pathlib import Path
+from speechbrain_ext.base.errors import exits_cleanly
+from speechbrain_ext.training.run import begin_run
+
+@exits_cleanly
+def main(arguments):
+    begin_run(arguments, str)
+    assert "torch" in sys.modules
+    for name in ("matplotlib", "speechbrain_ext.recipe"):
+        logging.getLogger(name).debug(f"detail of {name}")
+        logging.getLogger(name).info(f"news of {name}")
+    raise ValueError("the loss is not finite")
+
+main(sys.argv[1:])
+"""
+
+
+def test_a_run_folder_tells_the_truth(tmp_path):
+    train = tmp_path / "train.py"
+    train.write_text(TRAIN)
+    (tmp_path / "a.yaml").write_text("seed: 3\noutput_folder: run\n")
+    command = [sys.executable, "train.py", "a.yaml"]
+    subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
+    run = tmp_path / "run"
+    assert {path.name for path in run.iterdir()} == {
+        "hyperparams.yaml",
+        "options.json",
+        "train.py",
+        "env.log",
+        "log.txt",
+    }
+    assert (run / "train.py").read_text() == TRAIN
+    env = (run / "env.log").read_text()
+    assert sys.version in env and sys.executable in env
+    assert f"\nspeechbrain=={version('speechbrain')}\n" in env
+    record = json.loads((run / "options.json").read_text())
+    assert (record["yaml"], record["seed"]) == ("a.yaml", 3)
+    log = (run / "log.txt").read_text()
+    assert re.findall(r"(detail|news) of (\S+)", log) == [
+        ("news", "matplotlib"),
+        ("detail", "speechbrain_ext.recipe"),
+        ("news", "speechbrain_ext.recipe"),
+    ]
+    assert "ValueError: the loss is not finite" in log
+
+
+def test_a_wrong_option_costs_no_import(tmp_path):
+    (tmp_path / "a.yaml").write_text("output_folder: run\n")
+    code = (
+        "import sys\n"
+        "from speechbrain_ext.training.run import read_command_line\n"
+        "try: read_command_line(['a.yaml', '--nope=1'], 'train.py')\n"
+        "except Exception as error: print(error, 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "'a.yaml' has no option 'nope'. False\n"

@@ -1,16 +1,17 @@
-"""Metrics against scikit-learn; bootstrap and sign flips against loops."""
+"""Pooled runs; paired bootstrap and sign flips against loops."""
 
 import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.metrics.intervals import compare, interval
-from speechbrain_ext.metrics.predictions import Predictions, read_predictions
+from speechbrain_ext.experiment.pooled import (
+    Predictions,
+    compare,
+    pool_predictions,
+)
 
 NAMES = ["angry", "happy", "sad"]
 
@@ -44,96 +45,41 @@ def write(folder, rows, header="id,speaker,reference,predicted"):
     return folder
 
 
-@pytest.mark.filterwarnings("ignore:y_pred contains classes")
-@pytest.mark.filterwarnings("ignore:A single label was found")
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(NAMES), st.sampled_from([*NAMES, "calm"])),
-        min_size=1,
-    )
-)
-def test_metrics_are_those_of_scikit_learn(pairs):
-    truths, said = zip(*pairs)
-    found = predictions(truths, said).metrics()
-    assert found["UA"] == pytest.approx(
-        100 * balanced_accuracy_score(truths, said)
-    )
-    assert found["WA"] == pytest.approx(100 * accuracy_score(truths, said))
-
-
 def drawn_speakers(speakers, draws, seed):
     """The draws that the module makes, as lists of utterances."""
     names = sorted(set(speakers))
-    members = [
-        [i for i, name in enumerate(speakers) if name == each] for each in names
-    ]
-    number = len(names)
+    members = [[i for i, s in enumerate(speakers) if s == n] for n in names]
     random = np.random.default_rng(seed)
-    for begin in range(0, draws, 500):
-        for counts in random.multinomial(
-            number, np.full(number, 1 / number), min(500, draws - begin)
-        ):
-            yield [
-                index
-                for unit, count in zip(members, counts)
-                for _ in range(count)
-                for index in unit
-            ]
-
-
-@pytest.mark.parametrize(
-    ("metric", "oracle"),
-    [("UA", balanced_accuracy_score), ("WA", accuracy_score)],
-)
-@pytest.mark.filterwarnings("ignore:y_pred contains classes")
-def test_intervals_equal_a_loop_over_draws(metric, oracle):
-    truths, said, speakers = random_case(1)
-    found = interval(
-        predictions(truths, said, speakers), metric, draws=600, seed=3
-    )
-    values = [
-        100 * oracle([truths[i] for i in draw], [said[i] for i in draw])
-        for draw in drawn_speakers(speakers, 600, 3)
-    ]
-    assert found == pytest.approx(np.percentile(values, [2.5, 97.5]))
+    share = np.full(len(names), 1 / len(names))
+    for counts in random.multinomial(len(names), share, draws):
+        yield [
+            index
+            for unit, count in zip(members, counts)
+            for _ in range(count)
+            for index in unit
+        ]
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes")
 def test_the_paired_test_equals_a_loop_over_draws():
     truths, first, speakers = random_case(2, right=0.5)
     _, second, _ = random_case(2, right=0.8)
-    found = compare(
-        predictions(truths, first, speakers),
-        predictions(truths, second, speakers),
-        "UA",
-        draws=600,
-        seed=5,
-    )
-    differences = []
-    for draw in drawn_speakers(speakers, 600, 5):
+    pair = [predictions(truths, each, speakers) for each in (first, second)]
+    found = compare(*pair, "UA", draws=600, seed=5)
+
+    def difference(draw):
         truth = [truths[i] for i in draw]
-        differences.append(
-            100 * balanced_accuracy_score(truth, [second[i] for i in draw])
-            - 100 * balanced_accuracy_score(truth, [first[i] for i in draw])
+        one, other = (
+            100 * balanced_accuracy_score(truth, [said[i] for i in draw])
+            for said in (first, second)
         )
-    differences = np.array(differences)
-    low, high = np.percentile(differences, [2.5, 97.5])
+        return other - one
+
+    values = list(map(difference, drawn_speakers(speakers, 600, 5)))
+    low, high = np.percentile(values, [2.5, 97.5])
     assert (found.low, found.high) == pytest.approx((low, high))
     assert (found.kind, found.number) == ("speakers", 6)
-    assert found.difference == pytest.approx(
-        100 * balanced_accuracy_score(truths, second)
-        - 100 * balanced_accuracy_score(truths, first)
-    )
-
-
-def swapped(first, second, speakers, names):
-    """Both systems after the predictions of some speakers changed sides."""
-    pairs = [
-        (b, a) if name in names else (a, b)
-        for a, b, name in zip(first, second, speakers)
-    ]
-    return [list(said) for said in zip(*pairs)]
+    assert found.difference == pytest.approx(difference(range(len(truths))))
 
 
 @pytest.mark.parametrize(
@@ -151,14 +97,18 @@ def test_p_equals_a_loop_over_all_swaps_of_speakers(metric, oracle):
         metric,
         draws=10,
     )
-    names = sorted(set(speakers))
     differences = []
-    for size in range(len(names) + 1):
-        for some in itertools.combinations(names, size):
-            one, two = swapped(first, second, speakers, some)
-            differences.append(
-                100 * (oracle(truths, two) - oracle(truths, one))
-            )
+    for flips in itertools.product((0, 1), repeat=6):
+        flip = dict(zip(sorted(set(speakers)), flips))
+        both = [
+            [
+                pair[side ^ flip[name]]
+                for *pair, name in zip(first, second, speakers)
+            ]
+            for side in (0, 1)
+        ]
+        one, two = (100 * oracle(truths, said) for said in both)
+        differences.append(two - one)
     assert len(differences) == 64
     as_large = abs(np.array(differences)) >= abs(found.difference) - 1e-6
     assert found.difference == pytest.approx(differences[0])
@@ -240,41 +190,31 @@ def test_false_alarms_are_as_rare_as_they_should_be(number, low, high):
     assert low <= np.mean(np.array(found) < 0.05) <= high
 
 
-def fold_rows(random, fold, names, right, utterances=30):
-    rows = []
-    for number in range(utterances):
-        truth = random.choice(names)
-        said = truth if random.random() < right else random.choice(NAMES)
-        speaker = f"s{random.integers(7)}"
-        rows.append((f"{fold}-{number:02d}", speaker, truth, said))
-    return rows
-
-
 @pytest.fixture
-def folds(tmp_path):
+def folds():
     """Two systems with two seeds of three folds, two of which lack a class.
 
     Speakers are in all folds. Rows by system, then by (seed, fold).
     """
-    random = np.random.default_rng(8)
+    random = np.random.default_rng(11)
     classes = {1: NAMES, 2: NAMES[:2], 3: NAMES[1:]}
     truth = {
-        fold: fold_rows(random, fold, names, 1.0)
+        fold: [
+            (f"{fold}-{n:02d}", f"s{random.integers(7)}", random.choice(names))
+            for n in range(30)
+        ]
         for fold, names in classes.items()
     }
-    systems = []
-    for right in (0.4, 0.6):
-        runs = {}
-        for seed, fold in itertools.product((1, 2), classes):
-            runs[seed, fold] = [
-                (
-                    *row[:3],
-                    row[2] if random.random() < right else NAMES[fold % 3],
-                )
+    return [
+        {
+            (seed, fold): [
+                (*row, row[2] if random.random() < right else NAMES[fold % 3])
                 for row in truth[fold]
             ]
-        systems.append(runs)
-    return systems
+            for seed, fold in itertools.product((1, 2), classes)
+        }
+        for right in (0.4, 0.6)
+    ]
 
 
 def mean_recall(truths, said):
@@ -311,7 +251,7 @@ def test_folds_that_lack_a_class(tmp_path, folds):
             write(tmp_path / f"{place}{seed}{fold}", rows)
             for (seed, fold), rows in runs.items()
         ]
-        pooled.append(read_predictions(folders))
+        pooled.append(pool_predictions(folders))
     expected = [table_figure(runs, balanced_accuracy_score) for runs in folds]
     found = [each.metrics()["UA"] for each in pooled]
     assert found == pytest.approx(expected)
@@ -338,7 +278,7 @@ def test_folds_that_lack_a_class(tmp_path, folds):
     assert (result.low, result.high) == pytest.approx(
         np.percentile(values[:, 1] - values[:, 0], [2.5, 97.5])
     )
-    assert interval(pooled[0], "UA", draws=150, seed=2) == pytest.approx(
+    assert pooled[0].interval("UA", draws=150, seed=2) == pytest.approx(
         np.percentile(values[:, 0], [2.5, 97.5])
     )
     as_large = 0
@@ -370,12 +310,12 @@ def test_a_fold_that_is_not_drawn_is_left_out(tmp_path):
         )
         for fold, hits in enumerate(right)
     ]
-    pooled = read_predictions(folders)
+    pooled = pool_predictions(folders)
     assert pooled.metrics() == pytest.approx({"UA": 200 / 3, "WA": 200 / 3})
     draws = np.random.default_rng(0).multinomial(3, np.full(3, 1 / 3), 200)
     figures = np.array([75.0, 25.0, 100.0])
     values = [figures[draw > 0].mean() for draw in draws]
-    assert interval(pooled, "UA", draws=200) == pytest.approx(
+    assert pooled.interval("UA", draws=200) == pytest.approx(
         np.percentile(values, [2.5, 97.5])
     )
 
@@ -388,15 +328,15 @@ def test_runs_count_by_their_weights(tmp_path):
         write(tmp_path / str(place), each)
         for place, each in enumerate((rows, right, other))
     ]
-    found = read_predictions(folders, [0.1, 0.3, 0.6])
+    found = pool_predictions(folders, [0.1, 0.3, 0.6])
     assert found.metrics()["UA"] == pytest.approx(5 + 30 + 60)
     assert found.weights == pytest.approx([0.4, 0.6])
-    even = read_predictions(folders)
+    even = pool_predictions(folders)
     with pytest.raises(UserError, match="not their folds, or not the number"):
         compare(found, even, "UA")
     one = write(tmp_path / "one", rows + other)
     with pytest.raises(UserError, match="not their folds, or not the number"):
-        compare(even, read_predictions([one]), "UA")
+        compare(even, pool_predictions([one]), "UA")
 
 
 def test_unpaired_rows():
@@ -417,17 +357,17 @@ def test_pooled_runs_average(tmp_path):
         write(tmp_path / str(i), [(*t, s) for t, s in zip(truth, each)])
         for i, each in enumerate(said)
     ]
-    pooled = read_predictions(folders)
+    pooled = pool_predictions(folders)
     assert pooled.said[0] == pytest.approx({"sad": 2 / 3, "happy": 1 / 3})
     # As the mean of the runs' own figures.
-    each = [read_predictions([folder]).metrics()["UA"] for folder in folders]
+    each = [pool_predictions([folder]).metrics()["UA"] for folder in folders]
     assert pooled.metrics()["UA"] == pytest.approx(np.mean(each))
     # Folds add utterances.
     more = write(tmp_path / "fold", [("c", "u", "sad", "sad")])
-    assert read_predictions([*folders, more]).ids == ["a", "b", "c"]
+    assert pool_predictions([*folders, more]).ids == ["a", "b", "c"]
     # The figure of all runs cannot be that of some.
-    assert read_predictions([*folders, tmp_path / "none"]) is None
-    assert read_predictions([]) is None
+    assert pool_predictions([*folders, tmp_path / "none"]) is None
+    assert pool_predictions([]) is None
 
 
 def test_diarization(tmp_path):
@@ -437,43 +377,43 @@ def test_diarization(tmp_path):
         write(tmp_path / "1", [*rows, ("c", "t", 60, "x", "y")], header),
         write(tmp_path / "2", [*rows, ("c", "t", 90, "x", "y")], header),
     ]
-    pooled = read_predictions(folders)
+    pooled = pool_predictions(folders)
     assert pooled.metrics() == {"EDER": pytest.approx((20 + 40 + 75) / 3)}
     # Two speakers: the draws are s, s; s, t and t, t.
-    assert interval(pooled, "EDER") == pytest.approx((30, 75))
+    assert pooled.interval("EDER") == pytest.approx((30, 75))
 
 
 def test_utterances_where_speakers_are_unknown(tmp_path):
     rows = [("a", "s", "sad", "sad"), ("b", "", "sad", "happy")]
-    pooled = read_predictions([write(tmp_path, rows)])
+    pooled = pool_predictions([write(tmp_path, rows)])
     assert pooled.units()[0] == "utterances"
-    assert interval(pooled, "WA") == (0.0, 100.0)
-    alone = read_predictions([write(tmp_path, rows[:1])])
-    assert interval(alone, "WA") is None
+    assert pooled.interval("WA") == [0.0, 100.0]
+    alone = pool_predictions([write(tmp_path, rows[:1])])
+    assert alone.interval("WA") is None
     assert compare(alone, alone, "WA").p is None
 
 
 @pytest.mark.parametrize(
     ("header", "rows", "sentence"),
     [
-        ("id,speaker,reference", [("a", "s", "sad")], "the columns must be"),
+        ("id,speaker,reference", [("a", "s", "sad")], "no column 'predicted'"),
         ("id,eder", [("a", "low")], "line 2: eder is 'low', not a number"),
-        ("id,eder", [("a", "1", "2")], "line 2: the line has not as many"),
-        ("id,eder", [("a",)], "line 2: the line has not as many"),
+        ("id,eder", [("a", "1", "2")], "line 2: expected 2 fields"),
+        ("id,eder", [("a",)], "line 2: expected 2 fields"),
         ("id,eder", [], "has no predictions"),
         ("id,eder", [("a", 1), ("a", 2)], "line 3: 'a' has been predicted"),
     ],
 )
 def test_wrong_files(tmp_path, header, rows, sentence):
     with pytest.raises(UserError, match=sentence):
-        read_predictions([write(tmp_path, rows, header)])
+        pool_predictions([write(tmp_path, rows, header)])
 
 
 def test_runs_that_disagree_about_the_truth(tmp_path):
     one = write(tmp_path / "1", [("a", "s", "sad", "sad")])
     two = write(tmp_path / "2", [("a", "s", "happy", "sad")])
     with pytest.raises(UserError, match="2/predictions.csv', line 2: 'a'"):
-        read_predictions([one, two])
+        pool_predictions([one, two])
     three = write(tmp_path / "3", [("a", 1)], "id,eder")
     with pytest.raises(UserError, match="another speaker or reference|diarize"):
-        read_predictions([one, three])
+        pool_predictions([one, three])

@@ -1,0 +1,197 @@
+"""The predictions of several runs as one, and two such rows compared.
+
+Runs with the same test set, such as the seeds of a fold, become one: each
+utterance with the average of what they said. As the reference is the same for
+all of them, a figure of the average is the average of the figures. Different
+test sets, such as those of folds, stay apart: a figure is the mean over the
+test sets, which is not that of all utterances thrown together where a fold
+lacks a class.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.metrics.intervals import find_units, interval, paired_test
+from speechbrain_ext.metrics.predictions import (
+    FILES,
+    figure_of,
+    read_number,
+    read_predictions,
+)
+
+
+@dataclass
+class Predictions:
+    """Test utterances with what there is to sum up over any set of them."""
+
+    ids: list = field(default_factory=list)
+    speakers: list = field(default_factory=list)
+    truths: list = field(default_factory=list)
+    said: list = field(default_factory=list)
+    tests: list = None
+    weights: list = field(default_factory=lambda: [1.0])
+
+    def __post_init__(self):
+        if self.tests is None:
+            self.tests = [0] * len(self.ids)
+
+    def names(self):
+        """Names of the metrics."""
+        return ["UA", "WA"] if any(self.truths) else ["EDER"]
+
+    def classes(self):
+        """Names of all classes that are true or said somewhere."""
+        said = {name for shares in self.said for name in shares}
+        return sorted(said.union(self.truths))
+
+    def units(self):
+        """What a bootstrap draws."""
+        return find_units(self.ids, self.speakers)
+
+    def figure(self, metric):
+        """Function from sums to a metric."""
+        return lambda sums: figure_of(metric, sums, self.weights)
+
+    def metrics(self):
+        """The metrics in percent, mean over the test sets."""
+        (sums,) = self.sums(self.classes(), np.zeros(len(self.ids), dtype=int))
+        return {name: float(self.figure(name)(sums)) for name in self.names()}
+
+    def interval(self, metric, draws=1000, seed=0):
+        """95 % interval of a metric."""
+        sums = self.sums(self.classes(), self.units()[1])
+        return interval(sums, self.figure(metric), draws, seed)
+
+    def sums(self, classes, index):
+        """What adds up to a metric, for each unit and test set."""
+        shape = int(max(index)) + 1, len(self.weights)
+        rows = zip(index, self.tests, self.truths, self.said)
+        if not any(self.truths):
+            sums = np.zeros((*shape, 2))
+            for unit, test, _, shares in rows:
+                sums[unit, test] += shares["eder"], 1
+            return sums
+        place = {name: position for position, name in enumerate(classes)}
+        sums = np.zeros((*shape, len(classes), len(classes)))
+        for unit, test, truth, shares in rows:
+            for name, share in shares.items():
+                sums[unit, test, place[truth], place[name]] += share
+        return sums
+
+
+def pool_predictions(folders, weights=None):
+    """The predictions of runs as one; None unless all runs have them."""
+    paths = [Path(folder) / FILES["test"] for folder in folders]
+    if not paths or not all(path.exists() for path in paths):
+        return None
+    known, tests, kinds = {}, {}, set()
+    for path, weight in zip(paths, weights or [1 / len(paths)] * len(paths)):
+        run = _read_run(path, known, kinds)
+        tests.setdefault(frozenset(run), []).append((weight, run))
+    if len(kinds) > 1:
+        raise UserError(
+            "Some runs predict one emotion an utterance and some diarize; "
+            "these do not belong into one table."
+        )
+    found = Predictions(tests=[], weights=[])
+    for ids in sorted(tests, key=sorted):
+        runs = tests[ids]
+        total = sum(weight for weight, _ in runs)
+        for id in sorted(ids):
+            said = Counter()
+            for weight, run in runs:
+                for name, share in run[id].items():
+                    said[name] += share * weight / total
+            speaker, truth = known[id]
+            found.ids.append(id)
+            found.speakers.append(speaker)
+            found.truths.append(truth)
+            found.said.append(dict(sorted(said.items())))
+            found.tests.append(len(found.weights))
+        found.weights.append(total)
+    return found
+
+
+def _read_run(path, known, kinds):
+    """What a run said, by id; ``known`` speakers and truths are checked."""
+    run = {}
+    for id, (where, row) in read_predictions(path).items():
+        diarized = "eder" in row
+        kinds.add(diarized)
+        own = row.get("speaker", ""), "" if diarized else row["reference"]
+        if known.setdefault(id, own) != own:
+            raise UserError(
+                f"{where}: '{id}' has another speaker or reference than in "
+                "another run; these runs do not belong into one table."
+            )
+        run[id] = (
+            {"eder": read_number(row, "eder", where)}
+            if diarized
+            else {row["predicted"]: 1.0}
+        )
+    return run
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two rows on the same test sets."""
+
+    metric: str
+    values: tuple
+    difference: float
+    kind: str
+    number: int
+    low: float | None
+    high: float | None
+    p: float | None
+
+
+def compare(first, second, metric, draws=10_000, seed=0):
+    """Paired bootstrap interval and sign-flip test of two ``Predictions``."""
+    _check_pair(first, second)
+    classes = sorted({*first.classes(), *second.classes()})
+    kind, index = first.units()
+    pair = [each.sums(classes, index) for each in (first, second)]
+    one, other = (each.metrics()[metric] for each in (first, second))
+    return Difference(
+        metric,
+        (one, other),
+        other - one,
+        kind,
+        len(pair[0]),
+        *paired_test(*pair, first.figure(metric), draws, seed),
+    )
+
+
+def _check_pair(first, second):
+    if first.names() != second.names():
+        raise UserError(
+            "--compare: one row predicts one emotion an utterance and the "
+            "other diarizes; compare rows of one kind."
+        )
+    alone = set(first.ids).symmetric_difference(second.ids)
+    if alone:
+        raise UserError(
+            f"--compare: {len(alone)} utterances, such as '{min(alone)}', "
+            "were tested in one of the rows only; compare rows with the same "
+            "test set, both finished."
+        )
+    truths = dict(zip(first.ids, first.truths))
+    for id, other in zip(second.ids, second.truths):
+        if truths[id] != other:
+            raise UserError(
+                f"--compare: the reference of '{id}' is '{truths[id]}' in one "
+                f"row and '{other}' in the other; compare rows with the same "
+                "classes."
+            )
+    same = (first.ids, first.tests) == (second.ids, second.tests)
+    if not same or not np.allclose(first.weights, second.weights):
+        raise UserError(
+            "--compare: the test utterances of the two rows are the same, but "
+            "not their folds, or not the number of finished runs of each "
+            "fold; compare rows with the same folds, both finished."
+        )

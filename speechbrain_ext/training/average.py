@@ -1,0 +1,85 @@
+"""Several finished runs as one system: the mean of their posteriors.
+
+``python -m speechbrain_ext.recognition.average RUN RUN...`` for runs of any
+recipe of recognition, over the same utterances and the same classes. Choose
+the runs by their figures of the validation set.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from speechbrain_ext.base.errors import UserError, exits_cleanly
+from speechbrain_ext.metrics.predictions import (
+    FILES,
+    read_number,
+    read_predictions,
+)
+from speechbrain_ext.metrics.recognition import RecognitionStats
+from speechbrain_ext.metrics.report import align, interval_text
+from speechbrain_ext.training.results import read_results
+
+
+def average(runs, split="test"):
+    """``RecognitionStats`` of the mean posteriors of runs."""
+    classes, first, posteriors = _read(runs[0], split)
+    total = np.array(posteriors)
+    for run in runs[1:]:
+        others, table, posteriors = _read(run, split)
+        if (others, table) != (classes, first):
+            raise UserError(
+                f"'{run}' has other classes or another {split} set than "
+                f"'{runs[0]}'; average runs of the same protocol and fold."
+            )
+        total += posteriors
+    stats = RecognitionStats(classes)
+    # Written with six digits; nothing is certain.
+    log_probs = np.log(np.maximum(total / len(runs), 1e-7))
+    for (id, reference, speaker), row in zip(first, log_probs):
+        stats.append(id, reference, row, speaker)
+    return stats
+
+
+def _read(run, split):
+    """Classes of a run; id, reference and speaker, and posteriors of each
+    utterance."""
+    classes = read_results(run, "classes")["classes"]
+    columns = [f"p_{name}" for name in classes]
+    rows = read_predictions(Path(run) / FILES[split], ["reference", *columns])
+    rows = sorted(rows.items())
+    return (
+        classes,
+        [(id, row["reference"], row["speaker"]) for id, (_, row) in rows],
+        [
+            [read_number(row, name, where) for name in columns]
+            for _, (where, row) in rows
+        ],
+    )
+
+
+@exits_cleanly
+def main(arguments=None):
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m speechbrain_ext.recognition.average",
+        description=__doc__.splitlines()[0],
+    )
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="run folder")
+    runs = parser.parse_args(arguments).runs
+    summaries = {split: average(runs, split).summarize() for split in FILES}
+    rows = [
+        [
+            split,
+            name,
+            f"{summary[name]:.1f}",
+            interval_text(summary[f"{name}_interval"]),
+        ]
+        for split, summary in summaries.items()
+        for name in ("UA", "WA")
+    ]
+    print(align([f"{len(runs)} runs", "", "%", "95 % interval"], rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""RAVDESS to train-ready, beside SpeechBrain's recipe; and how it grows.
+
+> python -m tests.benchmarks.bench_preparation --data_folder=RAVDESS
+>     --speechbrain=SPEECHBRAIN
+> python -m tests.benchmarks.bench_preparation --growth 25000 50000 100000
+
+SPEECHBRAIN is a clone of github.com/speechbrain/speechbrain, whose recipe
+ZaionEmotionDataset also needs ``pip install pydub webrtcvad-wheels``. Each side
+runs in processes of its own, in turn; what counts is their processor time,
+with imports ("whole") and without ("work").
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import soundfile
+
+from speechbrain_ext.audio import read_audio
+from speechbrain_ext.corpora import read_corpus
+
+OURS = """
+import json, resource, sys, time
+from speechbrain_ext.training.preparation import prepare
+begin = time.process_time()
+record = prepare(progress=False, **json.loads(sys.argv[1]))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+print(json.dumps([time.process_time() - begin, peak, record["recordings"]]))
+"""
+THEIRS = """
+import json, os, resource, sys, time
+folder, data, out = sys.argv[1:]
+sys.path.insert(0, folder)
+from datasets.prepare_RAVDESS import prepare_ravdess
+begin = time.process_time()
+found = prepare_ravdess(data, out)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+print(json.dumps([time.process_time() - begin, peak, len(found)]))
+"""
+RECIPE = "recipes/ZaionEmotionDataset/emotion_diarization"
+
+
+def run(code, *arguments):
+    """Processor time of a process, of its work, its memory and its result."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    whole = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return [whole, *json.loads(done.stdout.splitlines()[-1])]
+
+
+def speech(folder, data, cache):
+    """Options of the recipe ravdess_frozen."""
+    actors = [f"ravdess_{number:02d}" for number in range(1, 25)]
+    names = ("neutral", "happy", "sad", "angry")
+    others = ("calm", "fearful", "disgust", "surprised")
+    found = {one.speaker for one in read_corpus("ravdess", data)[0]}
+    bounds = {"train": (0, 20), "valid": (20, 22), "test": (22, 24)}
+    return {
+        "folder": str(folder),
+        "protocol": "list",
+        "corpora": {"ravdess": str(data)},
+        "label_map": {name: name for name in names} | dict.fromkeys(others),
+        "classes": names,
+        "speakers": {
+            split: [one for one in actors[a:b] if one in found]
+            for split, (a, b) in bounds.items()
+        },
+        "simulation": dict.fromkeys(bounds, {}),
+        "cache": str(cache),
+    }
+
+
+def copy_at(data, folder, rate):
+    """RAVDESS as it is published: WAV files, an actor a folder."""
+    for one in read_corpus("ravdess", data)[0]:
+        path = (
+            folder / f"Actor_{one.speaker[-2:]}" / f"{Path(one.wav).stem}.wav"
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, read_audio(one.wav, sample_rate=rate), rate)
+    return folder
+
+
+def compare(options, work):
+    """Times of every side, a list a repeat."""
+    times = {"without cache": [], "with cache": [], "SpeechBrain": []}
+    for repeat in range(options.repeats):
+        folder = work / str(repeat)
+        data = copy_at(options.data_folder, folder / "data", options.rate)
+        ours = speech(folder / "1", data, folder / "cache.json")
+        sides = {"without cache": (OURS, json.dumps(ours))}
+        ours = {**ours, "folder": str(folder / "2"), "seed": 2}
+        sides["with cache"] = OURS, json.dumps(ours)
+        if options.speechbrain:
+            recipe = Path(options.speechbrain) / RECIPE
+            copy = copy_at(options.data_folder, folder / "copy", options.rate)
+            sides["SpeechBrain"] = THEIRS, recipe, copy, folder / "out.json"
+        for name, side in sides.items():
+            times[name].append(run(*side))
+    return {name: found for name, found in times.items() if found}
+
+
+def grow(count, work):
+    """Prepare so many recordings of 10 ms, with the names of EmoV-DB."""
+    data, source = work / str(count), None
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, 160)
+    for number in range(count):
+        speaker = ("bea", "jenie", "josh", "sam")[number % 4]
+        style = ("Amused", "Neutral", "Sleepy")[number // 4 % 3]
+        path = data / f"{speaker}_{style}" / f"{style}_1-9_{number:06d}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # File systems bound the links to a file.
+        if number % 10000 == 0:
+            source = path
+            soundfile.write(source, noise, 16000)
+        else:
+            os.link(source, path)
+    ours = {
+        "folder": str(work / f"{count}-manifests"),
+        "protocol": "grouped_kfold",
+        "corpora": {"emovdb": str(data)},
+        "label_map": {name: name for name in ("amused", "neutral", "sleepy")},
+        "cache": str(work / f"{count}.json"),
+    }
+    first = run(OURS, json.dumps(ours))
+    return first, run(
+        OURS, json.dumps({**ours, "folder": ours["folder"] + "2"})
+    )
+
+
+def main(arguments=None):
+    """Print the tables."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data_folder")
+    parser.add_argument("--speechbrain")
+    parser.add_argument("--rate", type=int, default=48000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--growth", type=int, nargs="*", default=[])
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as work:
+        if options.data_folder:
+            print("| RAVDESS | whole (s) | work (s) | memory (GB) |")
+            print("| --- | --- | --- | --- |")
+            times = compare(options, Path(work))
+            for name, rows in times.items():
+                cells = [f"{median(x):.2f}" for x in list(zip(*rows))[:3]]
+                print(f"| {name} | {' | '.join(cells)} |")
+            for name in list(times)[:2]:
+                for part, column in ("whole", 0), ("work", 1):
+                    ratios = [
+                        one[column] / other[column]
+                        for one, other in zip(
+                            times[name], times.get("SpeechBrain", [])
+                        )
+                    ]
+                    if ratios:
+                        print(f"{name}, {part}: {median(ratios):.2f} times")
+        if options.growth:
+            print("\n| recordings | work (s) | memory (GB) | with cache (s) |")
+            print("| --- | --- | --- | --- |")
+        for count in options.growth:
+            (_, seconds, peak, _), (_, again, _, _) = grow(count, Path(work))
+            print(f"| {count} | {seconds:.1f} | {peak:.2f} | {again:.1f} |")
+
+
+if __name__ == "__main__":
+    main()

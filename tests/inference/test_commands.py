@@ -1,0 +1,310 @@
+"""The command lines of speechbrain_ext.inference."""
+
+import csv
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from speechbrain_ext.audio import AudioStream
+from speechbrain_ext.inference import (
+    EmotionDiarizer,
+    EmotionRecognizer,
+    command,
+)
+from speechbrain_ext.metrics.rttm import read_rttm
+from tests.inference.runs import CLASSES, CPU, finish, make_run, write_sound
+
+
+@pytest.fixture(scope="module")
+def model(small_run):
+    return str(small_run[0])
+
+
+@pytest.fixture(scope="module")
+def recognizer(small_recognizer):
+    return str(small_recognizer[0])
+
+
+@pytest.fixture(scope="module")
+def speaker_model(speaker_run):
+    return str(speaker_run[0])
+
+
+def call(*arguments):
+    """Status of a call."""
+    try:
+        command.main([*map(str, arguments), "--device", "cpu"])
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+def as_module(*arguments, cwd, name="speechbrain_ext.inference"):
+    """A process of its own, without traceback and warnings of Python's."""
+    done = subprocess.run(
+        [sys.executable, "-m", name, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+    )
+    assert "Traceback" not in done.stderr and "runpy" not in done.stderr
+    return done
+
+
+def rows_of(model, files, speakers=None):
+    """What a table says of files."""
+    loaded = EmotionRecognizer.from_hparams(model, run_opts=CPU)
+    out_prob, score, _, names = loaded.classify_files(files, speakers)
+    return [
+        [path, name, *map(float, (best, *probabilities))]
+        for path, name, best, probabilities in zip(
+            files, names, score, out_prob, strict=True
+        )
+    ]
+
+
+def read_csv(path):
+    with open(path, newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["file", "emotion", "score", *CLASSES]
+    return rows
+
+
+def same(found, expected, tolerance=1e-6):
+    assert [row[:2] for row in found] == [row[:2] for row in expected]
+    np.testing.assert_allclose(
+        np.array([row[2:] for row in found], float),
+        np.array([row[2:] for row in expected], float),
+        atol=tolerance,
+    )
+
+
+def test_segments(model, files, tmp_path, capsys):
+    folder = tmp_path / "out"
+    rttm, plot = folder / "all.rttm", folder / "p.png"
+    assert call("diarize", model, *files, "--rttm", rttm, "--plot", plot) == 0
+    lines = capsys.readouterr().out.split("\n")
+    diarizer = EmotionDiarizer.from_hparams(model, run_opts=CPU)
+    written = read_rttm(rttm)
+    assert list(written) == ["one", "two", "three"]
+    for path, found in zip(files, written.values()):
+        segments = diarizer.diarize_file(path)
+        at = lines.index(path)
+        assert lines[at + 1].split() == ["start", "end", "emotion"]
+        table = lines[at + 2 : at + 2 + len(segments)]
+        assert [line.split() for line in table] == [
+            [f"{s['start']:.3f}", f"{s['end']:.3f}", s["emotion"]]
+            for s in segments
+        ]
+        for mine, theirs in zip(found, segments, strict=True):
+            assert mine["emotion"] == theirs["emotion"]
+            assert mine["end"] == pytest.approx(theirs["end"], abs=1e-6)
+    pictures = {f"p_{name}.png" for name in written}
+    assert {x.name for x in folder.iterdir()} == {"all.rttm", *pictures}
+    assert call("diarize", model, files[0], "--plot", plot) == 0
+    assert np.asarray(Image.open(plot).convert("L")).std() > 10
+
+
+def test_table_and_csv(recognizer, files, tmp_path, capsys):
+    out = tmp_path / "deep" / "out.csv"
+    assert call("recognize", recognizer, *files, "--csv", out) == 0
+    expected = rows_of(recognizer, files)
+    same(read_csv(out), expected)
+    header, *lines = capsys.readouterr().out.strip().split("\n")
+    assert header.split() == ["file", "emotion", "score", *CLASSES]
+    same([line.split() for line in lines], expected, 6e-4)
+    assert [path.name for path in out.parent.iterdir()] == ["out.csv"]
+
+
+@pytest.mark.parametrize("speaker", [None, "one", "each", "folder"])
+def test_speakers(speaker_model, files, tmp_path, caplog, speaker):
+    names = {"each": ["a", "b", "c"], "folder": ["ann", "bob", "ann"]}
+    option = ["--speaker", speaker] if speaker else []
+    out = tmp_path / "out.csv"
+    with caplog.at_level(logging.INFO, "speechbrain_ext.inference"):
+        assert (
+            call("recognize", speaker_model, *files, "--csv", out, *option) == 0
+        )
+    [record] = [r for r in caplog.records if "speechbrain_ext" in r.name]
+    assert "Speaker normalisation" in record.getMessage()
+    assert (record.levelno == logging.WARNING) == (speaker in names)
+    same(read_csv(out), rows_of(speaker_model, files, names.get(speaker)))
+
+
+@pytest.mark.parametrize("kind", ["model", "recognizer", "speaker_model"])
+def test_bad_files_do_not_lose_the_others(
+    request, files, tmp_path, capsys, kind
+):
+    model = request.getfixturevalue(kind)
+    (tmp_path / "empty.wav").touch()
+    nan = np.zeros(70000, np.float32)
+    nan[-1] = np.nan
+    soundfile.write(tmp_path / "nan.wav", nan, 16000, "FLOAT")
+    data = Path(files[0]).read_bytes()
+    (tmp_path / "cut.wav").write_bytes(data[:-9999])
+    bad = [tmp_path / f"{name}.wav" for name in ("none", "empty", "nan", "cut")]
+    asked = [bad[0], files[0], *bad[1:], files[1]]
+    good, out = files[:2], tmp_path / "out"
+    if kind == "model":
+        assert call("diarize", model, *asked, "--rttm", out) == 2
+        assert list(read_rttm(out)) == ["one", "two"]
+    else:
+        assert call("recognize", model, *asked, "--csv", out) == 2
+        # What cannot be used has no share in the speaker's statistics either.
+        same(read_csv(out), rows_of(model, good))
+    printed, err = capsys.readouterr()
+    assert files[0] in printed and files[1] in printed
+    assert "4 of 6 files" in err and "Traceback" not in err
+    for path, reason in zip(
+        bad, ("does not exist", "0 bytes", "not finite", "truncated")
+    ):
+        line = next(line for line in err.split("\n") if str(path) in line)
+        assert reason in line and str(path) not in printed
+    if kind != "model":
+        out.unlink()
+        assert call("recognize", model, bad[0], "--csv", out) == 2
+        assert "none.wav' does not exist" in capsys.readouterr().err
+        assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "name, cls, method, option",
+    [
+        ("diarize", EmotionDiarizer, "analyse_file", "--rttm"),
+        ("recognize", EmotionRecognizer, "iterate_files", "--csv"),
+    ],
+)
+def test_interrupted_work_is_kept(
+    model, recognizer, files, tmp_path, monkeypatch, name, cls, method, option
+):
+    original = getattr(cls, method)
+
+    def interrupted(self, paths, *arguments, **options):
+        if files[1] in paths:
+            raise KeyboardInterrupt
+        return original(self, paths, *arguments, **options)
+
+    monkeypatch.setattr(cls, method, interrupted)
+    used = model if name == "diarize" else recognizer
+    with pytest.raises(KeyboardInterrupt):
+        call(name, used, *files, option, tmp_path / "out")
+    text = (tmp_path / "out").read_text()
+    assert "one" in text and "two" not in text
+
+
+def test_mistakes_are_found_before_any_work(
+    files, tmp_path, capsys, monkeypatch
+):
+    def never(*arguments, **options):
+        raise AssertionError("the model was loaded")
+
+    for cls in (EmotionDiarizer, EmotionRecognizer):
+        monkeypatch.setattr(cls, "from_hparams", never)
+    (tmp_path / "deep").mkdir()
+    twin = write_sound(tmp_path / "deep" / "one.flac", 0.1)
+    space = write_sound(tmp_path / "a b.wav", 0.1)
+    reference = tmp_path / "ref.json"
+    reference.write_text('{"b": {"duration": 1.0, "emotion": []}}')
+    for arguments, reason in [
+        ((twin, "--rttm", "x"), "2 files are called 'one'"),
+        ((twin, "--plot", "x.png"), "2 files are called 'one'"),
+        ((space, "--rttm", "x"), "RTTM cannot hold the name 'a b'"),
+        (("--plot", "x.jpeg2"), "does not end in one of .png"),
+        (("--rttm", tmp_path), "--rttm: cannot write"),
+        (("--rttm", f"{twin}/x.rttm"), "--rttm: cannot write"),
+        (("--postprocessing", "mean=1"), "no option 'mean'"),
+        (("--postprocessing", "median"), "expected KEY=VALUE, got 'median'"),
+        (("--postprocessing", "median=x"), "median: expected a number or"),
+        (("--postprocessing", "one_event=1"), "expected true or false"),
+        (("--reference", reference), "give --plot too"),
+        (("--reference", reference, "--plot=x.png"), "has no 'one'"),
+    ]:
+        assert call("diarize", "model", *files, *arguments) == 2
+        assert reason in capsys.readouterr().err
+    assert call("recognize", "model", *files, "--csv", tmp_path) == 2
+    assert "--csv: cannot write" in capsys.readouterr().err
+    assert call("recognize", "model", *files, "--speaker", "two") == 2
+    assert "invalid choice: 'two'" in capsys.readouterr().err
+
+
+def test_mistakes_in_the_model(model, recognizer, files, tmp_path, capsys):
+    for arguments, reason in [
+        (("diarize", tmp_path / "none"), "error: model: "),
+        (("recognize", model), "the command diarize"),
+        (("diarize", recognizer), "the command recognize"),
+        (("recognize", recognizer, "--speaker=each"), "no speaker normalisat"),
+    ]:
+        assert call(*arguments[:2], *files, *arguments[2:]) == 2
+        err = capsys.readouterr().err
+        assert reason in err and "Traceback" not in err
+
+
+def test_options_and_progress(model, files, capsys):
+    options = ("--postprocessing", "threshold=1", "median=null")
+    assert call("diarize", model, files[0], *options) == 0
+    out, err = capsys.readouterr()
+    lines = out.strip().split("\n")
+    assert [line.split() for line in lines[2:]] == [
+        ["0.000", "2.300", "neutral"]
+    ]
+    assert "window" not in err
+    assert call("diarize", model, files[0], "--window=1", "--overlap=0.2") == 0
+    assert "one.wav: 100%" in capsys.readouterr().err
+    wrong = ("--postprocessing", "threshold=2")
+    assert call("diarize", model, files[0], *wrong) == 2
+    assert "threshold: 2.0" in capsys.readouterr().err
+
+
+def test_outline_of_a_long_recording(tmp_path):
+    samples = np.zeros(16000 * 60, np.float32)
+    samples[500_003] = 0.5
+    samples[800_001] = -0.75
+    soundfile.write(tmp_path / "a.wav", samples, 16000, "FLOAT")
+    found = command.outline(AudioStream(tmp_path / "a.wav"))
+    assert len(found) < 21_000
+    assert found.max() == 0.5 and found.min() == -0.75
+    place = found.argmax() / len(found)
+    assert place == pytest.approx(500_003 / 960_000, abs=1e-3)
+
+
+def test_diarize_as_a_module(tmp_path):
+    make_run(tmp_path / "run")
+    finish(tmp_path / "run", one_event=True)
+    good = write_sound(tmp_path / "good.wav", 3.0)
+    options = ("--rttm", "all.rttm", "--window", "2", "--overlap", "1")
+    done = as_module(
+        "diarize", "run", good, tmp_path / "bad.wav", *options, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert "bad.wav' does not exist" in done.stderr
+    assert "one_event" in done.stderr and good in done.stdout
+    assert list(read_rttm(tmp_path / "all.rttm")) == ["good"]
+
+
+def test_recognize_as_a_module(speaker_model, files, tmp_path):
+    options = ("--csv", "out.csv", "--window", "1")
+    done = as_module("recognize", speaker_model, *files, *options, cwd=tmp_path)
+    assert done.returncode == 0
+    sentence = "the statistics of the speaker are those of 3 recordings, 5.1 s"
+    assert sentence in done.stderr
+    assert "one.wav' lasts 2.3 s" in done.stderr
+    assert len(done.stdout.strip().split("\n")) == 4
+    assert len(read_csv(tmp_path / "out.csv")) == 3
+
+
+@pytest.mark.parametrize("command", [[], ["diarize"], ["recognize"]])
+def test_help_imports_nothing_heavy(command):
+    code = (
+        "import sys; from speechbrain_ext.inference.command import main\n"
+        f"try: main({[*command, '--help']})\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'speechbrain', 'transformers', 'scipy'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

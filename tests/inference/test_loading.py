@@ -1,0 +1,523 @@
+"""Where models come from, and what is taken from there."""
+
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hyperpyyaml import load_hyperpyyaml
+from safetensors.torch import save_file
+from speechbrain.utils.fetching import FetchConfig
+
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.encoders import load_encoder
+from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
+from speechbrain_ext.inference.construction import ModelYaml, modern
+from speechbrain_ext.models.heads import LinearHead
+from tests.inference.runs import (
+    CPU,
+    log_probs,
+    make_recognizer,
+    make_run,
+    sound,
+    write_run,
+)
+
+OLD = Path(__file__).parent / "old_runs"
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted(ROOT.glob("recipes/*/hparams/*.yaml"))
+WAV = torch.from_numpy(sound(1.0)[:, 0])
+BEST = Path("save", "CKPT+best")
+
+
+def load(folder, cls=EmotionDiarizer, **options):
+    return cls.from_hparams(folder, run_opts=CPU, **options)
+
+
+def same(model, modules):
+    """Whether a model has these modules' parameters, and says what they say."""
+    for name, module in modules.items():
+        found = model.mods[name].state_dict()
+        for key, tensor in module.state_dict().items():
+            assert torch.equal(found[key], tensor), key
+    found = model.log_probs(model.encode(WAV[None]))[0]
+    torch.testing.assert_close(found, log_probs(modules, WAV).reshape_as(found))
+
+
+def listing(folder):
+    return {
+        (str(path.relative_to(folder)), path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.fixture
+def run(small_run, tmp_path):
+    """A copy that a test may damage."""
+    return shutil.copytree(small_run[0], tmp_path / "copy")
+
+
+@pytest.mark.parametrize("fixture", ["small_run", "small_recognizer"])
+def test_the_best_checkpoint_not_the_latest(fixture, request):
+    folder, modules = request.getfixturevalue(fixture)
+    cls = EmotionDiarizer if fixture == "small_run" else EmotionRecognizer
+    model = load(folder, cls)
+    same(model, modules)
+    assert list(modules["head"].parameters())[-2].any()
+    assert not any(p.requires_grad for p in model.parameters())
+    assert not model.mods["speech"].encoder.training
+
+
+def test_fine_tuned_parameters_are_those_of_the_checkpoint(tmp_path, sources):
+    folder = tmp_path / "run"
+    options = {"source": sources["hubert"], "frozen": False}
+    modules = make_recognizer(
+        folder, "MeanHead", layers="contextual", **options
+    )
+    path = folder / BEST / "encoder.ckpt"
+    state = {k: v + 1.0 for k, v in torch.load(path).items()}
+    torch.save(state, path)
+    found = load(folder, EmotionRecognizer).mods["speech"].encoder.state_dict()
+    for name, tensor in modules["speech"].encoder.state_dict().items():
+        assert torch.equal(found[name], tensor + 1.0)
+    path.unlink()
+    with pytest.raises(UserError, match="encoder.ckpt' does not exist"):
+        load(folder, EmotionRecognizer)
+
+
+@pytest.mark.parametrize(
+    "recipe", RECIPES, ids=lambda path: "/".join(path.parts[-3::2])
+)
+def test_the_recipes_own_files(recipe, tmp_path, sources):
+    """As the recipe constructs its model, so does inference."""
+    text, overrides = recipe.read_text(), {}
+    for key in ("encoder_source", "data_folder", "zed_folder"):
+        if f"\n{key}:" in text:
+            overrides[key] = "/no/such/corpus"
+    if "encoder_source" in overrides:
+        overrides["encoder_source"] = sources["hubert"]
+    if "quickstart" in recipe.stem:
+        del overrides["data_folder"]
+    folder = tmp_path / "run"
+    write_run(folder, text, **overrides)
+    overrides["output_folder"] = str(folder)
+    hparams = load_hyperpyyaml(text, overrides)
+    modules = hparams["modules"]
+    for name, module in modules.items():
+        module.eval()
+        if getattr(module, "normalizer", None) is not None:
+            hidden = module.hidden(WAV[None])
+            module.normalizer.update(*hidden, ["the speaker"])
+    hparams["checkpointer"].save_checkpoint(meta={"error": 1.0})
+    by_frame = "postprocessing" in hparams
+    model = load(folder, EmotionDiarizer if by_frame else EmotionRecognizer)
+    assert model.classes == hparams["classes"]
+    if not getattr(model, "by_speaker", False):
+        same(model, modules)
+    else:
+        found = model.classify_batch(WAV)[0].log()
+        given = []
+        for name in hparams["inputs"]:
+            given += modules[name](WAV[None], speakers=["the speaker"])
+        expected = modules["head"](*given).log_softmax(1)
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in OLD.glob("*.yaml")])
+def test_runs_of_earlier_versions(name, tmp_path, sources):
+    folder = tmp_path / "run"
+    checkpoint = folder / BEST
+    checkpoint.mkdir(parents=True)
+    text = (OLD / f"{name}.yaml").read_text()
+    text = text.replace("ENCODER", sources["hubert"])
+    (folder / "hyperparams.yaml").write_text(
+        text.replace("OUTPUT", "results/1")
+    )
+    (checkpoint / "CKPT.yaml").write_text("error: 1.0\nunixtime: 1.0\n")
+    states = {
+        part: {key: torch.rand(shape) for key, shape in shapes.items()}
+        for part, shapes in json.loads((OLD / "parameters.json").read_text())[
+            name
+        ].items()
+    }
+    if name == "finetune":
+        states["encoder"] = load_encoder(sources["hubert"]).state_dict()
+    for part, state in states.items():
+        torch.save(state, checkpoint / f"{part}.ckpt")
+    by_frame = name in ("quickstart", "ravdess_frozen")
+    model = load(folder, EmotionDiarizer if by_frame else EmotionRecognizer)
+    for part, state in states.items():
+        one = model.mods["fusion" if part.startswith("fusion_") else "speech"]
+        part = part.removeprefix("fusion_")
+        module = model.mods["head"] if part == "head" else getattr(one, part)
+        found = module.state_dict()
+        for key, tensor in state.items():
+            torch.testing.assert_close(found[key], tensor.to(found[key].dtype))
+    assert len(model(WAV[None])) in (1, 4)
+    if name == "quickstart":
+        assert (model.window, model.overlap) == (4.0, 2.0)
+    if name in ("embeddings", "fusion"):
+        assert model.classifier.max_length == 5.0
+
+
+def test_any_working_directory_and_nothing_written(
+    tmp_path, sources, monkeypatch
+):
+    shutil.copytree(sources["hubert"], tmp_path / "models" / "hubert")
+    recipe, elsewhere = tmp_path / "recipe", tmp_path / "elsewhere"
+    recipe.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.chdir(recipe)
+    make_run(
+        recipe / "results" / "1",
+        source="../models/hubert",
+        output_folder="results/1",
+    )
+    before = listing(recipe)
+    for place, name in (
+        (elsewhere, recipe / "results/1"),
+        (recipe, "results/1"),
+    ):
+        monkeypatch.chdir(place)
+        model = load(name)
+        assert model(WAV[None])[0][-1]["end"] == 1.0
+        assert listing(recipe) == before
+    assert not list(elsewhere.iterdir())
+    expected = load_encoder(sources["hubert"]).state_dict()
+    for name, tensor in model.mods["speech"].encoder.state_dict().items():
+        assert torch.equal(tensor, expected[name])
+
+
+def test_missing_and_damaged_files(run, tmp_path):
+    for name in ("saved_head.ckpt", "encoder.ckpt"):
+        path = run / BEST / name
+        data = path.read_bytes()
+        path.unlink()
+        with pytest.raises(UserError, match=f"CKPT.best/{name}' does not ex"):
+            load(run)
+        path.write_bytes(data[: len(data) // 2])
+        with pytest.raises(UserError, match=f"{name}' cannot be read"):
+            load(run)
+        path.write_bytes(data + bytes(20_000_000))
+        with pytest.raises(UserError, match="far larger than the module"):
+            load(run)
+        torch.save(LinearHead(3, 4).state_dict(), path)
+        with pytest.raises(UserError, match=f"{name}' does not fit"):
+            load(run)
+        path.write_bytes(data)
+    shutil.rmtree(run / "save")
+    with pytest.raises(UserError, match="save' holds no checkpoint"):
+        load(run)
+    path = run / "hyperparams.yaml"
+    path.write_text("a: 1\n")
+    with pytest.raises(UserError, match="'modules' is missing"):
+        load(run)
+    path.unlink()
+    with pytest.raises(UserError, match="hyperparams.yaml' does not exist"):
+        load(run)
+    with pytest.raises(UserError, match="neither a folder nor the name"):
+        load(tmp_path / "none")
+    path.touch()
+    with pytest.raises(UserError, match="is a file"):
+        load(path)
+
+
+def test_a_hub_that_is_not_there():
+    offline = FetchConfig(allow_network=False)
+    with pytest.raises(UserError, match="'some/model' is no folder here"):
+        load("some/model", fetch_config=offline)
+
+
+EXPORT = """
+pretrained_path: someone/somewhere
+classes: [neutral, happy, sad, angry]
+max_length: null
+encoder: !new:speechbrain_ext.encoders.prosody.ProsodyEncoder
+head: !new:speechbrain_ext.models.heads.LinearHead
+    input_size: 128
+    num_classes: 4
+modules:
+    encoder: !ref <encoder>
+    head: !ref <head>
+postprocessing: !new:speechbrain_ext.decoding.PostProcessing
+    threshold: 0.3
+pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
+    loadables:
+        encoder: !ref <encoder>
+        head: !ref <head>
+    paths:
+        head: !ref <pretrained_path>/head.ckpt
+"""
+IMPORTED = "import pathlib; pathlib.Path({!r}).touch()\n"
+
+
+@pytest.fixture
+def model_folder(small_run, tmp_path):
+    """A model folder in the layout of this project, with hostile modules."""
+    return export(tmp_path / "model", small_run[1], tmp_path / "imported")
+
+
+def export(folder, modules, witness):
+    folder.mkdir(parents=True)
+    (folder / "hyperparams.yaml").write_text(EXPORT)
+    for name in ("custom", "torch", "ruamel", "speechbrain_ext"):
+        (folder / f"{name}.py").write_text(IMPORTED.format(str(witness)))
+    encoder, head = modules["speech"].encoder, modules["head"]
+    torch.save(encoder.state_dict(), folder / "encoder.ckpt")
+    torch.save(head.state_dict(), folder / "head.ckpt")
+    return folder
+
+
+def test_a_model_folder(model_folder, small_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(model_folder)
+    before = listing(model_folder)
+    model = load(model_folder, savedir=str(tmp_path / "savedir"))
+    same(model, small_run[1])
+    assert model.postprocessing.threshold == 0.3
+    assert listing(model_folder) == before
+    assert not (tmp_path / "imported").exists()
+    path = model_folder / "hyperparams.yaml"
+    path.write_text(EXPORT.replace("head.ckpt", "head.safetensors"))
+    state = torch.load(model_folder / "head.ckpt")
+    save_file(state, model_folder / "head.safetensors")
+    (model_folder / "head.ckpt").unlink()
+    same(load(model_folder), small_run[1])
+    path.write_text(EXPORT)
+    with pytest.raises(UserError, match="head.ckpt' does not exist"):
+        load(model_folder)
+    del state["linear.bias"]
+    torch.save(state, model_folder / "head.ckpt")
+    with pytest.raises(UserError, match="head.ckpt'.*lacks 'linear.bias'"):
+        load(model_folder)
+    path.write_text(EXPORT.replace("        head: !ref <head>\n", ""))
+    with pytest.raises(UserError, match="pretrainer of .* not load 'head'"):
+        load(model_folder)
+
+
+def test_the_current_folder_is_not_searched(model_folder, small_run, tmp_path):
+    command = [sys.executable, "-m", "speechbrain_ext.inference", "diarize"]
+    # The package itself must be found elsewhere.
+    (model_folder / "speechbrain_ext.py").unlink()
+    done = subprocess.run(
+        [*command, ".", "none.wav"],
+        cwd=model_folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert "none.wav' does not exist" in done.stderr
+    assert not (tmp_path / "imported").exists()
+
+
+def test_a_repository_on_the_hub(small_run, tmp_path):
+    """By the Hub's cache, which is filled here as a download would."""
+    repository = tmp_path / "hub" / "models--someone--somewhere"
+    export(
+        repository / "snapshots" / "abc", small_run[1], tmp_path / "imported"
+    )
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    offline = FetchConfig(
+        allow_network=False, huggingface_cache_dir=str(tmp_path / "hub")
+    )
+    savedir = tmp_path / "savedir"
+    for options in ({"savedir": str(savedir)}, {}):
+        model = load("someone/somewhere", fetch_config=offline, **options)
+        same(model, small_run[1])
+    assert sorted(os.listdir(savedir)) == [
+        "encoder.ckpt",
+        "head.ckpt",
+        "hyperparams.yaml",
+    ]
+
+
+class Pickled:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("how", [torch.save, lambda x, p: p.write_bytes(x)])
+def test_pickles_are_refused(model_folder, tmp_path, how):
+    witness = Pickled(tmp_path / "imported")
+    data = witness if how is torch.save else pickle.dumps(witness)
+    how(data, model_folder / "head.ckpt")
+    with pytest.raises(UserError, match="head.ckpt' cannot be read"):
+        load(model_folder)
+    assert not witness.path.exists()
+
+
+def test_the_yaml_of_a_checkpoint_is_data(run, tmp_path):
+    text = f"error: !!python/object/apply:os.mkdir [{tmp_path / 'made'}]\n"
+    (run / BEST / "CKPT.yaml").write_text(text)
+    with pytest.raises(UserError, match="CKPT.yaml"):
+        load(run)
+    assert not (tmp_path / "made").exists()
+
+
+# What takes the place of the head in a model folder's YAML, and the reason
+# that is given; MADE is a folder that must not be made.
+HEAD = "!new:speechbrain_ext.models.heads.LinearHead"
+DEEP = "[" * 60 + "]" * 60
+HOSTILE = [
+    ("!apply:os.mkdir [MADE]", "'!apply:os.mkdir', which is refused"),
+    ("!new:os.mkdir [MADE]", "'!new:os.mkdir', which is refused"),
+    ("!name:os.mkdir [MADE]", "'!name:os.mkdir', which is refused"),
+    ("!module:custom", "'!module:custom', which is refused"),
+    ("!include:custom.yaml", "'!include:custom.yaml', which is refused"),
+    ("!applyref:os.mkdir [MADE]", "which is refused"),
+    ("!!python/object/apply:os.mkdir [MADE]", "!=head has the modules"),
+    (f"{HEAD} [!apply:os.mkdir [MADE], 4]", "os.mkdir', which is refused"),
+    (
+        "!apply:builtins.getattr [!ref <encoder>, __class__]",
+        "expected an encoder",
+    ),
+    ("!ref <encoder.__class__>", "expected an encoder"),
+    ("!apply:builtins.len [!ref <encoder>]", "expected one list"),
+    (
+        f"{HEAD} {{input_size: 128, num_classes: 4, path: x}}",
+        "unexpected keyword argument",
+    ),
+    (f"{HEAD} [1000000000, 4]", "is larger than 10000"),
+    (f"{HEAD} [!ref 10 ** 10 ** 10, 4]", "exponent is too large"),
+    (f"{HEAD} [!ref 1 / 0, 4]", "division by zero"),
+    (f"{HEAD} [!ref <head>, 4]", "it refers to itself"),
+    (f"{HEAD} [!ref <none>, 4]", "reference <none> is not valid"),
+    (f"{HEAD} [!PLACEHOLDER , 4]", "has no value"),
+    (
+        "!new:speechbrain_ext.models.heads.RecurrentHead "
+        "[128, 4, 9999, 9999, 2]",
+        "has more than 1000000000 values",
+    ),
+    (
+        "!apply:speechbrain_ext.encoders.load_encoder "
+        "{source: a/b, trust_remote_code: true}",
+        "no argument 'trust_remote_code'",
+    ),
+    (DEEP, "nested too deeply"),
+    ("[" + "1," * 60_000 + "]", "too long"),
+    ("'" + "x" * 1_000_001 + "'", "larger than 1000000 bytes"),
+    ("{a: 1, a: 2}", "the key 'a' is there twice"),
+    ("{<<: {a: 1}}", "merge keys"),
+    ("&a [*a]", "it refers to itself"),
+    ("[1", "expected"),
+]
+
+
+@pytest.mark.parametrize(
+    "head, reason", HOSTILE, ids=[head[:40] for head, _ in HOSTILE]
+)
+def test_hostile_yaml(model_folder, tmp_path, head, reason, monkeypatch):
+    made = tmp_path / "made"
+    before, _, rest = EXPORT.partition("head: !new")
+    after = rest[rest.index("modules:") :]
+    head = head.replace("MADE", str(made))
+    path = model_folder / "hyperparams.yaml"
+    path.write_text(f"{before}head: {head}\n{after}")
+    monkeypatch.chdir(model_folder)
+
+    def never(*arguments, **options):
+        raise AssertionError("something was constructed")
+
+    if "values" not in reason:
+        # All is checked before the first object is made.
+        monkeypatch.setattr(
+            "speechbrain_ext.encoders.prosody.ProsodyEncoder.__init__", never
+        )
+    with pytest.raises(UserError) as error:
+        load(model_folder)
+    if not reason.startswith("!="):
+        assert reason in str(error.value)
+        assert str(path) in str(error.value)
+    assert not made.exists() and not (tmp_path / "imported").exists()
+
+
+def test_aliases_take_no_time(model_folder):
+    """Each line doubles what an expansion of all aliases would hold."""
+    lines = ["a0: &a0 [x, x]"]
+    lines += [f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 60)]
+    lines += [
+        "t0: xx",
+        *(f"t{i}: !ref <t{i - 1}><t{i - 1}>" for i in range(1, 60)),
+    ]
+    path = model_folder / "hyperparams.yaml"
+    for name, reason in (("a59", "too long"), ("t59", "long")):
+        text = EXPORT.replace("[neutral, happy, sad, angry]", f"!ref <{name}>")
+        path.write_text("\n".join(lines) + text)
+        with pytest.raises(UserError, match=reason):
+            load(model_folder)
+
+
+EXPRESSIONS = """
+a: 3
+b: {c: 0.5, d: [1, x]}
+e: results
+f: !ref <a>
+g: !ref <a> * 2 + 1
+h: !ref <a> / <b[c]> - 2 ** 3
+i: !ref <e>/<a>
+j: !ref <e>/<i>/2021
+k: !ref <b>
+l: !copy <b>
+m: !ref <b[d]>
+n: !ref <g> // 2 % 2
+o: [!ref <a>, {p: !ref <e>_x}]
+q: &x {r: 1}
+s: *x
+t: !ref <a>.wav
+u: null
+v: !ref <u>
+w: 1e-3
+y: 'no'
+z: !ref <w>
+"""
+
+
+@pytest.mark.parametrize("overrides", [None, {"a": 5, "b": {"c": 2}}, "a: 7"])
+def test_references_are_those_of_hyperpyyaml(tmp_path, overrides):
+    path = tmp_path / "a.yaml"
+    path.write_text(EXPRESSIONS)
+    expected = load_hyperpyyaml(EXPRESSIONS, overrides)
+    yaml = ModelYaml(path, overrides)
+    assert {key: yaml.get(key) for key in yaml.keys} == dict(expected)
+    assert yaml.get("k") is yaml.get("b") is not yaml.get("l")
+    with pytest.raises(
+        UserError, match="'aa', which it does not have; did you"
+    ):
+        ModelYaml(path, {"aa": 1})
+
+
+THEIRS = "speechbrain.lobes.models.huggingface"
+TODAY = "speechbrain.integrations.huggingface"
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        (f"{THEIRS}_wav2vec.HuggingFaceWav2Vec2", f"{TODAY}.wav2vec2.Wav2Vec2"),
+        (f"{THEIRS}_transformers.wavlm.WavLM", f"{TODAY}.wavlm.WavLM"),
+        ("speechbrain.pretrained.fetching.x", "speechbrain.utils.fetching.x"),
+        (f"{TODAY}.wav2vec2.Wav2Vec2",) * 2,
+        (
+            "speechbrain_ext.models.utterance_heads.ConvHead",
+            "speechbrain_ext.models.heads.ConvMeanHead",
+        ),
+        (
+            "speechbrain_ext.models.frame_heads.ConvHead",
+            "speechbrain_ext.models.heads.ConvHead",
+        ),
+        (
+            "speechbrain_ext.checkpoints.SafeCheckpointer",
+            "speechbrain_ext.training.checkpoints.SafeCheckpointer",
+        ),
+    ],
+)
+def test_old_class_paths(old, new):
+    assert modern(old) == new
