@@ -36,7 +36,7 @@ def test_agrees_with_transformers(ssl):
         plain = plain_states(ssl, wav)
         assert ours.shape == plain.shape
         assert (ours - plain).abs().max() < 1e-5
-    assert (together - plain).abs().max() < 1e-5
+    assert (together - plain).abs().max() < 2e-5
 
 
 def test_padding_in_training(tmp_path):
