@@ -65,19 +65,9 @@ def segments_of(record):
 class SpeechDataset(DynamicItemDataset):
     """Utterances, as waveforms or as stored features, with their labels.
 
-    Its items have ``id``, ``speaker``, ``labels``, and ``sig`` [samples], or
-    in its place the stored features of each input by its name [layers, frames,
-    channels].
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        What is in it.
-    label : callable
-        From the record of an utterance to its labels, a tensor
-        ``[any number]``.
-    stored : dict, optional
-        From the name of an input to ``speechbrain_ext.store.StoredInput``.
+    Its items have ``id``, ``speaker``, ``labels`` (what ``label`` makes of a
+    record), and ``sig`` [samples], or in its place the ``stored`` features of
+    each input by its name [layers, frames, channels].
     """
 
     def __init__(self, utterances, label, stored=None):
@@ -219,44 +209,12 @@ logging.getLogger("speechbrain.dataio.sampler").setLevel(logging.WARNING)
 class BucketBatches(Sampler):
     """Batches of utterances, limited in seconds of audio or in number.
 
-    Those limited in seconds hold utterances of similar length, those limited
-    in number any. Batches follow from seed and epoch alone. In a distributed
-    run every process gets its share, all of the same number; a few batches are
-    dealt twice if need be.
-
-    Arguments
-    ---------
-    dataset : SpeechDataset
-        Where the utterances are.
-    max_seconds : float, optional
-        Longest utterance of a batch times their number, at the most. An
-        utterance that is longer by itself makes a batch of its own.
-    batch_size : int, optional
-        In its place: how many utterances make a batch.
-    num_buckets : int
-        Number of classes of length (``DynamicBatchSampler``).
-    seed : int
-        For the order of utterances and batches.
-    shuffle : bool
-        Whether utterances and batches are shuffled anew every epoch; if not,
-        batches go from the longest down, so that memory runs out at once.
-    plan : callable, optional
-        Epoch -> list of Utterance; what the dataset holds in that epoch.
-    rank : int
-        Which process this is.
-    world_size : int
-        How many processes share the batches.
-
-    Example
-    -------
-    >>> from speechbrain_ext.utterance import Utterance
-    >>> data = [
-    ...     Utterance(str(i), 1.0 + i, "s", "sad", "demo", wav="x")
-    ...     for i in range(4)
-    ... ]
-    >>> dataset = UtteranceDataset(data, ["neutral", "sad"])
-    >>> sorted(i for batch in BucketBatches(dataset, 6.0) for i in batch)
-    [0, 1, 2, 3]
+    ``max_seconds`` (the longest utterance times their number) makes batches of
+    similar length, ``batch_size`` of any. Batches follow from seed and epoch
+    alone; without ``shuffle`` they go from the longest down, so that memory
+    runs out at once. ``plan`` (epoch -> utterances) fills the dataset anew for
+    every epoch. In a distributed run every process gets its share, all of the
+    same number; a few batches are dealt twice if need be.
     """
 
     def __init__(
