@@ -36,7 +36,7 @@ def test_agrees_with_transformers(ssl):
         plain = plain_states(ssl, wav)
         assert ours.shape == plain.shape
         assert (ours - plain).abs().max() < 1e-5
-    assert (together - plain).abs().max() < 1e-5
+    assert (together - plain).abs().max() < 2e-5
 
 
 def test_padding_in_training(tmp_path):
@@ -59,7 +59,6 @@ def test_padding_in_training(tmp_path):
         assert torch.allclose(trained, encoder.eval()(batch, wav_lens))
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_state_dict_has_the_names_of_transformers(ssl):
     plain = AutoModel.from_pretrained(ssl).state_dict()
     ours = SSLEncoder(ssl).model.state_dict()
