@@ -2,7 +2,7 @@
 """Emotion diarization: which emotion appears when (Wang et al. 2023).
 
 > python train.py hparams/quickstart.yaml
-> python train.py hparams/wavlm_large.yaml --zed_folder=... --ravdess_folder=...
+> python train.py hparams/large.yaml --zed_folder=... --ravdess_folder=...
 
 See README.md beside this file.
 """
@@ -11,19 +11,24 @@ import logging
 import sys
 from pathlib import Path
 
+from speechbrain_ext.base.errors import exits_cleanly
+from speechbrain_ext.training.run import begin_run, read_command_line
+
+if __name__ == "__main__":
+    # A wrong option ends here, before imports that take seconds.
+    exits_cleanly(read_command_line)(sys.argv[1:], __file__)
+
 import speechbrain as sb
 import torch
 from report import report, show
 from score import diarize, score_diarization
 
-from speechbrain_ext.base.errors import UserError, exits_cleanly
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.data import FrameDataset, make_batches
 from speechbrain_ext.decoding import candidates, tune
 from speechbrain_ext.store import store_inputs
 from speechbrain_ext.training.brain import EmotionBrain
-from speechbrain_ext.training.preparation import prepare, resimulation
-from speechbrain_ext.training.run import begin_run
-from speechbrain_ext.utterance import load_manifest
+from speechbrain_ext.training.preparation import prepared_splits, resimulation
 
 logger = logging.getLogger("speechbrain_ext.recipe")
 
@@ -62,14 +67,8 @@ class DiarizationBrain(EmotionBrain):
         return stats.summarize(bootstrap=0)["eder"]
 
 
-def dataio_prep(hparams, run_opts):
-    """Manifests -> utterances and batches of train, valid and test."""
-    manifests = Path(hparams["output_folder"]) / "manifests"
-    data = {
-        name: load_manifest(manifests / f"{name}.json")
-        for name in ("train", "valid", "test")
-    }
-    check_lengths(data, hparams["inputs"]["speech"].encoder)
+def dataio_prep(hparams, data, run_opts):
+    """Utterances -> batches; a fresh plan every epoch, or stored features."""
     plan = None
     if hparams["resimulate"]:
         if hparams["feature_folder"] is not None:
@@ -78,7 +77,7 @@ def dataio_prep(hparams, run_opts):
                 "plan has features of its own; set one of them to null."
             )
         plan = resimulation(
-            manifests,
+            Path(hparams["output_folder"]) / "manifests",
             hparams["preparation"]["seed"],
             hparams["simulation"]["train"],
         )
@@ -95,22 +94,7 @@ def dataio_prep(hparams, run_opts):
         max_seconds=hparams["batch_seconds"],
         num_buckets=hparams["num_buckets"],
     )
-    return data, batches, stored
-
-
-def check_lengths(data, encoder):
-    """Raise before training what the encoder would raise in the middle."""
-    if encoder.max_samples is None:
-        return
-    limit = encoder.max_samples / encoder.sample_rate
-    for name, utterances in data.items():
-        longest = max(utterances, key=lambda utterance: utterance.duration)
-        if longest.duration > limit:
-            raise UserError(
-                f"simulation: '{longest.id}' of {name} has "
-                f"{longest.duration:.1f} s, the encoder takes {limit:g} s; "
-                f"give {name} the option max_duration: {limit:g}."
-            )
+    return batches, stored
 
 
 @exits_cleanly
@@ -124,14 +108,7 @@ def main(arguments):
     run = Path(hparams["output_folder"])
     if "make_data" in hparams:
         sb.utils.distributed.run_on_main(hparams["make_data"])
-    progress = not run_opts["noprogressbar"]
-    sb.utils.distributed.run_on_main(
-        prepare,
-        [run / "manifests"],
-        {**hparams["preparation"], "progress": progress},
-    )
-    data, *batches = dataio_prep(hparams, run_opts)
-
+    data = prepared_splits(run / "manifests", hparams, run_opts)
     brain = DiarizationBrain(
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],
@@ -140,7 +117,7 @@ def main(arguments):
         checkpointer=hparams["checkpointer"],
     )
     brain.utterances = data
-    brain.fit_batches(*batches)
+    brain.fit_batches(*dataio_prep(hparams, data, run_opts))
     record = {
         "recipe": "emotion_diarization",
         "hparams": hparams_file,

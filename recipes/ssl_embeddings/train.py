@@ -11,16 +11,21 @@ import itertools
 import sys
 from pathlib import Path
 
+from speechbrain_ext.base.errors import exits_cleanly
+from speechbrain_ext.training.run import begin_run, read_command_line
+
+if __name__ == "__main__":
+    # A wrong option ends here, before imports that take seconds.
+    exits_cleanly(read_command_line)(sys.argv[1:], __file__)
+
 import speechbrain as sb
 import torch
 
-from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.data import UtteranceDataset, make_batches
 from speechbrain_ext.store import store_inputs
 from speechbrain_ext.training.brain import RecognitionBrain
 from speechbrain_ext.training.preparation import prepared_splits
 from speechbrain_ext.training.results import show
-from speechbrain_ext.training.run import begin_run
 
 
 class EmbeddingBrain(RecognitionBrain):

@@ -9,10 +9,17 @@ See README.md beside this file.
 import sys
 from pathlib import Path
 
+from speechbrain_ext.base.errors import exits_cleanly
+from speechbrain_ext.training.run import begin_run, read_command_line
+
+if __name__ == "__main__":
+    # A wrong option ends here, before imports that take seconds.
+    exits_cleanly(read_command_line)(sys.argv[1:], __file__)
+
 import speechbrain as sb
 import torch
 
-from speechbrain_ext.base.errors import UserError, exits_cleanly
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.data import UtteranceDataset, make_batches
 from speechbrain_ext.encoders.adaptation import unfreeze_top, unfrozen_layers
 from speechbrain_ext.store import store_inputs
@@ -23,7 +30,6 @@ from speechbrain_ext.training.augmentation import (
 from speechbrain_ext.training.brain import RecognitionBrain
 from speechbrain_ext.training.preparation import prepared_splits
 from speechbrain_ext.training.results import show
-from speechbrain_ext.training.run import begin_run
 
 
 class FinetuningBrain(RecognitionBrain):

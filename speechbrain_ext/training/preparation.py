@@ -190,13 +190,14 @@ def _write_parts(parts, folder, simulation, zed, max_samples):
     for name in SPLITS:
         part = getattr(parts, name)
         if simulation is None or (name == "test" and zed is not None):
-            _check_lengths(part, max_samples)
+            _check_lengths(part, max_samples, "encoder_source")
         else:
             save_manifest(part, folder / f"recordings_{name}.json")
             part, unused = simulate(
                 part, parts.seed, _first_epoch(name), **simulation[name]
             )
             skipped += unused
+            _check_lengths(part, max_samples, f"simulation.{name}")
             hours = sum(one.duration for one in part) / 3600
             logger.info(f"{name}: {len(part)} utterances, {hours:.2f} h.")
         save_manifest(part, folder / f"{name}.json")
@@ -229,9 +230,10 @@ def prepared_splits(folder, hparams, run_opts):
     """``prepare`` in one process, ``load_splits`` in all."""
     from speechbrain.utils.distributed import run_on_main
 
+    longest = [one.encoder.max_samples for one in hparams["inputs"].values()]
     options = {
         **hparams["preparation"],
-        "max_samples": hparams["encoder"].max_samples,
+        "max_samples": min(filter(None, longest), default=None),
         "progress": not run_opts["noprogressbar"],
     }
     run_on_main(prepare, [folder], options)
@@ -357,11 +359,14 @@ def _read_zed(folder, classes, listening):
     return usable, skipped + bad
 
 
-def _check_lengths(utterances, max_samples):
-    for utterance in utterances:
-        if max_samples and utterance.duration * SAMPLE_RATE > max_samples:
+def _check_lengths(utterances, max_samples, option):
+    for one in utterances:
+        if max_samples and one.duration * SAMPLE_RATE > max_samples:
+            most = f"{max_samples / SAMPLE_RATE:g}"
+            remedy = "choose another encoder"
+            if option != "encoder_source":
+                remedy += f", or give the option max_duration: {most}"
             raise UserError(
-                f"encoder_source: '{utterance.wav}' has "
-                f"{utterance.duration:.1f} s, the encoder takes "
-                f"{max_samples / SAMPLE_RATE:g} s; choose another encoder."
+                f"{option}: '{one.wav or one.id}' has {one.duration:.1f} s, "
+                f"the encoder takes {most} s; {remedy}."
             )

@@ -9,9 +9,9 @@ from sklearn.metrics import (
     balanced_accuracy_score,
     confusion_matrix,
 )
-from speechbrain_ext.metrics.predictions import FILES
 
 from speechbrain_ext.inference import EmotionRecognizer
+from speechbrain_ext.metrics.predictions import FILES
 from speechbrain_ext.utterance import load_manifest
 
 KEYS = {
