@@ -1,7 +1,6 @@
 """The options of a run: a recipe's YAML, and what a user changes in it.
 
-Nothing is constructed here, and neither torch nor SpeechBrain is imported, so
-that a wrong option is found at once.
+Nothing is constructed, and neither torch nor SpeechBrain is imported.
 """
 
 import io
@@ -16,7 +15,12 @@ from hyperpyyaml import resolve_references
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from speechbrain_ext.base.errors import UserError, did_you_mean, is_number
+from speechbrain_ext.base.errors import (
+    UserError,
+    did_you_mean,
+    expected,
+    is_number,
+)
 from speechbrain_ext.base.files import read_json
 
 # A run with this file is finished.
@@ -24,8 +28,8 @@ RESULTS = "results.json"
 # What a run is made with, in its folder.
 RECORD = "options.json"
 
-# Options that make no other run, and what stands for them, so that all that is
-# derived from them is equal as well. Seed and fold are recorded by themselves.
+# Options that make no other run, and what stands for them in all that is
+# derived from them. Seed and fold are recorded by themselves.
 _STAND_INS = {
     "output_folder": "OUTPUT_FOLDER",
     "cache_folder": "CACHE_FOLDER",
@@ -110,20 +114,19 @@ class Settings:
             each
             for each in found
             if not any(each[0][: len(x)] == x for x in self.references)
-        ]
-        changed = changed or found
-        if not changed:
-            return
-        listed = "; ".join(
+        ] or found
+        listed = [
             f"{'.'.join(where)} was {_short(old)}, now {_short(new)}"
-            for where, old, new in changed[:_LISTED]
-        )
-        if len(changed) > _LISTED:
-            listed += f"; and {len(changed) - _LISTED} more"
-        raise UserError(
-            f"output_folder: '{folder}' holds a run that was made with other "
-            f"options ({listed}); choose another output_folder, or delete it."
-        )
+            for where, old, new in changed
+        ]
+        if len(listed) > _LISTED:
+            listed[_LISTED:] = [f"and {len(listed) - _LISTED} more"]
+        if listed:
+            raise UserError(
+                f"output_folder: '{folder}' holds a run that was made with "
+                f"other options ({'; '.join(listed)}); choose another "
+                "output_folder, or delete it."
+            )
 
 
 class RecipeYaml:
@@ -198,7 +201,7 @@ class RecipeYaml:
                 scalars[key] = own[key].value.strip().strip("<>")
         folder = _STAND_INS["output_folder"]
         return Settings(
-            yaml=self.path.name,
+            self.path.name,
             options=_json(tree),
             paths={
                 key: os.path.realpath(value)
@@ -243,10 +246,9 @@ class RecipeYaml:
         if old is None or _tag(old) == "!PLACEHOLDER":
             return value
         if not isinstance(old, dict):
-            raise UserError(
-                f"'{self.path}': the option '{where}' has another structure "
-                f"than in the YAML: expected one value, such as "
-                f"{_short(_json(old))}, got the mapping {_short(_json(value))}."
+            what = f"one value, such as {_short(_json(old))}"
+            raise expected(
+                f"'{self.path}', option '{where}'", what, _json(value)
             )
         for key, each in value.items():
             old[key] = self._put(each, old.get(key), f"{where}.{key}")
@@ -269,16 +271,13 @@ class RecipeYaml:
         try:
             tree = YAML().load(text)
         except YAMLError as error:
-            reason = getattr(error, "problem", None) or error
+            reason = _one_line(getattr(error, "problem", None) or error)
             raise UserError(
-                f"'{self.path}' or an option is not valid YAML: "
-                f"{_one_line(reason)}"
+                f"'{self.path}' or an option is not valid YAML: {reason}"
             ) from None
         if not isinstance(tree, dict):
-            raise UserError(
-                f"'{self.path}' is not the YAML of a recipe: expected a "
-                f"mapping from option to value, got {_short(_json(tree))}."
-            )
+            what = "a mapping from option to value"
+            raise expected(f"'{self.path}'", what, _json(tree))
         return tree
 
     def _unknown(self, key):
@@ -334,10 +333,11 @@ def _leaves(node, where=()):
 
 def _plain(value):
     """A scalar in Python's own types; None for all else."""
-    if isinstance(value, bool) or value is None:
-        return value
-    kind = next((k for k in (int, float, str) if isinstance(value, k)), None)
-    return kind and kind(value)
+    # bool is an int.
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return None
 
 
 def _json(node):
@@ -366,16 +366,13 @@ _NOTHING = object()
 
 def _differences(old, new, where=()):
     """(keys, old, new) for all that differs in two trees."""
-    both = (old, new)
-    if all(isinstance(x, dict) for x in both) and _own_tag(old) == _own_tag(
-        new
-    ):
-        for key in [*old, *(key for key in new if key not in old)]:
+    kind = type(old) if type(old) is type(new) else None
+    if kind is dict and _own_tag(old) == _own_tag(new):
+        for key in {**old, **new}:
             below = where if key.startswith("!") else (*where, key)
-            yield from _differences(
-                old.get(key, _NOTHING), new.get(key, _NOTHING), below
-            )
-    elif all(isinstance(x, list) for x in both) and len(old) == len(new):
+            pair = old.get(key, _NOTHING), new.get(key, _NOTHING)
+            yield from _differences(*pair, below)
+    elif kind is list and len(old) == len(new):
         for place, pair in enumerate(zip(old, new)):
             yield from _differences(*pair, (*where, str(place)))
     # True is no 1.

@@ -17,7 +17,8 @@ from pathlib import Path
 from joblib import cpu_count
 from tqdm import tqdm
 
-from speechbrain_ext.base.options import RESULTS
+from speechbrain_ext.base.files import write_json
+from speechbrain_ext.base.options import RECORD, RESULTS
 
 # Output of a run, of all attempts.
 LOG = "run.log"
@@ -33,7 +34,6 @@ _LOOK = 2.0
 _SHOWN = 4
 
 _EPOCH = re.compile(r"epoch: (\d+)\b")
-
 _ERROR = re.compile(
     r"(?:\[rank\d+\]: ?)?"
     r"((?:error: |(?:[A-Za-z_]\w*\.)*\w*(?:Error|Exception|Interrupt)\b).*)"
@@ -62,7 +62,7 @@ class Processes:
         self._stopped = False
 
     def run(self, command, log, env=None, keep=()):
-        """Run a command to its end."""
+        """Run a command to its end; its status, None where it was stopped."""
         with self._lock:
             if self._stopped:
                 return None
@@ -106,7 +106,7 @@ def execute(run, processes, env=None):
             return "another process is working on it"
         if run.finished():
             return None
-        run.start()
+        write_json(run.record, run.folder / RECORD)
         with open(run.folder / LOG, "ab") as log:
             begin = log.tell()
             log.write(f"$ {shlex.join(run.command)}\n".encode())
@@ -116,17 +116,16 @@ def execute(run, processes, env=None):
         return "stopped"
     if code != 0:
         return f"exit status {code}: {last_error(run.folder / LOG, begin)}"
-    if not (run.folder / RESULTS).exists():
-        return f"ended without {RESULTS}"
-    return None
+    finished = (run.folder / RESULTS).exists()
+    return None if finished else f"ended without {RESULTS}"
 
 
-def run_here(runs, jobs, show_progress=True, share_cores=True, grace=GRACE):
+def run_here(runs, jobs, show_progress=True, share_cores=True):
     """Do all runs that are left, several at once."""
     env = dict(os.environ)
     if share_cores:
         env.setdefault("OMP_NUM_THREADS", str(max(1, cpu_count() // jobs)))
-    processes = Processes(grace)
+    processes = Processes()
     pool = ThreadPoolExecutor(jobs)
     try:
         waiting = {
@@ -164,13 +163,8 @@ class _Watch:
     """What is said about runs while they are under way."""
 
     def __init__(self, total, left, show_progress):
-        self.bar = tqdm(
-            total=total,
-            initial=total - left,
-            desc="Runs",
-            unit="run",
-            disable=not show_progress,
-        )
+        options = {"desc": "Runs", "unit": "run", "disable": not show_progress}
+        self.bar = tqdm(total=total, initial=total - left, **options)
         self.failures = []
         self._running = []
         self._looked = 0
@@ -190,9 +184,8 @@ class _Watch:
         if reason is None:
             self._say(f"Finished: {run.name}{_state(run)}")
         else:
-            failure = Failure(run.name, reason, run.folder / LOG)
-            self.failures.append(failure)
-            self._say(f"Failed: {failure}")
+            self.failures.append(Failure(run.name, reason, run.folder / LOG))
+            self._say(f"Failed: {self.failures[-1]}")
         self.bar.update()
 
     def refresh(self):
@@ -221,19 +214,15 @@ def _state(run):
         *_, last = filter(_EPOCH.match, text.splitlines())
     except (OSError, ValueError):
         return ""
-    epoch = _EPOCH.match(last)[1]
     figures = ", ".join(re.findall(r"valid .+?(?=, | - |$)", last))
-    return f": epoch {epoch}, {figures}"
+    return f": epoch {_EPOCH.match(last)[1]}, {figures}"
 
 
 def last_error(log, begin=0):
     """The line of a log that says what went wrong."""
-    with open(log, "rb") as file:
-        file.seek(begin)
-        text = file.read().decode(errors="replace")
+    text = log.read_bytes()[begin:].decode(errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    found = (_ERROR.fullmatch(line) for line in reversed(lines))
-    for match in found:
+    for match in map(_ERROR.fullmatch, reversed(lines)):
         # torchrun's own, after those of its workers.
         if match and "ChildFailedError" not in match[1]:
             return match[1]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from speechbrain_ext.base.emotions import NEUTRAL
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.files import atomic_path
 
 # Okabe and Ito's and Paul Tol's palettes for all kinds of colour vision; the
@@ -73,12 +73,9 @@ def colour(emotion):
 
 def new_figure(width, height):
     """An empty figure; pyplot's state is left alone."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
 def quiet(axis, keep=()):
@@ -91,15 +88,8 @@ def quiet(axis, keep=()):
 
 def add_legend(figure, handles, labels, **options):
     """A legend under a figure."""
-    return figure.legend(
-        handles,
-        labels,
-        loc="outside lower center",
-        frameon=False,
-        fontsize=10,
-        labelcolor=INK,
-        **options,
-    )
+    look = {"frameon": False, "fontsize": 10, "labelcolor": INK, **options}
+    return figure.legend(handles, labels, loc="outside lower center", **look)
 
 
 def legible(text):
@@ -136,10 +126,8 @@ def save_figure(figure, path, title=None):
     kind = Path(path).suffix.lower().lstrip(".")
     kinds = figure.canvas.get_supported_filetypes()
     if kind not in kinds:
-        raise UserError(
-            f"'{path}': invalid format '.{kind}' of a picture; choose one of "
-            f"{', '.join(f'.{name}' for name in sorted(kinds))}."
-        )
+        what = f"a picture, its suffix one of .{', .'.join(sorted(kinds))}"
+        raise expected(f"'{path}'", what, f".{kind}")
     if title:
         text, font = legible(title)
         # About as many letters as there is room for; a path is told by its end.

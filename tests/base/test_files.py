@@ -153,7 +153,7 @@ def test_a_manifest_is_what_speechbrain_reads(tmp_path):
         ("[" * 200_000, "nested too deeply"),
         ('{"a": "\\ud800"}', "half of a character"),
         ('{"\\udc00": 1}', "half of a character"),
-        ("1" * 5000, "a value that cannot be read"),
+        ("1" * 5000, "an invalid value"),
     ],
 )
 def test_json_that_would_be_misread(text, sentence, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 from speechbrain_ext import corpora, protocols
 from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import write_json
 from speechbrain_ext.base.options import RecipeYaml
 from speechbrain_ext.experiment.plan import (
     combine,
@@ -195,7 +196,7 @@ def test_seeds_belong_into_no_grid(recipe, tmp_path):
 def test_a_finished_run_with_other_options(recipe, tmp_path, one):
     run = one()
     assert not run.finished()
-    run.start()
+    write_json(run.record, run.folder / "options.json")
     assert not run.finished()
     # Nothing is lost where nothing was trained.
     assert not one(quality="0.9").finished()

@@ -271,10 +271,10 @@ def test_runs_count_by_their_weights(tmp_path):
     assert found.metrics()["UA"] == pytest.approx(5 + 30 + 60)
     assert found.weights == pytest.approx([0.4, 0.6])
     even = pool_predictions(folders)
-    with pytest.raises(UserError, match="not their folds, or not the number"):
+    with pytest.raises(UserError, match="other folds, or other numbers"):
         compare(found, even, "UA")
     one = write(tmp_path / "one", rows + other)
-    with pytest.raises(UserError, match="not their folds, or not the number"):
+    with pytest.raises(UserError, match="other folds, or other numbers"):
         compare(even, pool_predictions([one]), "UA")
 
 

@@ -64,34 +64,34 @@ def test_reading(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("a: 1", "must be a list"),
-        ("- 5", "entry 1: it must be a mapping"),
-        ("- [", "cannot be read as YAML"),
+        ("a: 1", "expected a list of published figures, got {'a': 1}"),
+        ("- 5", "entry 1: expected a mapping"),
+        ("- [", "is not valid YAML"),
         (
             "- {table: 1, row: a, metric: UA, value: high, when: {}}",
-            "entry 1: 'value' is 'high'; it must be a number",
+            "entry 1, 'value': expected a number, got 'high'",
         ),
         (
             "- {table: 1, row: a, metric: UA, value: true, when: {}}",
-            "'value' is True",
+            "'value': expected a number, got True",
         ),
         (
             "- {table: 1, row: a, metric: UA, value: 1, wen: {}, when: {}}",
-            "there is no field 'wen'",
+            "entry 1: expected the fields table, .* got 'wen'",
         ),
         (
             "- {table: 1, row: a, metric: UA, value: 1, when: {},\n"
             "   reference: 1}",
-            "'reference' is 1; it must be True or False",
+            "'reference': expected True or False, got 1",
         ),
         (
             "- {table: 1, row: a, metric: UA, value: 1, when: {a: [1]}}",
-            "'when' has 'a'",
+            "'when', 'a': expected a plain value, got",
         ),
         (
             "- {table: 1, row: a, metric: UA, value: 1, when: {}}\n"
             "- {table: 1, row: a, value: 1, when: {}}",
-            "entry 2: 'metric' is missing",
+            "entry 2, 'metric': expected text, got None",
         ),
     ],
 )
@@ -226,7 +226,9 @@ def test_other_checkpoints_stand_beside_the_pretrained_one():
         "ssl_embeddings", "ravdess", encoder_source="/models/whisper-tiny.en"
     )
     found = match(recipe_figures("ssl_embeddings"), scalars)
-    cell = "84.3 ± 1.7 (Table 1, Wav2vec2-PT, all layers)"
+    cell = (
+        "84.3 ± 1.7 (Table 1, Wav2vec2-PT, all layers, encoder wav2vec2-base)"
+    )
     assert {name: str(figure) for name, figure in found.items()} == {"UA": cell}
 
 
