@@ -128,6 +128,6 @@ def test_bad_input(png, draw, args, options, message):
 
 
 def test_bad_format(tmp_path):
-    with pytest.raises(UserError, match="of .eps, .*, got '.text'"):
+    with pytest.raises(UserError, match="a picture, .* .eps, .*, got '.text'"):
         layer_weights(tmp_path / "a.text", [1.0])
     assert not list(tmp_path.iterdir())

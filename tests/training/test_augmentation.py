@@ -305,14 +305,14 @@ def test_invalid_options():
     }.items():
         for value in values:
             options = {"noise_folder": "white", option: value}
-            refused(f"{option}: ", f"got {value}.", **options)
+            refused(f"{option}: ", f"got {value!r}.", **options)
 
 
 @pytest.mark.parametrize(
     "options, words",
     [
         ("white", ["got 'white'", "{noise_folder: white}"]),
-        (None, ["got 'None'"]),
+        (None, ["got None"]),
         ({"noise": "white"}, ["got 'noise'", "noise_folder, rir_folder"]),
         ({"cache_folder": "/no"}, ["got 'cache_folder'"]),
     ],

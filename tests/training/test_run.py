@@ -163,9 +163,18 @@ def test_without_a_checkpoint_or_a_record_it_is_a_new_run(trained, begin):
         ("--patienec=1", "no option 'patienec'; did you mean 'patience'?"),
         ("--qqqqq=1", "has no option 'qqqqq'."),
         ("--lr=1 --lr=2", 'found duplicate key "lr"'),
-        ("--lr='{a: 1}'", "'lr' has another structure"),
-        ("--classes='{a: 1}'", "'classes' has another structure"),
-        ("--lr.a=1", "'lr' has another structure"),
+        (
+            "--lr='{a: 1}'",
+            "option 'lr': expected one value, such as 0.1, got {'a': 1}",
+        ),
+        (
+            "--classes='{a: 1}'",
+            "option 'classes': expected one value, such as ['a', 'b'], got",
+        ),
+        (
+            "--lr.a=1",
+            "option 'lr': expected one value, such as 0.1, got {'a': 1}",
+        ),
         ("--plan=1 --plan.train=2", "'plan' and 'plan.train' are both given"),
         ("--lr='!ref <no_such_key>'", '"no_such_key" is not valid'),
         ("--opt=2", "takes '--opt' for its own option '--optimizer_step_lim"),
