@@ -20,15 +20,8 @@ PASSED = {"data_folder": "/data"}
 
 
 def plan(recipe, folder, rows=(), passed=PASSED, seeds=None, folds=None):
-    return make_plan(
-        recipe[0],
-        RecipeYaml(recipe[1]),
-        folder,
-        rows or combine([], []),
-        passed,
-        seeds,
-        folds,
-    )
+    yaml, rows = RecipeYaml(recipe[1]), rows or combine([], [])
+    return make_plan(recipe[0], yaml, folder, rows, passed, seeds, folds)
 
 
 @pytest.fixture
@@ -48,6 +41,10 @@ def test_a_grid_is_a_product():
     ]
     assert rows[1][:2] == ("a=1, b=y", "a-1__b-y")
     assert combine([], []) == [("", "", {})]
+    # References are named by what they refer to.
+    grid = parse_grid("head=!ref <dense_head>,!ref <lstm_head>")
+    names = "head=lstm_head", "head-lstm_head"
+    assert combine([], [grid])[1] == (*names, {"head": "!ref <lstm_head>"})
 
 
 def test_rows_and_grids_combine():
@@ -55,23 +52,10 @@ def test_rows_and_grids_combine():
         [parse_row("Dense, mean: head=dense k=2"), parse_row("plain:")],
         [parse_grid("a=1,2")],
     )
-    assert [name for name, _, _ in rows] == [
-        "Dense, mean, a=1",
-        "Dense, mean, a=2",
-        "plain, a=1",
-        "plain, a=2",
-    ]
-    assert rows[0][1] == "Dense-mean__a-1"
-    assert rows[0][2] == {"head": "dense", "k": "2", "a": "1"}
-
-
-def test_references_are_named_by_what_they_refer_to():
-    grid = parse_grid("head=!ref <dense_head>,!ref <lstm_head>")
-    assert combine([], [grid])[1] == (
-        "head=lstm_head",
-        "head-lstm_head",
-        {"head": "!ref <lstm_head>"},
-    )
+    names = ["Dense, mean, a=1", "Dense, mean, a=2", "plain, a=1", "plain, a=2"]
+    assert [name for name, _, _ in rows] == names
+    options = {"head": "dense", "k": "2", "a": "1"}
+    assert rows[0][1:] == ("Dense-mean__a-1", options)
 
 
 @pytest.mark.parametrize(
@@ -107,23 +91,16 @@ def test_every_run_has_its_folder(recipe, tmp_path):
     rows = combine([], [("quality", ["0.5", "0.9"])])
     found = plan(recipe, tmp_path, rows, seeds=[1, 4], folds=[2, 3])
     assert [row.name for row in found] == ["quality=0.5", "quality=0.9"]
-    assert [
-        run.folder.relative_to(tmp_path).as_posix() for run in found[0].runs
-    ] == [
-        f"quality-0.5/fold_{fold}/seed_{seed}"
+    assert [run.folder for run in found[0].runs] == [
+        tmp_path / "quality-0.5" / f"fold_{fold}" / f"seed_{seed}"
         for seed in (1, 4)
         for fold in (2, 3)
     ]
-    command = found[1].runs[3].command
-    assert command[1:3] == (str(recipe[0]), str(recipe[1]))
-    assert set(command[3:]) == {
-        "--data_folder=/data",
-        "--quality=0.9",
-        "--seed=4",
-        "--fold=3",
-        f"--output_folder={found[1].runs[3].folder}",
-        "--noprogressbar",
-    }
+    run = found[1].runs[3]
+    assert run.command[1:3] == (str(recipe[0]), str(recipe[1]))
+    words = "--data_folder=/data --quality=0.9 --seed=4 --fold=3"
+    words += f" --output_folder={run.folder} --noprogressbar"
+    assert set(run.command[3:]) == set(words.split())
 
 
 def test_the_yamls_own_seed_and_fold(recipe, tmp_path, one):
@@ -173,24 +150,27 @@ def test_settings_are_plain(one):
     json.dumps(settings.options)
 
 
-def test_unknown_and_missing_options(recipe, tmp_path, one):
-    with pytest.raises(UserError, match="did you mean 'quality'"):
-        one(qualty="1")
+@pytest.mark.parametrize(
+    "options, rows, seeds, sentence",
+    [
+        ({"qualty": "1"}, (), None, "did you mean 'quality'"),
+        ({"nested.a": "2", "nested": "1"}, (), None, "both given"),
+        ({}, [("", "", {"seed": "1"})], None, "use --seeds"),
+        ({"seed": "1"}, (), [1], "exclude each other"),
+        ({"seed": "one"}, (), None, "seed: expected a whole .* add --seeds"),
+    ],
+)
+def test_invalid_options(recipe, tmp_path, options, rows, seeds, sentence):
+    with pytest.raises(UserError, match=sentence):
+        plan(recipe, tmp_path, rows, PASSED | options, seeds)
+
+
+def test_missing_options_and_run_options(recipe, tmp_path, one):
     with pytest.raises(UserError, match="add --data_folder=..."):
         plan(recipe, tmp_path, passed={})
-    with pytest.raises(UserError, match="both given"):
-        one(**{"nested.a": "2", "nested": "1"})
     found = one(precision="bf16")
     assert "--precision=bf16" in found.command
     assert found.settings.run_options == {"precision": "bf16"}
-
-
-def test_seeds_belong_into_no_grid(recipe, tmp_path):
-    rows = combine([], [("seed", ["1", "2"])])
-    with pytest.raises(UserError, match="use --seeds"):
-        plan(recipe, tmp_path, rows)
-    with pytest.raises(UserError, match="exclude each other"):
-        plan(recipe, tmp_path, passed={**PASSED, "seed": "1"}, seeds=[1])
 
 
 def test_a_finished_run_with_other_options(recipe, tmp_path, one):
