@@ -44,7 +44,7 @@ _STAND_INS = {
 _LENGTHS = ("number_of_epochs", "patience")
 # The same within the mapping ``preparation``.
 _FREE_IN_PREPARATION = ("jobs", "cache")
-# Run options that change where or how loudly a run happens, not its result.
+# Run options that change no result.
 _FREE_RUN_OPTIONS = (
     "device distributed_backend noprogressbar log_config tqdm_colored_bar "
     "ckpt_interval_minutes ckpt_interval_steps"
@@ -102,9 +102,18 @@ class Settings:
         # A folder is the same however it is spelled.
         same = then.get("paths", {}).items() & now["paths"].items()
         same = {(key,) for key, _ in same}
+        # What names a run, its options, and its run options.
+        parts = (
+            (
+                {k: v for k, v in each.items() if not isinstance(v, dict)},
+                each["options"],
+                each.get("run_options", {}),
+            )
+            for each in (then, now)
+        )
         found = [
             (where, old, new)
-            for pair in zip(_parts(then), _parts(now))
+            for pair in zip(*parts)
             for where, old, new in _differences(*pair)
             if where not in same
             and (finished or not _is_longer(where, old, new))
@@ -263,15 +272,17 @@ class RecipeYaml:
         try:
             return resolve_references(stream).getvalue()
         except (KeyError, OSError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())
             raise UserError(
-                f"'{self.path}' or an option is invalid: {_one_line(error)}."
+                f"'{self.path}' or an option is invalid: {reason}."
             ) from None
 
     def parse(self, text):
         try:
             tree = YAML().load(text)
         except YAMLError as error:
-            reason = _one_line(getattr(error, "problem", None) or error)
+            reason = str(getattr(error, "problem", None) or error)
+            reason = " ".join(reason.split())
             raise UserError(
                 f"'{self.path}' or an option is not valid YAML: {reason}"
             ) from None
@@ -309,10 +320,6 @@ def assignment(text, where):
             "value into the YAML."
         )
     return key, value
-
-
-def _one_line(error):
-    return " ".join(str(error).split())
 
 
 def _tag(node):
@@ -354,12 +361,6 @@ def _json(node):
     return {_tag(node): plain} if _tag(node) else plain
 
 
-def _parts(record):
-    """What names a run, its options, and its run options."""
-    top = {k: v for k, v in record.items() if not isinstance(v, dict)}
-    return top, record["options"], record.get("run_options", {})
-
-
 # Where a key or an entry is not there.
 _NOTHING = object()
 
@@ -394,10 +395,8 @@ def _is_longer(where, old, new):
 
 def _short(value):
     """A value as the user may have written it, in some words."""
-    if value is _NOTHING:
-        return "not there"
-    if value is None:
-        return "null"
+    if value is None or value is _NOTHING:
+        return "null" if value is None else "not there"
     if isinstance(value, dict) and _own_tag(value):
         return _own_tag(value)
     text = str(value)

@@ -18,9 +18,8 @@ from speechbrain_ext.experiment.plan import (
 )
 
 _EXAMPLE = """\
-All other --key=value are overrides of the YAML, or run options of
-SpeechBrain, and are passed on to every run. --output_folder is the folder of
-the experiment: runs go to ROW/fold_F/seed_S in it.
+All other --key=value are overrides of the YAML, or run options of SpeechBrain,
+for every run. Runs go to ROW/fold_F/seed_S in --output_folder.
 
 examples:
   python -m speechbrain_ext.experiment train.py hparams/ravdess.yaml \\
@@ -32,14 +31,6 @@ examples:
 exit status: 0; 1 when a run failed; 2 when an option is wrong; 130 or 143
 when stopped, and the same command goes on from there.
 """
-
-
-class _Stopped(BaseException):
-    """A signal asked the runner to end."""
-
-    def __init__(self, number):
-        super().__init__(number)
-        self.number = number
 
 
 def parse(arguments=None):
@@ -110,9 +101,9 @@ def main(arguments=None):
     try:
         with _signals():
             failures = _experiment(given)
-    except _Stopped as stopped:
+    except SystemExit:
         print("Stopped; the same command goes on from here.", file=sys.stderr)
-        raise SystemExit(128 + stopped.number) from None
+        raise
     if failures:
         raise SystemExit(1)
 
@@ -152,9 +143,12 @@ def _experiment(given):
         _report(given, plan, root, figures)
     finally:
         if failures:
-            print(f"\n{len(failures)} failed:", file=sys.stderr)
-        for failure in failures:
-            print(f"  {failure}", file=sys.stderr)
+            print(
+                f"\n{len(failures)} failed:",
+                *failures,
+                sep="\n  ",
+                file=sys.stderr,
+            )
     return failures
 
 
@@ -211,29 +205,27 @@ def describe(names, found):
     )
     if found.p is None:
         return f"{text}; one utterance is too few for a test."
-    least = (
-        f"; {found.number} {found.kind} are too few for any p below "
-        f"{2 ** (1 - found.number):.4g}"
-        if found.number < TOO_FEW
-        else ""
+    number, kind = found.number, found.kind
+    few = (
+        f"; {number} {kind} are too few for any p below {2 ** (1 - number):.4g}"
     )
     return (
         f"{text}, 95 % [{found.low:+.1f}, {found.high:+.1f}] (paired bootstrap "
-        f"{describe_units(found.kind, found.number)}), p = {found.p:.4f} "
-        f"(two-sided sign-flip test{least})."
+        f"{describe_units(kind, number)}), p = {found.p:.4f} (two-sided "
+        f"sign-flip test{few if number < TOO_FEW else ''})."
     )
 
 
 @contextlib.contextmanager
 def _signals():
-    """Turn the signals that ask for an end into an exception, once."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    """Turn the signals that ask for an end into a SystemExit, once."""
+    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
     def stop(number, frame):
         # What follows, the end of the runs, is not to be interrupted.
         for each in numbers:
             signal.signal(each, signal.SIG_IGN)
-        raise _Stopped(number)
+        raise SystemExit(128 + number)
 
     before = {number: signal.getsignal(number) for number in numbers}
     try:

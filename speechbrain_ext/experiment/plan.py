@@ -144,7 +144,13 @@ def make_plan(recipe, yaml, root, rows, passed, seeds, folds, launcher=None):
             f"--output_folder: '{root}' has a sign that overrides cannot hold "
             "('=', ' #' or ': '); choose another folder."
         )
-    start = [*_launcher(launcher), str(recipe), str(yaml.path)]
+    words = [sys.executable] if launcher is None else shlex.split(launcher)
+    if not words or shutil.which(words[0]) is None:
+        raise UserError(
+            f"--launcher: there is no program '{(words or [''])[0]}'; give "
+            "its path, or put its folder into PATH."
+        )
+    start = [*words, str(recipe), str(yaml.path)]
     levels = _levels(yaml, passed, rows, {"seed": seeds, "fold": folds})
     counted, plan = {}, []
     for title, slug, own in rows:
@@ -164,10 +170,14 @@ def make_plan(recipe, yaml, root, rows, passed, seeds, folds, launcher=None):
             folder = root.joinpath(slug, *(f"{x}_{where[x]}" for x in order))
             words = {**options, **where, "output_folder": folder}
             words["noprogressbar"] = None
+            words = [
+                f"--{key}" if value is None else f"--{key}={value}"
+                for key, value in words.items()
+            ]
             run = Run(
                 ", ".join([name, *(f"{x} {where[x]}" for x in order)]),
                 folder,
-                (*start, *_as_arguments(words)),
+                (*start, *words),
                 settings,
                 settings.record(recipe, **where),
                 where.get("seed"),
@@ -176,18 +186,6 @@ def make_plan(recipe, yaml, root, rows, passed, seeds, folds, launcher=None):
             runs.append(run)
         plan.append(Row(name, settings, tuple(runs)))
     return plan
-
-
-def _launcher(launcher):
-    if launcher is None:
-        return [sys.executable]
-    words = shlex.split(launcher)
-    if not words or shutil.which(words[0]) is None:
-        raise UserError(
-            f"--launcher: there is no program '{(words or [''])[0]}'; give "
-            "its path, or put its folder into PATH."
-        )
-    return words
 
 
 def _levels(yaml, passed, rows, asked):
@@ -234,13 +232,6 @@ def _all_folds(settings, yaml, counted):
         utterances, _ = corpora.read_corpus(*corpus)
         counted[known] = protocols.num_folds(protocol, utterances, label_map)
     return list(range(1, counted[known] + 1))
-
-
-def _as_arguments(options):
-    return [
-        f"--{key}" if value is None else f"--{key}={value}"
-        for key, value in options.items()
-    ]
 
 
 def _split(text):

@@ -157,30 +157,28 @@ def compare(first, second, metric, draws=10_000, seed=0):
 
 
 def _check_pair(first, second):
-    if first.names() != second.names():
-        raise UserError(
-            "--compare: one row predicts one emotion an utterance and the "
-            "other diarizes; compare rows of one kind."
-        )
     alone = set(first.ids).symmetric_difference(second.ids)
-    if alone:
-        raise UserError(
-            f"--compare: {len(alone)} utterances, such as '{min(alone)}', "
-            "were tested in one of the rows only; compare rows with the same "
-            "test set, both finished."
-        )
     truths = dict(zip(first.ids, first.truths))
-    for id, other in zip(second.ids, second.truths):
-        if truths[id] != other:
-            raise UserError(
-                f"--compare: the reference of '{id}' is '{truths[id]}' in one "
-                f"row and '{other}' in the other; compare rows with the same "
-                "classes."
-            )
+    others = zip(second.ids, second.truths)
+    other = [x for x in others if truths.get(x[0]) != x[1]]
     same = (first.ids, first.tests) == (second.ids, second.tests)
-    if not same or not np.allclose(first.weights, second.weights):
-        raise UserError(
-            "--compare: the rows have the same test utterances, but other "
-            "folds, or other numbers of finished runs of a fold; compare rows "
-            "with the same folds, both finished."
+    if first.names() != second.names():
+        reason = "one predicts one emotion an utterance, the other diarizes"
+    elif alone:
+        reason = (
+            f"{len(alone)} utterances, such as '{min(alone)}', were tested in "
+            "one of them only"
         )
+    elif other:
+        id, truth = other[0]
+        reason = f"the reference of '{id}' is '{truths[id]}' and '{truth}'"
+    elif not same or not np.allclose(first.weights, second.weights):
+        reason = (
+            "their folds, or the numbers of finished runs of a fold, differ"
+        )
+    else:
+        return
+    raise UserError(
+        f"--compare: {reason}; compare rows of one kind with the same classes, "
+        "test sets and folds, both finished."
+    )

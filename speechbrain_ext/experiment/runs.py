@@ -11,8 +11,6 @@ import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 
 from joblib import cpu_count
 from tqdm import tqdm
@@ -40,23 +38,10 @@ _ERROR = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A run that did not end well."""
-
-    name: str
-    reason: str
-    log: Path
-
-    def __str__(self):
-        return f"{self.name}: {self.reason} (see {self.log})"
-
-
 class Processes:
     """Processes under way, each with its own process group."""
 
-    def __init__(self, grace=GRACE):
-        self.grace = grace
+    def __init__(self):
         self._lock = threading.Lock()
         self._live = set()
         self._stopped = False
@@ -88,7 +73,7 @@ class Processes:
             live = list(self._live)
         for process in live:
             _signal_group(process, signal.SIGTERM)
-        end = time.monotonic() + self.grace
+        end = time.monotonic() + GRACE
         for process in live:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0, end - time.monotonic()))
@@ -150,7 +135,12 @@ def follow(waiting, total, is_running, result, show_progress=True):
             for run, job in list(waiting.items()):
                 if job.done():
                     del waiting[run]
-                    watch.ended(run, _outcome(result, job))
+                    # Even an error here is one run's alone.
+                    try:
+                        reason = result(job)
+                    except Exception as error:
+                        reason = f"{type(error).__name__}: {error}"
+                    watch.ended(run, reason)
                 elif is_running(job):
                     watch.runs(run)
             watch.refresh()
@@ -184,8 +174,9 @@ class _Watch:
         if reason is None:
             self._say(f"Finished: {run.name}{_state(run)}")
         else:
-            self.failures.append(Failure(run.name, reason, run.folder / LOG))
-            self._say(f"Failed: {self.failures[-1]}")
+            failure = f"{run.name}: {reason} (see {run.folder / LOG})"
+            self.failures.append(failure)
+            self._say(f"Failed: {failure}")
         self.bar.update()
 
     def refresh(self):
@@ -227,14 +218,6 @@ def last_error(log, begin=0):
         if match and "ChildFailedError" not in match[1]:
             return match[1]
     return lines[-1] if lines else "no output"
-
-
-def _outcome(result, job):
-    """The outcome of a run, where even an error here is one run's alone."""
-    try:
-        return result(job)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
 
 
 def _signal_group(process, number):

@@ -78,9 +78,7 @@ def confusion_matrices(path, matrices, classes, title=None):
     for axis in axes.flat[len(counts) :]:
         axis.remove()
     for axis, lines, matrix in zip(axes.flat, names, counts.values()):
-        _draw_matrix(axis, _percent(matrix))
-        _name_ticks(axis, classes, slanted)
-        _name_panel(axis, lines)
+        _draw_panel(axis, _percent(matrix), lines, classes, slanted)
     for axis in axes[:, 0]:
         axis.set_ylabel("reference", **LABEL)
     save_figure(figure, path, title)
@@ -136,9 +134,8 @@ def _check(path, matrices, classes):
     for name, matrix in matrices.items():
         where = f"'{path}', confusion matrix of '{name}'"
         wanted = f"rows of counts [{size}, {size}]"
-        counts[name] = array = to_array(
-            matrix, where, wanted, lambda array: array.shape == (size, size)
-        )
+        array = to_array(matrix, where, wanted, shape=(size, size))
+        counts[name] = array
         if (array < 0).any() or (array != array.round()).any():
             raise UserError(
                 f"{where}: expected counts, got negative numbers or fractions; "
@@ -154,7 +151,7 @@ def _percent(counts):
     return np.divide(100 * counts, total, out=blank, where=total > 0)
 
 
-def _draw_matrix(axis, percent):
+def _draw_panel(axis, percent, lines, classes, slanted):
     from matplotlib.colors import LinearSegmentedColormap
 
     size = len(percent)
@@ -176,9 +173,6 @@ def _draw_matrix(axis, percent):
     axis.set_xlim(0, size)
     axis.set_ylim(size, 0)
     axis.set_aspect("equal")
-
-
-def _name_ticks(axis, classes, slanted):
     places = np.arange(len(classes)) + 0.5
     names = [legible(name)[0] for name in classes]
     font = legible("".join(classes))[1]
@@ -187,9 +181,6 @@ def _name_ticks(axis, classes, slanted):
     axis.set_yticks(places, names, **font)
     quiet(axis)
     axis.tick_params(length=0, labelsize=10, labelcolor=INK)
-
-
-def _name_panel(axis, lines):
     # Characters that no font has are replaced; line breaks are none of them.
     text = "\n".join(legible(line)[0] for line in lines)
     font = legible("".join(lines))[1]

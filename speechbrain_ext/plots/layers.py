@@ -71,7 +71,7 @@ def layer_weights(path, weights, title=None):
 
 def _draw_bars(path, weights):
     name = f"'{path}', layer weights"
-    weights = to_array(weights, name, "one number a layer", _has_axes(1))
+    weights = to_array(weights, name, "one number a layer")
     figure = new_figure(min(10.0, 3 + 0.28 * len(weights)), 3.2)
     axis = figure.subplots()
     strongest = weights == weights.max()
@@ -99,9 +99,7 @@ def _draw_lines(path, weights):
     rows = {}
     for name, each in weights.items():
         where = f"'{path}', layer weights of '{name}'"
-        rows[name] = to_array(
-            each, where, "one row of layers a seed", _has_axes(2)
-        )
+        rows[name] = to_array(each, where, "one row of layers a seed", (2,))
     layers = max(each.shape[1] for each in rows.values())
     # The legend has a line of text for each model.
     letters = max(len(str(name)) for name in rows)
@@ -111,10 +109,25 @@ def _draw_lines(path, weights):
     )
     axis = figure.subplots()
     step = min(0.12, SPREAD / len(rows))
-    lines = [
-        _draw_line(axis, each, place, step * (place - (len(rows) - 1) / 2))
-        for place, each in enumerate(rows.values())
-    ]
+    lines = []
+    for place, each in enumerate(rows.values()):
+        # A little aside, so that no line hides another.
+        offset = step * (place - (len(rows) - 1) / 2)
+        line = axis.errorbar(
+            np.arange(each.shape[1]) + offset,
+            each.mean(axis=0),
+            yerr=each.std(axis=0, ddof=1) if len(each) > 1 else None,
+            color=COLOURS[LINE_HUES[place % len(LINE_HUES)]],
+            ls=STYLES[place % len(STYLES)],
+            lw=1.6,
+            marker=MARKERS[place % len(MARKERS)],
+            markersize=4.5,
+            # Every other one is hollow, as its line is broken.
+            mfc="white" if place % 2 else None,
+            capsize=2.5,
+            elinewidth=1.0,
+        )
+        lines.append(line)
     axis.set_xlim(-0.5, layers - 0.5)
     axis.set_xlabel("layer (0 is the local encoder)", **LABEL)
     axis.grid(axis="y", color="#E6E8EB", lw=0.8)
@@ -129,26 +142,3 @@ def _draw_lines(path, weights):
         seeds = f"{len(each)} seed{'s' * (len(each) > 1)}"
         text.set(text=f"{readable} ({seeds})", **font)
     return figure
-
-
-def _draw_line(axis, rows, place, offset):
-    """Mean over seeds of one model, moved aside a little."""
-    seeds, layers = rows.shape
-    return axis.errorbar(
-        np.arange(layers) + offset,
-        rows.mean(axis=0),
-        yerr=rows.std(axis=0, ddof=1) if seeds > 1 else None,
-        color=COLOURS[LINE_HUES[place % len(LINE_HUES)]],
-        ls=STYLES[place % len(STYLES)],
-        lw=1.6,
-        marker=MARKERS[place % len(MARKERS)],
-        markersize=4.5,
-        # Every other one is hollow, as its line is broken.
-        mfc="white" if place % 2 else None,
-        capsize=2.5,
-        elinewidth=1.0,
-    )
-
-
-def _has_axes(number):
-    return lambda array: array.ndim == number

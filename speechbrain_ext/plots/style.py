@@ -44,8 +44,8 @@ DPI = 160
 _REGULAR = (400, "normal", "normal")
 
 
-def to_array(values, name, wanted, fits):
-    """Finite numbers, of a tensor as well, of a shape that fits."""
+def to_array(values, name, wanted, axes=(1,), shape=None):
+    """Finite numbers, of a tensor as well: so many axes, or of a shape."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
     try:
@@ -56,7 +56,8 @@ def to_array(values, name, wanted, fits):
         got = "values that are not numbers in rows of equal length"
     else:
         got = f"the shape {list(array.shape)}"
-        if array.size and fits(array):
+        fits = array.shape == shape if shape else array.ndim in axes
+        if array.size and fits:
             if np.isfinite(array).all():
                 return array
             got = "numbers that are not finite"

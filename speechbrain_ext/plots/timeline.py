@@ -21,6 +21,7 @@ from speechbrain_ext.plots.style import (
     to_array,
 )
 
+CENTRED = {"ha": "center", "va": "center_baseline"}
 # Wider than any screen shows; more points would only cost time.
 COLUMNS = 2000
 
@@ -47,19 +48,13 @@ def timeline(
         [time] or [time, channels].
     sample_rate : int
         In Hz.
-    hypothesis : list of dict
-        ``{"start", "end", "emotion"}`` each, times in seconds. Emotions at
-        the same time share the height of the bar.
+    hypothesis, reference : list of dict
+        ``{"start", "end", "emotion"}`` and ``{"emo", "start", "end"}`` each,
+        in seconds.
     duration : float
         Length in seconds.
-    reference : list of dict, optional
-        ``{"emo", "start", "end"}`` each.
-    posteriors : array, optional
-        Probabilities [frames, classes].
-    frame_edges : array, optional
-        Where frames begin and end, in seconds [frames + 1].
-    labels : list of str, optional
-        Names of the classes.
+    posteriors, frame_edges, labels : optional
+        Probabilities [frames, classes], seconds [frames + 1], names of classes.
     title : str, optional
         In any script.
 
@@ -82,10 +77,6 @@ def timeline(
         for name, segments in bars.items()
         if segments is not None
     }
-    if posteriors is not None:
-        edges = [] if frame_edges is None else frame_edges
-        labels = [] if labels is None else labels
-        posteriors, edges = _check_posteriors(posteriors, edges, labels)
     heights = [1.5] + [0.42] * len(bars) + [1.3] * (posteriors is not None)
     figure = new_figure(10, sum(heights) + 1.15)
     figure.get_layout_engine().set(h_pad=0.03, w_pad=0.06, hspace=0.02)
@@ -98,6 +89,8 @@ def timeline(
         present |= _draw_bar(axis, segments, duration)
         _name_panel(axis, name)
     if posteriors is not None:
+        edges = [] if frame_edges is None else frame_edges
+        labels = [] if labels is None else labels
         _draw_posteriors(axes[-1], posteriors, edges, labels)
         present |= set(labels)
     _draw_time(axes, duration)
@@ -115,25 +108,9 @@ def _write_legend(figure, present):
     add_legend(figure, boxes, names, ncols=min(len(names), 8), **size)
 
 
-def _check_posteriors(posteriors, edges, labels):
-    shape = len(edges) - 1, len(labels)
-    wanted = (
-        f"[frames, classes] that fit {len(edges)} frame edges (one more than "
-        f"frames) and {len(labels)} labels"
-    )
-    posteriors = to_array(
-        posteriors, "posteriors", wanted, lambda array: array.shape == shape
-    )
-    return posteriors, to_array(edges, "frame_edges", "seconds", np.size)
-
-
 def _draw_waveform(axis, waveform, sample_rate):
-    signal = to_array(
-        waveform,
-        "waveform",
-        "samples [time] or [time, channels]",
-        lambda array: array.ndim in (1, 2),
-    )
+    what = "samples [time] or [time, channels]"
+    signal = to_array(waveform, "waveform", what, (1, 2))
     if signal.ndim == 2:
         signal = signal.mean(axis=1)
     # One column holds what lies between its neighbours' first samples.
@@ -190,21 +167,23 @@ def _name_box(axis, name, start, length, box, duration):
         return
     from matplotlib.colors import to_rgb
 
-    red, green, blue = to_rgb(colour(name))
-    bright = 0.299 * red + 0.587 * green + 0.114 * blue
-    axis.text(
-        start + length / 2,
-        box[0] + box[1] / 2,
-        name,
-        ha="center",
-        va="center_baseline",
-        fontsize=10 if box[1] == 1 else 7,
-        color=INK if bright > 0.55 else "white",
-        parse_math=False,
-    )
+    bright = np.dot(to_rgb(colour(name)), (0.299, 0.587, 0.114))
+    look = {
+        "fontsize": 10 if box[1] == 1 else 7,
+        "color": INK if bright > 0.55 else "white",
+    }
+    where = start + length / 2, box[0] + box[1] / 2
+    axis.text(*where, name, **CENTRED, parse_math=False, **look)
 
 
 def _draw_posteriors(axis, posteriors, edges, labels):
+    wanted = (
+        f"[frames, classes] that fit {len(edges)} frame edges (one more than "
+        f"frames) and {len(labels)} labels"
+    )
+    shape = len(edges) - 1, len(labels)
+    posteriors = to_array(posteriors, "posteriors", wanted, shape=shape)
+    edges = to_array(edges, "frame_edges", "seconds")
     # Means over neighbouring frames, weighted by how long they last.
     step = -(-len(posteriors) // COLUMNS)
     starts = np.arange(0, len(posteriors), step)
@@ -242,14 +221,12 @@ def _draw_time(axes, duration):
     # Whole steps of a clock, at most about a dozen.
     steps = [15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200]
     step = next((s for s in steps if duration / s <= 12), 86400)
-    last.set_xticks(np.arange(0, duration + 1e-9, step))
-    last.xaxis.set_major_formatter(
-        FuncFormatter(lambda t, _: _clock(t, duration >= 3600))
-    )
+    ticks = range(0, int(duration) + 1, step)
+    last.set_xticks(ticks, [_clock(t, duration >= 3600) for t in ticks])
 
 
 def _clock(seconds, hours):
-    minutes, seconds = divmod(round(seconds), 60)
+    minutes, seconds = divmod(seconds, 60)
     if hours:
         return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
     return f"{minutes}:{seconds:02d}"

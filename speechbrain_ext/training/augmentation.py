@@ -44,24 +44,19 @@ CHUNKS = {
 }
 
 
-def _is_folder(value):
-    return isinstance(value, str | os.PathLike | None)
-
-
 def _is_range(value):
-    return (
-        isinstance(value, Sequence)
-        and len(value) == 2
-        and all(map(is_number, value))
-        and value[0] <= value[1]
-    )
+    pair = isinstance(value, Sequence) and len(value) == 2
+    return pair and all(map(is_number, value)) and value[0] <= value[1]
 
 
-_FOLDER = "the path of a folder, or null for none"
-# What a YAML may say; the folder for lists is the recipe's own affair.
+_FOLDER = (
+    lambda value: isinstance(value, str | os.PathLike | None),
+    "the path of a folder, or null for none",
+)
+# What a YAML may say, whether a value fits, and what does.
 _OPTIONS = {
-    "noise_folder": (_is_folder, _FOLDER),
-    "rir_folder": (_is_folder, _FOLDER),
+    "noise_folder": _FOLDER,
+    "rir_folder": _FOLDER,
     "spec_augment": (lambda x: isinstance(x, bool), "True or False"),
     "snr": (
         _is_range,
@@ -155,11 +150,11 @@ class _Noise(AddNoise):
             clean_sample_rate=SAMPLE_RATE,
             **options,
         )
-        self.noises = _dataset(self.csv_file) if self.csv_file else None
-        if self.noise_sample_rate != self.clean_sample_rate:
-            self.resampler = Resample(
-                self.noise_sample_rate, self.clean_sample_rate
-            )
+        self.noises = None
+        if self.csv_file:
+            self.noises = ExtendedCSVDataset(self.csv_file, output_keys=["wav"])
+        if self.noise_sample_rate != SAMPLE_RATE:
+            self.resampler = Resample(self.noise_sample_rate, SAMPLE_RATE)
 
     def forward(self, waveforms, lengths):
         samples = absolute_lengths(lengths, waveforms.shape[1])
@@ -180,7 +175,7 @@ class _Reverb(AddReverb):
     def __init__(self, csv_file, tail, **options):
         super().__init__(csv_file, clean_sample_rate=SAMPLE_RATE, **options)
         self.tail = tail
-        self.responses = _dataset(csv_file)
+        self.responses = ExtendedCSVDataset(csv_file, output_keys=["wav"])
 
     def forward(self, waveforms):
         self.data_loader = _draw(self.responses, 1)
@@ -189,14 +184,9 @@ class _Reverb(AddReverb):
         return super().forward(padded)[:, : waveforms.shape[1]]
 
 
-def _dataset(csv_file):
-    return ExtendedCSVDataset(csv_file, output_keys=["wav"])
-
-
-def _draw(dataset, batch_size):
-    return make_dataloader(
-        dataset, batch_size=batch_size, sampler=RandomSampler(dataset)
-    )
+def _draw(dataset, size):
+    sampler = RandomSampler(dataset)
+    return make_dataloader(dataset, batch_size=size, sampler=sampler)
 
 
 def _recordings(option, folder, cache_folder):
@@ -207,9 +197,25 @@ def _recordings(option, folder, cache_folder):
             "give the folder for it, such as the run's output folder."
         )
     folder = Path(folder).expanduser().absolute()
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
+    if not paths:
+        kinds = f"holds no audio ({', '.join(SUFFIXES)})"
+        reason = kinds if folder.is_dir() else "does not exist"
+        raise UserError(
+            f"{option}: the folder '{folder}' {reason}; check the path, or "
+            "give null for none."
+        )
     rates, rows = {}, []
-    paths = _find(option, folder)
     for path in tqdm(paths, f"Reading headers, {option}", leave=False):
+        if "$" in str(path):
+            raise UserError(
+                f"{option}: '{path}' has a dollar sign in its path, which "
+                "SpeechBrain takes for a variable; rename it."
+            )
         info = probe(path)
         if info.channels != 1:
             raise UserError(
@@ -231,25 +237,3 @@ def _recordings(option, folder, cache_folder):
         writer.writerow(["ID", "duration", "wav", "wav_format", "wav_opts"])
         writer.writerows(rows)
     return (str(listed), *rates), max(row[1] for row in rows)
-
-
-def _find(option, folder):
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    )
-    if not paths:
-        kinds = f"holds no audio ({', '.join(SUFFIXES)})"
-        reason = kinds if folder.is_dir() else "does not exist"
-        raise UserError(
-            f"{option}: the folder '{folder}' {reason}; check the path, or "
-            "give null for none."
-        )
-    for path in paths:
-        if "$" in str(path):
-            raise UserError(
-                f"{option}: '{path}' has a dollar sign in its path, which "
-                "SpeechBrain takes for a variable; rename it."
-            )
-    return paths

@@ -113,7 +113,7 @@ def test_epochs_are_shown_while_runs_last(tmp_path, capsys):
     folders = {"a": tmp_path, "b": tmp_path / "b"}
     jobs = {Run(n, f, *[None] * 5): Job() for n, f in folders.items()}
     failures = follow(jobs, 2, lambda job: True, lambda job: "no memory")
-    assert [str(failure) for failure in failures] == [
+    assert failures == [
         f"{name}: no memory (see {folder / 'run.log'})"
         for name, folder in folders.items()
     ]

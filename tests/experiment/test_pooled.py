@@ -250,7 +250,7 @@ def test_runs_count_by_their_weights(tmp_path):
     even = pool_predictions(folders)
     one = pool_predictions([write(tmp_path / "one", rows + other)])
     for pair in ((found, even), (even, one)):
-        with pytest.raises(UserError, match="other folds, or other numbers"):
+        with pytest.raises(UserError, match="their folds, or the numbers"):
             compare(*pair, "UA")
 
 
