@@ -103,17 +103,14 @@ class Settings:
         same = then.get("paths", {}).items() & now["paths"].items()
         same = {(key,) for key, _ in same}
         # What names a run, its options, and its run options.
-        parts = (
-            (
-                {k: v for k, v in each.items() if not isinstance(v, dict)},
-                each["options"],
-                each.get("run_options", {}),
-            )
+        pair = (
+            {k: v for k, v in each.items() if not isinstance(v, dict)}
+            | each["options"]
+            | each.get("run_options", {})
             for each in (then, now)
         )
         found = [
             (where, old, new)
-            for pair in zip(*parts)
             for where, old, new in _differences(*pair)
             if where not in same
             and (finished or not _is_longer(where, old, new))
@@ -169,16 +166,23 @@ class RecipeYaml:
             if key in self:
                 overrides.append(f"{key}: {'' if value is None else value}")
             elif key in run_option_class().__dataclass_fields__:
-                run_options[key] = (
-                    True if value is None else YAML(typ="safe").load(value)
-                )
+                text = "true" if value is None else value
+                run_options[key] = YAML(typ="safe").load(text)
             else:
                 raise self._unknown(key)
         return "\n".join(overrides), run_options
 
-    def resolve(self, overrides=""):
+    def resolve(self, overrides="", tree=None):
         """The YAML with overrides and without references, as text."""
-        return self._resolve(self._merge(overrides))
+        stream = io.StringIO()
+        YAML().dump(tree or self._merge(overrides), stream)
+        stream.seek(0)
+        # !include finds its file beside this one.
+        stream.name = str(self.path)
+        try:
+            return resolve_references(stream).getvalue()
+        except (KeyError, OSError, TypeError, ValueError) as error:
+            raise self._invalid("invalid", error) from None
 
     def settings(self, overrides="", run_options=None):
         """What a run with these options is made with."""
@@ -193,7 +197,7 @@ class RecipeYaml:
         references = tuple(
             where for where, leaf in _leaves(own) if _tag(leaf) in _REFERENCES
         )
-        tree = self.parse(self._resolve(own)) | given
+        tree = self.parse(self.resolve(tree=own)) | given
         for key in ("seed", "fold"):
             tree.pop(key, None)
         if isinstance(tree.get("preparation"), dict):
@@ -256,40 +260,27 @@ class RecipeYaml:
             return value
         if not isinstance(old, dict):
             what = f"one value, such as {_short(_json(old))}"
-            raise expected(
-                f"'{self.path}', option '{where}'", what, _json(value)
-            )
+            where = f"'{self.path}', option '{where}'"
+            raise expected(where, what, _json(value))
         for key, each in value.items():
             old[key] = self._put(each, old.get(key), f"{where}.{key}")
         return old
 
-    def _resolve(self, tree):
-        stream = io.StringIO()
-        YAML().dump(tree, stream)
-        stream.seek(0)
-        # !include finds its file beside this one.
-        stream.name = str(self.path)
-        try:
-            return resolve_references(stream).getvalue()
-        except (KeyError, OSError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(
-                f"'{self.path}' or an option is invalid: {reason}."
-            ) from None
-
     def parse(self, text):
+        """A mapping from YAML."""
         try:
             tree = YAML().load(text)
         except YAMLError as error:
-            reason = str(getattr(error, "problem", None) or error)
-            reason = " ".join(reason.split())
-            raise UserError(
-                f"'{self.path}' or an option is not valid YAML: {reason}"
-            ) from None
+            reason = getattr(error, "problem", None) or error
+            raise self._invalid("not valid YAML", reason) from None
         if not isinstance(tree, dict):
             what = "a mapping from option to value"
             raise expected(f"'{self.path}'", what, _json(tree))
         return tree
+
+    def _invalid(self, what, error):
+        reason = " ".join(str(error).split())
+        return UserError(f"'{self.path}' or an option is {what}: {reason}.")
 
     def _unknown(self, key):
         known = [*self.tree, *run_option_class().__dataclass_fields__]

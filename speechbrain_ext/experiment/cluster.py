@@ -1,6 +1,7 @@
 """Runs as jobs of SLURM, through submitit."""
 
 import contextlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,9 @@ def parse_parameters(text):
             )
         if key not in _GENERAL and not key.startswith("slurm_"):
             key = f"slurm_{key}"
-        parameters[key] = _number(value)
+        parameters[key] = value
+        with contextlib.suppress(ValueError):
+            parameters[key] = json.loads(value.lower())
     return parameters
 
 
@@ -108,10 +111,3 @@ def _outcome(job):
     lines = [line for line in str(error).splitlines() if line.strip(" -")]
     traces = [line for line in lines if "Error" in line]
     return f"job {job.job_id}: {(traces or lines or [repr(error)])[-1]}"
-
-
-def _number(value):
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(value)
-    return {"true": True, "false": False}.get(value.lower(), value)

@@ -129,73 +129,51 @@ def run_here(runs, jobs, show_progress=True, share_cores=True):
 
 def follow(waiting, total, is_running, result, show_progress=True):
     """Watch runs, each with its job, until they end; what failed."""
-    watch = _Watch(total, len(waiting), show_progress)
-    with watch.bar:
+    options = {"desc": "Runs", "unit": "run", "disable": not show_progress}
+    failures, running, shown, next_look = [], [], "", 0
+    with tqdm(total=total, initial=total - len(waiting), **options) as bar:
         while waiting:
             for run, job in list(waiting.items()):
-                if job.done():
-                    del waiting[run]
-                    # Even an error here is one run's alone.
-                    try:
-                        reason = result(job)
-                    except Exception as error:
-                        reason = f"{type(error).__name__}: {error}"
-                    watch.ended(run, reason)
-                elif is_running(job):
-                    watch.runs(run)
-            watch.refresh()
+                log, done = run.folder / LOG, job.done()
+                # A short one was never seen at work.
+                if run not in running and (done or is_running(job)):
+                    running.append(run)
+                    bar.write(f"Started: {run.name} (log: {log})", sys.stderr)
+                    next_look = 0
+                if not done:
+                    continue
+                del waiting[run]
+                running.remove(run)
+                # Even an error here is one run's alone.
+                try:
+                    reason = result(job)
+                except Exception as error:
+                    reason = f"{type(error).__name__}: {error}"
+                line = f"Finished: {run.name}{_state(run)}"
+                if reason is not None:
+                    failures.append(f"{run.name}: {reason} (see {log})")
+                    line = f"Failed: {failures[-1]}"
+                bar.write(line, sys.stderr)
+                bar.update()
+                next_look = 0
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + _LOOK
+                text = _progress(failures, running)
+                # Where no terminal shows it, every time is a line.
+                if text != shown:
+                    bar.set_postfix_str(text)
+                shown = text
             if waiting:
                 time.sleep(_PAUSE)
-    return watch.failures
+    return failures
 
 
-class _Watch:
-    """What is said about runs while they are under way."""
-
-    def __init__(self, total, left, show_progress):
-        options = {"desc": "Runs", "unit": "run", "disable": not show_progress}
-        self.bar = tqdm(total=total, initial=total - left, **options)
-        self.failures = []
-        self._running = []
-        self._looked = 0
-        self._shown = ""
-
-    def runs(self, run):
-        """A run is under way."""
-        if run not in self._running:
-            self._running.append(run)
-            self._say(f"Started: {run.name} (log: {run.folder / LOG})")
-
-    def ended(self, run, reason):
-        """A run has ended, well or not."""
-        # A short one was never seen at work.
-        self.runs(run)
-        self._running.remove(run)
-        if reason is None:
-            self._say(f"Finished: {run.name}{_state(run)}")
-        else:
-            failure = f"{run.name}: {reason} (see {run.folder / LOG})"
-            self.failures.append(failure)
-            self._say(f"Failed: {failure}")
-        self.bar.update()
-
-    def refresh(self):
-        """Show the epochs of the runs that are under way, now and then."""
-        if time.monotonic() < self._looked + _LOOK:
-            return
-        self._looked = time.monotonic()
-        parts = [f"{len(self.failures)} failed"] if self.failures else []
-        parts += [f"{run.name}{_state(run)}" for run in self._running[:_SHOWN]]
-        if len(self._running) > _SHOWN:
-            parts.append(f"and {len(self._running) - _SHOWN} more")
-        # Where no terminal shows it, every time is a line.
-        if self._shown != (text := "; ".join(parts)):
-            self._shown = text
-            self.bar.set_postfix_str(text)
-
-    def _say(self, line):
-        self._looked = 0
-        self.bar.write(line, file=sys.stderr)
+def _progress(failures, running):
+    parts = [f"{len(failures)} failed"] if failures else []
+    parts += [f"{run.name}{_state(run)}" for run in running[:_SHOWN]]
+    if len(running) > _SHOWN:
+        parts.append(f"and {len(running) - _SHOWN} more")
+    return "; ".join(parts)
 
 
 def _state(run):
