@@ -95,10 +95,8 @@ class Settings:
             return
         then = read_json(path)
         if not isinstance(then, dict) or "options" not in then:
-            raise UserError(
-                f"'{path}' is no record of a run; delete '{folder}', or choose "
-                "another output_folder."
-            )
+            remedy = f"delete '{folder}', or choose another output_folder"
+            raise expected(f"'{path}'", "the record of a run", then, remedy)
         # A folder is the same however it is spelled.
         same = then.get("paths", {}).items() & now["paths"].items()
         same = {(key,) for key, _ in same}

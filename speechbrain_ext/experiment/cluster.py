@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.experiment.plan import Run
 from speechbrain_ext.experiment.runs import Processes, execute, follow
 
@@ -44,9 +44,7 @@ def parse_parameters(text):
     for part in filter(None, text.split(",")):
         key, equals, value = (each.strip() for each in part.partition("="))
         if not (key and equals and value):
-            raise UserError(
-                f"--slurm: '{part}' is no key=value, such as partition=gpu."
-            )
+            raise expected("--slurm", "key=value, such as partition=gpu", part)
         if key not in _GENERAL and not key.startswith("slurm_"):
             key = f"slurm_{key}"
         parameters[key] = value

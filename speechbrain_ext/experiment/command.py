@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from speechbrain_ext.base.errors import UserError, exits_cleanly
+from speechbrain_ext.base.errors import exits_cleanly, expected
 from speechbrain_ext.base.options import RecipeYaml
 from speechbrain_ext.experiment import runs
 from speechbrain_ext.experiment.plan import (
@@ -124,10 +124,8 @@ def _experiment(given):
     finished = [run.finished() for run in every]
     if given.table_only:
         if not any(finished):
-            raise UserError(
-                f"--table-only: no run in '{root}' is finished; leave the "
-                "option out, or check --output_folder."
-            )
+            what = f"finished runs in '{root}'"
+            raise expected("--table-only", what, 0, "check --output_folder")
     elif given.slurm is not None or given.cluster is not None:
         from speechbrain_ext.experiment import cluster
 
@@ -159,10 +157,7 @@ def _figures(given, plan):
     names = [row.name for row in plan]
     for name in (name for pair in given.compare for name in pair):
         if name not in names:
-            raise UserError(
-                f"--compare: there is no row '{name}'; the rows are: "
-                f"{'; '.join(names)}."
-            )
+            raise expected("--compare", f"rows of {'; '.join(names)}", name)
     path = Path(given.recipe).parent / published.PUBLISHED
     figures = published.read_published(path)
     for row in plan:
@@ -183,10 +178,8 @@ def _report(given, plan, root, figures):
     for names in given.compare:
         for name in names:
             if rows[name].predictions is None:
-                raise UserError(
-                    f"--compare: '{name}' has no finished run, or a finished "
-                    "run without predictions.csv."
-                )
+                what = "finished runs, all with predictions.csv"
+                raise expected(f"--compare, row '{name}'", what, None)
         pair = [rows[name].predictions for name in names]
         metric = next(iter(rows[names[0]].spreads))
         if metric not in pair[0].names():

@@ -66,10 +66,7 @@ def parse_grid(text):
     key, value = assignment(text, f"--grid '{text}'")
     values = _split(value)
     if "" in values or len(set(values)) < len(values):
-        raise UserError(
-            f"--grid '{text}' has an empty value or one twice; write --grid "
-            "key=a,b."
-        )
+        raise expected("--grid", "different values, key=a,b", text)
     return key, values
 
 
@@ -89,9 +86,7 @@ def parse_row(text):
 
 def _override(word):
     if not word.startswith("--") or word == "--":
-        raise UserError(
-            f"'{word}' is no option; write overrides as --key=value."
-        )
+        raise expected("override", "--key=value", word)
     return assignment(word[2:], word) if "=" in word else (word[2:], None)
 
 
@@ -126,8 +121,7 @@ def combine(named, grids):
             if slug in slugs:
                 raise UserError(
                     f"The rows '{slugs[slug]}' and '{title}' would share the "
-                    f"folder '{slug}'; tell them apart by names: --row "
-                    "'name: key=value'."
+                    f"folder '{slug}'; give them names: --row 'name: key=a'."
                 )
             slugs[slug] = title
             rows.append((title, slug, {**options, **dict(zip(keys, values))}))
@@ -140,16 +134,11 @@ def make_plan(recipe, yaml, root, rows, passed, seeds, folds, launcher=None):
         raise UserError(f"'{recipe}' does not exist; give a train.py.")
     root = Path(root)
     if any(sign in str(root) for sign in ("=", " #", ": ")):
-        raise UserError(
-            f"--output_folder: '{root}' has a sign that overrides cannot hold "
-            "('=', ' #' or ': '); choose another folder."
-        )
+        what = "a path without '=', ' #' and ': '"
+        raise expected("--output_folder", what, str(root))
     words = [sys.executable] if launcher is None else shlex.split(launcher)
     if not words or shutil.which(words[0]) is None:
-        raise UserError(
-            f"--launcher: there is no program '{(words or [''])[0]}'; give "
-            "its path, or put its folder into PATH."
-        )
+        raise expected("--launcher", "a program in PATH or its path", launcher)
     start = [*words, str(recipe), str(yaml.path)]
     levels = _levels(yaml, passed, rows, {"seed": seeds, "fold": folds})
     counted, plan = {}, []
@@ -221,10 +210,8 @@ def _all_folds(settings, yaml, counted):
     found = [settings.scalars.get(name) for name in names]
     for name, value in zip(names, found):
         if not isinstance(value, str):
-            raise UserError(
-                f"--folds all: '{yaml.path}' has no '{name}' that is text; "
-                "list the folds, such as --folds 1,2."
-            )
+            where = f"--folds all, '{yaml.path}', {name}"
+            raise expected(where, "text", value, "list the folds, such as 1,2")
     protocol, *corpus = found
     label_map = settings.options.get("label_map")
     known = fingerprint(found, label_map)

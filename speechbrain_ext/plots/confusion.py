@@ -9,7 +9,7 @@ import textwrap
 
 import numpy as np
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import expected
 from speechbrain_ext.base.files import atomic_open
 from speechbrain_ext.plots.style import (
     INK,
@@ -125,10 +125,8 @@ def write_confusion_csv(path, matrices, classes):
 def _check(path, matrices, classes):
     """The matrices as arrays of counts."""
     if not matrices or not classes or len(set(classes)) < len(classes):
-        raise UserError(
-            f"'{path}': expected confusion matrices of at least one model and "
-            f"classes with different names, got {list(classes)}."
-        )
+        what = "matrices of at least one model, classes with different names"
+        raise expected(f"'{path}'", what, list(classes))
     size = len(classes)
     counts = {}
     for name, matrix in matrices.items():
@@ -136,11 +134,8 @@ def _check(path, matrices, classes):
         wanted = f"rows of counts [{size}, {size}]"
         array = to_array(matrix, where, wanted, shape=(size, size))
         counts[name] = array
-        if (array < 0).any() or (array != array.round()).any():
-            raise UserError(
-                f"{where}: expected counts, got negative numbers or fractions; "
-                "give counts, not shares."
-            )
+        for wrong in array[(array < 0) | (array != array.round())]:
+            raise expected(where, "counts, not shares", float(wrong))
     return counts
 
 

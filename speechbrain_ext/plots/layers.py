@@ -6,7 +6,7 @@ from Speech Using wav2vec 2.0 Embeddings".
 
 import numpy as np
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import expected
 from speechbrain_ext.plots.style import (
     COLOURS,
     INK,
@@ -93,9 +93,8 @@ def _draw_bars(path, weights):
 
 def _draw_lines(path, weights):
     if not weights:
-        raise UserError(
-            f"'{path}': expected layer weights of at least one model, got none."
-        )
+        what = "layer weights of at least one model"
+        raise expected(f"'{path}'", what, weights)
     rows = {}
     for name, each in weights.items():
         where = f"'{path}', layer weights of '{name}'"

@@ -192,10 +192,8 @@ def _draw(dataset, size):
 def _recordings(option, folder, cache_folder):
     """SpeechBrain's list of a folder and its sample rate; the longest in s."""
     if cache_folder is None:
-        raise UserError(
-            f"cache_folder: the recordings of {option} are listed in a file; "
-            "give the folder for it, such as the run's output folder."
-        )
+        what = f"a folder for the list of {option}, such as output_folder"
+        raise expected("cache_folder", what, None)
     folder = Path(folder).expanduser().absolute()
     paths = sorted(
         path
@@ -212,16 +210,12 @@ def _recordings(option, folder, cache_folder):
     rates, rows = {}, []
     for path in tqdm(paths, f"Reading headers, {option}", leave=False):
         if "$" in str(path):
-            raise UserError(
-                f"{option}: '{path}' has a dollar sign in its path, which "
-                "SpeechBrain takes for a variable; rename it."
-            )
+            what = "a path without $, which SpeechBrain takes for a variable"
+            raise expected(option, what, str(path), "rename it")
         info = probe(path)
         if info.channels != 1:
-            raise UserError(
-                f"{option}: expected recordings of one channel, got '{path}' "
-                f"of {info.channels} channels."
-            )
+            where = f"{option}, '{path}'"
+            raise expected(where, "one channel", info.channels, "mix it down")
         rates.setdefault(info.sample_rate, path)
         name, kind = path.relative_to(folder), path.suffix[1:].lower()
         rows.append([name, info.frames / info.sample_rate, path, kind, ""])

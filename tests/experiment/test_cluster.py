@@ -22,7 +22,7 @@ def test_parameters():
         "mem_gb": 1.5,
         "slurm_exclusive": True,
     }
-    with pytest.raises(UserError, match="'gpu' is no key=value"):
+    with pytest.raises(UserError, match="expected key=value, .* got 'gpu'"):
         parse_parameters("gpu")
 
 

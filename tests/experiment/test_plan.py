@@ -63,7 +63,7 @@ def test_rows_and_grids_combine():
     [
         (parse_grid, "a|a=|=1|a=1,,2|a=1,1|a b=1|a=b=c", "--grid"),
         (parse_row, "a=1|: a=1|x: 'a=1|x: a|x: a=1 a=2", "--row"),
-        (parse_overrides, "a=1|--", "is no option"),
+        (parse_overrides, "a=1|--", "expected --key=value, got"),
         (parse_overrides, "--a=1 --a=2", "given twice"),
         (parse_overrides, "--a=b=c", "no '=' inside of a value"),
     ],
@@ -125,7 +125,7 @@ def test_all_folds_are_those_of_the_protocol(recipe, tmp_path, monkeypatch):
     corpus = ("ravdess", "/data"), {"calm": "neutral"}
     assert asked == [("five", *corpus), ("three", *corpus)]
     recipe[1].write_text("seed: 2\nfold: 1\ncorpus: ravdess\n")
-    with pytest.raises(UserError, match="has no 'protocol'"):
+    with pytest.raises(UserError, match="protocol: expected text, got None"):
         plan(recipe, tmp_path, passed={}, folds="all")
 
 
@@ -185,7 +185,7 @@ def test_a_finished_run_with_other_options(recipe, tmp_path, one):
     with pytest.raises(UserError, match="yaml was small.yaml, now other.yaml"):
         plan((recipe[0], other), tmp_path)[0].runs[0].finished()
     (run.folder / "options.json").write_text("[]")
-    with pytest.raises(UserError, match="is no record of a run"):
+    with pytest.raises(UserError, match="expected the record of a run, got"):
         run.finished()
     (run.folder / "options.json").unlink()
     with pytest.raises(UserError, match="no options.json"):

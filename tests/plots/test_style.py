@@ -80,9 +80,9 @@ MATRICES = [
     ({"a": np.eye(3)}, TWO, r"'a': .* \[2, 2\], got the shape \[3, 3\]"),
     ({"a": [[1, 2], [3]]}, TWO, ROWS),
     ({"a": [["x"]]}, ["sad"], ROWS),
-    ({"a": [[-1]]}, ["sad"], "negative"),
+    ({"a": [[-1]]}, ["sad"], "counts, not shares, got -1"),
     ({"a": [[np.nan]]}, ["sad"], "not finite"),
-    ({"a": [[0.5]]}, ["sad"], "give counts, not shares"),
+    ({"a": [[0.5]]}, ["sad"], "expected counts, not shares, got 0.5"),
 ]
 WEIGHTS = [
     ([], "expected one number a layer"),

@@ -279,9 +279,9 @@ def test_invalid_folders(option, tmp_path):
     save(tmp_path / "mixed" / "b.wav", tone(100, 1, 8000), 8000)
     check(mixed, "a.wav", "16000", "b.wav", "8000")
     stereo = save(tmp_path / "stereo" / "a.wav", np.zeros((100, 2)))
-    check(stereo, "a.wav", "2 channels")
+    check(stereo, "a.wav", "one channel, got 2")
     dollar = save(tmp_path / "dollar" / "$a.wav", tone(100, 1))
-    check(dollar, "$a.wav", "dollar sign")
+    check(dollar, "$a.wav", "without $")
     (tmp_path / "empty" / "a.wav").write_bytes(b"")
     with pytest.raises(UserError, match="a.wav.*empty file"):
         make_augmenter(**{option: tmp_path / "empty", "cache_folder": tmp_path})
