@@ -6,6 +6,9 @@ import math
 import numbers
 import sys
 
+# Longer values are cut.
+_LONG = 200
+
 
 class UserError(Exception):
     """One sentence: what is wrong with which file or option, and the remedy.
@@ -37,7 +40,9 @@ def exits_cleanly(main):
 def expected(option, what, value, remedy=None):
     """The error of an option or file whose value is not what it takes."""
     end = f"; {remedy}." if remedy else "."
-    return UserError(f"{option}: expected {what}, got {value!r}{end}")
+    got = repr(value)
+    got = got if len(got) <= _LONG else f"{got[: _LONG - 3]}..."
+    return UserError(f"{option}: expected {what}, got {got}{end}")
 
 
 def is_number(value, kind=numbers.Real):

@@ -304,10 +304,7 @@ def assignment(text, where):
         raise UserError(f"{where}: write it as key=value.")
     if "=" in value:
         # SpeechBrain joins and splits its overrides at the sign.
-        raise UserError(
-            f"{where}: SpeechBrain takes no '=' inside of a value; put the "
-            "value into the YAML."
-        )
+        raise expected(where, "no '=' inside of a value", value, "use the YAML")
     return key, value
 
 

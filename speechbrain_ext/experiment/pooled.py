@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.metrics.intervals import find_units, interval, paired_test
 from speechbrain_ext.metrics.predictions import (
     FILES,
@@ -89,10 +89,7 @@ def pool_predictions(folders, weights=None):
         run = _read_run(path, known)
         tests.setdefault(frozenset(run), []).append((weight, run))
     if len({truth == "" for _, truth in known.values()}) > 1:
-        raise UserError(
-            "Some runs predict one emotion an utterance and some diarize; "
-            "these do not belong into one table."
-        )
+        raise UserError("Some runs diarize, some do not; give one kind.")
     found = Predictions(tests=[], weights=[])
     for ids in sorted(tests, key=sorted):
         runs = tests[ids]
@@ -122,10 +119,8 @@ def _read_run(path, known):
             truth, said = row["reference"], {row["predicted"]: 1.0}
         own = row.get("speaker", ""), truth
         if known.setdefault(id, own) != own:
-            raise UserError(
-                f"{where}: '{id}' has another speaker or reference than in "
-                "another run; these runs do not belong into one table."
-            )
+            what = f"speaker and reference of '{id}' as in other runs: "
+            raise expected(where, f"{what}{known[id]}", own)
         run[id] = said
     return run
 

@@ -1,5 +1,7 @@
 """Timelines: which emotion appears when."""
 
+from datetime import timedelta
+
 import numpy as np
 
 from speechbrain_ext.base.emotions import NEUTRAL
@@ -222,14 +224,10 @@ def _draw_time(axes, duration):
     steps = [15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200]
     step = next((s for s in steps if duration / s <= 12), 86400)
     ticks = range(0, int(duration) + 1, step)
-    last.set_xticks(ticks, [_clock(t, duration >= 3600) for t in ticks])
-
-
-def _clock(seconds, hours):
-    minutes, seconds = divmod(seconds, 60)
-    if hours:
-        return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
-    return f"{minutes}:{seconds:02d}"
+    names = [f"{t // 60}:{t % 60:02d}" for t in ticks]
+    if duration >= 3600:
+        names = [str(timedelta(seconds=t)) for t in ticks]
+    last.set_xticks(ticks, names)
 
 
 def _name_panel(axis, name):

@@ -328,8 +328,10 @@ def test_wrong_files(tmp_path, header, rows, sentence):
 def test_runs_that_disagree(tmp_path):
     one = write(tmp_path / "1", [("a", "s", "sad", "sad")])
     two = write(tmp_path / "2", [("a", "s", "happy", "sad")])
-    with pytest.raises(UserError, match="2/predictions.csv', line 2: 'a' has"):
+    with pytest.raises(
+        UserError, match="2/predictions.csv', line 2: expected .* 'a'"
+    ):
         pool_predictions([one, two])
     three = write(tmp_path / "3", [("b", 1)], "id,eder")
-    with pytest.raises(UserError, match="and some diarize"):
+    with pytest.raises(UserError, match="Some runs diarize"):
         pool_predictions([one, three])

@@ -176,7 +176,7 @@ def test_a_run_may_go_on_for_longer(trained, begin):
         ("--plan=1 --plan.train=2", "'plan' and 'plan.train' are both given"),
         ("--lr='!ref <no_such_key>'", '"no_such_key" is not valid'),
         ("--opt=2", "takes '--opt' for its own option '--optimizer_step_lim"),
-        ("--lr=a=b", "--lr=a=b: SpeechBrain takes no '=' inside of a value"),
+        ("--lr=a=b", "--lr=a=b: expected no '=' inside of a value"),
     ],
 )
 def test_invalid_options(options, sentence, begin, tmp_path):
