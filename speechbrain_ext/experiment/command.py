@@ -53,10 +53,7 @@ def parse(arguments=None):
     add("yaml", "its hyperparameters", "HPARAMS.yaml")
     text = "folds to run (default: the YAML's own)"
     add("--folds", text, "all|1,3", type=_folds)
-    text = (
-        "how many seeds, from 1, or which; a list of one ends with a comma "
-        "(default: the YAML's own)"
-    )
+    text = "how many seeds, or which (one: '4,'; default: the YAML's own)"
     add("--seeds", text, "N|1,4", type=_seeds)
     text = "values to try; several grids make all combinations"
     add("--grid", text, "KEY=A,B", type=parse_grid, **many)
@@ -77,15 +74,9 @@ def parse(arguments=None):
     add("--slurm", text, "KEY=VALUE,...")
     text = "local: submitit runs all jobs at once on this machine, as a trial"
     add("--cluster", text, choices=("slurm", "local"))
-    text = (
-        "what the standard deviation is over (default: folds where there are "
-        "several and one seed, otherwise seeds)"
-    )
+    text = "of the standard deviation (default: folds where one seed has some)"
     add("--over", text, choices=("seeds", "folds"))
-    text = (
-        "paired bootstrap interval and a sign-flip test, over test speakers, "
-        "of the second row against the first"
-    )
+    text = "paired interval and test, over speakers, of the second row's gain"
     add("--compare", text, ("ROW", "ROW"), nargs=2, **many)
     text = "run nothing; make the table of what is finished"
     parser.add_argument("--table-only", action="store_true", help=text)

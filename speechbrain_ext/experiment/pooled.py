@@ -92,20 +92,17 @@ def pool_predictions(folders, weights=None):
         raise UserError("Some runs diarize, some do not; give one kind.")
     found = Predictions(tests=[], weights=[])
     for ids in sorted(tests, key=sorted):
-        runs = tests[ids]
-        total = sum(weight for weight, _ in runs)
+        total = sum(weight for weight, _ in tests[ids])
         for id in sorted(ids):
             said = Counter()
-            for weight, run in runs:
+            for weight, run in tests[ids]:
                 for name, share in run[id].items():
                     said[name] += share * weight / total
-            speaker, truth = known[id]
             found.ids.append(id)
-            found.speakers.append(speaker)
-            found.truths.append(truth)
             found.said.append(dict(sorted(said.items())))
             found.tests.append(len(found.weights))
         found.weights.append(total)
+    found.speakers, found.truths = zip(*map(known.get, found.ids))
     return found
 
 
