@@ -67,8 +67,7 @@ def test_a_seed_that_lacks_a_fold_is_left_out():
     found = spread(values, "seeds", VALUES)
     assert (found.mean, found.n, found.left_out) == (55.0, 1, (2,))
     # But not where that leaves nothing.
-    values = {(1, 1): 50.0, (2, 2): 70.0}
-    assert spread(values, "seeds", VALUES).mean == 60.0
+    assert spread({(1, 1): 50.0, (2, 2): 70.0}, "seeds", VALUES).mean == 60.0
 
 
 @pytest.mark.parametrize("over", ["seeds", "folds"])
@@ -102,9 +101,8 @@ def test_the_table(recipe, tmp_path):
         for line in text.splitlines()
         if line.startswith("|")
     ]
-    cells = dict(zip(header, line))
     # Half of the utterances of each speaker are wrong: no spread at all.
-    assert cells == {
+    assert dict(zip(header, line)) == {
         "row": "a & b_c",
         "UA": "58.5 ± 4.9",
         "UA, 95 %": "[50.0, 50.0]",
