@@ -31,23 +31,7 @@ _UNKNOWN = 0x7FFFEFFF
 
 
 class AudioError(UserError):
-    """A recording that is not usable.
-
-    Arguments
-    ---------
-    reason : str
-        What is wrong, to follow the name: ``"has no samples"``.
-    path : str or os.PathLike, optional
-        The file, for the message.
-    remedy : str
-        What the user can do about it.
-
-    Example
-    -------
-    >>> error = AudioError("has no samples", "a.wav")
-    >>> error.reason, str(error)
-    ('has no samples', "'a.wav' has no samples; replace the file.")
-    """
+    """A recording that is not usable; ``reason`` follows the file's name."""
 
     def __init__(self, reason, path=None, remedy="replace the file"):
         super().__init__(
@@ -81,22 +65,7 @@ def num_samples(header, sample_rate=SAMPLE_RATE):
 
 
 def probe(path):
-    """Read the header of a recording.
-
-    Arguments
-    ---------
-    path : str or os.PathLike
-        The audio file.
-
-    Returns
-    -------
-    Header
-        ``sample_rate`` (Hz), ``frames``, ``channels`` and ``duration`` (s).
-
-    Raises
-    ------
-    AudioError
-        When the file is missing, empty, truncated or not audio.
+    """The header of a recording; an ``AudioError`` for one that is not good.
 
     Example
     -------
@@ -173,18 +142,7 @@ class AudioStream:
     ---------
     path : str or os.PathLike
         Any format that soundfile reads, any rate, any number of channels.
-
-    Attributes
-    ----------
-    num_samples : int
-        Length at 16 kHz.
-    duration : float
-        Length in seconds: the file's own samples by its own rate.
-
-    Raises
-    ------
-    AudioError
-        As ``probe``.
+        ``num_samples`` is its length at 16 kHz, ``duration`` that in seconds.
 
     Example
     -------
@@ -204,18 +162,7 @@ class AudioStream:
         self.num_samples = num_samples(header)
 
     def blocks(self):
-        """Read the recording.
-
-        Yields
-        ------
-        numpy.ndarray
-            Samples at 16 kHz, float32, ``num_samples`` of them in all.
-
-        Raises
-        ------
-        AudioError
-            As ``read_audio``.
-        """
+        """Samples at 16 kHz, float32, ``num_samples`` of them in all."""
         with _opened(self.path) as file:
             blocks = _decode(file, self.path, 0, file.frames)
             if file.samplerate != SAMPLE_RATE:
@@ -223,24 +170,7 @@ class AudioStream:
             yield from blocks
 
     def windows(self, spans):
-        """Read stretches of the recording that may overlap.
-
-        Arguments
-        ---------
-        spans : iterable of (int, int)
-            Start and stop in samples at 16 kHz; no start lies before the one
-            of the stretch before it.
-
-        Yields
-        ------
-        torch.Tensor
-            Waveform ``[stop - start]``.
-
-        Raises
-        ------
-        AudioError
-            As ``read_audio``.
-        """
+        """Stretches (start and stop at 16 kHz) in the order of their starts."""
         blocks = self.blocks()
         held, begin = np.empty(0, np.float32), 0
         for start, stop in spans:
@@ -263,9 +193,7 @@ def _opened(path):
         except FileNotFoundError:
             raise AudioError("does not exist", path, "check the path") from None
         except IsADirectoryError:
-            raise AudioError(
-                "is a folder", path, "give an audio file"
-            ) from None
+            raise AudioError("is a folder", path, "give a recording") from None
         except OSError as error:
             raise AudioError(
                 f"is not readable: {error.strerror or error}",
@@ -281,17 +209,16 @@ def _opened(path):
         for promised, held in _PROMISE.findall(file.extra_info):
             if int(held) < int(promised) < _UNKNOWN:
                 raise AudioError(
-                    f"is truncated: the header promises {promised} bytes, the "
-                    f"file holds {held}",
+                    f"is truncated: the header promises {promised} bytes, "
+                    f"the file holds {held}",
                     path,
                 )
         if file.frames == 0:
             raise AudioError("has no samples", path)
         # libsndfile's way to say that a header gives no length.
         if file.frames >= 2**62:
-            raise AudioError(
-                "has a header without the length", path, "encode it again"
-            )
+            remedy = "encode it again"
+            raise AudioError("has a header without the length", path, remedy)
         yield file
 
 
@@ -301,23 +228,16 @@ def _decode(file, path, begin, end):
         if begin:
             file.seek(begin)
         while begin < end:
-            block = file.read(
-                min(BLOCK, end - begin), dtype="float32", always_2d=True
-            )
+            size = min(BLOCK, end - begin)
+            block = file.read(size, dtype="float32", always_2d=True)
             if not len(block):
                 raise _too_short(path, begin, end)
             if not np.isfinite(block).all():
-                raise AudioError(
-                    "holds samples that are not finite numbers (NaN or "
-                    "infinity)",
-                    path,
-                )
+                raise AudioError("holds samples that are not finite", path)
             begin += len(block)
             yield block.mean(axis=1)
     except soundfile.SoundFileError as error:
-        raise AudioError(
-            "is truncated or damaged: not decodable to its end", path
-        ) from error
+        raise AudioError("is truncated or damaged", path) from error
 
 
 def _resample(blocks, old, new):
@@ -336,9 +256,8 @@ def _resample(blocks, old, new):
 
 
 def _too_short(path, found, wanted):
-    return AudioError(
-        f"ends at sample {found}, expected {wanted} (truncated)", path
-    )
+    reason = f"ends at sample {found}, expected {wanted} (truncated)"
+    return AudioError(reason, path)
 
 
 def _tensor(samples):

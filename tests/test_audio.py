@@ -216,7 +216,7 @@ def test_no_audio(tmp_path, read):
         ("text.wav", "text.wav' is not readable as audio"),
         ("short.wav", "short.wav' has no samples"),
         ("none.wav", "none.wav' does not exist; check the path"),
-        ("", "is a folder; give an audio file"),
+        ("", "is a folder; give a recording"),
     ]:
         with pytest.raises(AudioError, match=reason):
             read(tmp_path / name)

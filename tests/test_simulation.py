@@ -131,30 +131,20 @@ def test_number_of_utterances_and_hours():
 
 
 @pytest.mark.parametrize(
-    "name, value, shown",
+    "name, values",
     [
-        ("passes", 0, "0"),
-        ("passes", -1, "-1"),
-        ("passes", 2.5, "2.5"),
-        ("passes", None, "null"),
-        ("passes", True, "True"),
-        ("passes", "2", "'2'"),
-        ("utterances", 0, "0"),
-        ("utterances", 1.5, "1.5"),
-        ("hours", 0, "0"),
-        ("hours", -0.5, "-0.5"),
-        ("hours", float("inf"), "inf"),
-        ("hours", float("nan"), "nan"),
-        ("crossfade", -0.01, "-0.01"),
-        ("crossfade", None, "null"),
-        ("max_duration", 0, "0"),
-        ("max_duration", "4 s", "'4 s'"),
+        ("passes", [0, -1, 2.5, None, True, "2"]),
+        ("utterances", [0, 1.5]),
+        ("hours", [0, -0.5, float("inf"), float("nan")]),
+        ("crossfade", [-0.01, None]),
+        ("max_duration", [0, "4 s"]),
     ],
 )
-def test_invalid_values(name, value, shown):
-    with pytest.raises(UserError) as error:
-        simulate(corpus(1), seed=1, **{name: value})
-    assert str(error.value).startswith(f"simulation: {name} is {shown}; give")
+def test_invalid_values(name, values):
+    for value in values:
+        sentence = f"simulation: {name}: expected .* got {value!r}."
+        with pytest.raises(UserError, match=sentence):
+            simulate(corpus(1), seed=1, **{name: value})
 
 
 def test_the_least_values():
@@ -169,7 +159,7 @@ def test_the_least_values():
 @pytest.mark.parametrize(
     "options, sentence",
     [
-        ({"epoch": 1}, "x: there is no option 'epoch'; choose from passes, "),
+        ({"epoch": 1}, "x: expected options of passes, .* got 'epoch'."),
         (None, "x: expected options.* got None"),
         ({"utterances": 3, "hours": 1}, "exclude each other"),
     ],

@@ -15,7 +15,7 @@ A corpus is one module with a ``Corpus`` named ``CORPUS`` and one line in
 
 import importlib
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import expected
 from speechbrain_ext.corpora.base import Corpus
 
 __all__ = ["CORPORA", "Corpus", "find_corpus", "read_corpus"]
@@ -31,31 +31,9 @@ CORPORA = {
 
 
 def find_corpus(name):
-    """The corpus of a name.
-
-    Arguments
-    ---------
-    name : str
-        One of the keys of ``CORPORA``.
-
-    Returns
-    -------
-    Corpus
-
-    Raises
-    ------
-    UserError
-        When no corpus has the name.
-
-    Example
-    -------
-    >>> find_corpus("savee").emotions["sa"]
-    'sad'
-    """
+    """The corpus of a name, a key of ``CORPORA``."""
     if name not in CORPORA:
-        raise UserError(
-            f"There is no corpus '{name}'; choose one of: {', '.join(CORPORA)}."
-        )
+        raise expected("corpus", f"one of {', '.join(CORPORA)}", name)
     return importlib.import_module(CORPORA[name]).CORPUS
 
 
@@ -75,11 +53,6 @@ def read_corpus(name, folder):
         Sorted by id.
     skipped : list of (str, str)
         File and reason of every recording that is not usable.
-
-    Raises
-    ------
-    UserError
-        When no corpus has the name, or the folder does not hold the corpus.
 
     Example
     -------

@@ -7,38 +7,22 @@ from speechbrain_ext.corpora.base import (
     AUDIO_SUFFIXES,
     Corpus,
     list_files,
+    pairs,
     probe_all,
 )
 from speechbrain_ext.corpora.texts import text_lines
 from speechbrain_ext.utterance import Utterance
 
-EMOTIONS = {
-    "ang": "angry",
-    "dis": "disgust",
-    "exc": "excited",
-    "fea": "fearful",
-    "fru": "frustrated",
-    "hap": "happy",
-    "neu": "neutral",
-    "oth": "other",
-    "sad": "sad",
-    "sur": "surprised",
-    "xxx": "no_agreement",
-}
-# The words that evaluators chose from.
-WORDS = {
-    "anger": "angry",
-    "disgust": "disgust",
-    "excited": "excited",
-    "fear": "fearful",
-    "frustration": "frustrated",
-    "happiness": "happy",
-    "neutral": "neutral",
-    "neutral state": "neutral",
-    "other": "other",
-    "sadness": "sad",
-    "surprise": "surprised",
-}
+EMOTIONS = pairs(
+    "ang=angry dis=disgust exc=excited fea=fearful fru=frustrated "
+    "hap=happy neu=neutral oth=other sad=sad sur=surprised "
+    "xxx=no_agreement"
+)
+# The words that evaluators chose from, where they are others.
+WORDS = {"neutral state": "neutral"} | pairs(
+    "anger=angry fear=fearful frustration=frustrated happiness=happy "
+    "sadness=sad surprise=surprised"
+)
 DIALOG = (
     r"(?P<dialog>Ses(?P<session>0[1-5])[FM]_"
     r"(?P<style>impro|script)\d\d(?:_\d)?[a-z]?)"
@@ -234,20 +218,14 @@ CORPUS = Corpus(
     notes="""
 Layout: Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav, a
 turn a file. Session1/dialog/EmoEvaluation/Ses01F_impro01.txt has the labels
-and Session1/dialog/transcriptions/Ses01F_impro01.txt the words. In
-Ses01F_impro01_F000 the first F tells who wears the markers, the second who
-speaks; the speaker and the gender are those of the turn.
-
-A label is the category that most of the evaluators chose. xxx is written
-where no category has most votes; such turns have the emotion no_agreement.
-Actors also judged themselves (C-F1, C-M1); that is kept but, as in the
-corpus's own averages, not counted.
-
+and Session1/dialog/transcriptions/Ses01F_impro01.txt the words. The first F
+tells who wears the markers, the second who speaks.
+A label is the category that most of the evaluators chose; xxx (no_agreement)
+stands where none has most votes. What actors say of themselves (C-F1, C-M1) is
+kept but, as in the corpus's own averages, not counted for the agreement.
 Counts: 10,039 turns in 151 dialogs. Papers that use four classes have 5531
 turns, 1085, 1023, 1151, 1031 and 1241 in the sessions: angry 1103, happy 595,
-excited 1041, neutral 1708 and sad 1084.
-
-Every field stands in the official files; agreement is counted from them.""",
+excited 1041, neutral 1708 and sad 1084.""",
     emotions=EMOTIONS,
     example="Ses01F_impro01_F000.wav",
     language="en",

@@ -1,6 +1,6 @@
 """ShEMO: Persian from radio plays, 87 speakers in six emotions."""
 
-from speechbrain_ext.corpora.base import Corpus
+from speechbrain_ext.corpora.base import Corpus, pairs
 
 GENDERS = {"F": "female", "M": "male"}
 
@@ -40,18 +40,9 @@ sad        362        360       2
 surprised  201        199       2
 =========  =========  ========  =======
 
-The authors explain the letters and the speaker codes, and their list of labels
-agrees with every name. The codes say who speaks as far as the authors could
-tell from the plays. The emotion is what most of twelve annotators heard; how
-many agreed is not told. The archives hold no texts.""",
-    emotions={
-        "A": "angry",
-        "F": "fearful",
-        "H": "happy",
-        "N": "neutral",
-        "S": "sad",
-        "W": "surprised",
-    },
+The codes say who speaks as far as the authors could tell from the plays. The
+emotion is what most of twelve annotators heard. The archives hold no texts.""",
+    emotions=pairs("A=angry F=fearful H=happy N=neutral S=sad W=surprised"),
     example="F01A01.wav",
     language="fa",
     pattern=r"([FM])(\d\d)([A-Z])(\d\d)",

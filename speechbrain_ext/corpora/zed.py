@@ -7,11 +7,7 @@ from pathlib import Path
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import read_json
-from speechbrain_ext.corpora.base import (
-    Corpus,
-    list_files,
-    probe_all,
-)
+from speechbrain_ext.corpora.base import Corpus, list_files, probe_all
 from speechbrain_ext.utterance import Utterance, check_segments
 
 # ZED.json is rounded to milliseconds and may come from another decoder; what
@@ -31,9 +27,8 @@ def _read(folder):
     skipped += [(str(more), f"'{path}' is used") for more in found[1:]]
     records = _read_records(path, skipped)
     named = {id: _wav_of(record, path) for id, record in records.items()}
-    usable, more = probe_all(
-        [(id, wav) for id, wav in named.items() if wav], "ZED"
-    )
+    audio = [(id, wav) for id, wav in named.items() if wav]
+    usable, more = probe_all(audio, "ZED")
     skipped += more
     utterances = []
     for id, record in records.items():
@@ -78,12 +73,10 @@ class _Object(dict):
 
 
 def _read_records(path, skipped):
-    # read_json has the sentences for a file that is no JSON; what is there
-    # twice is skipped below.
+    # read_json has the sentences for a file that is no JSON.
     read_json(path, unique_keys=False)
-    records = json.loads(
-        path.read_text(encoding="utf-8"), object_pairs_hook=_Object
-    )
+    text = path.read_text(encoding="utf-8")
+    records = json.loads(text, object_pairs_hook=_Object)
     if not isinstance(records, dict) or not records:
         raise UserError(
             f"'{path}' holds no object of ids; take the official ZED.json."
@@ -110,10 +103,8 @@ def _wav_of(record, path):
 def _segments_of(record, seconds, where):
     # The segments, checked against ZED's duration and fitted to the file's.
     duration = record.get("duration", seconds)
-    if (
-        not isinstance(duration, (int, float))
-        or abs(duration - seconds) > TOLERANCE
-    ):
+    is_time = isinstance(duration, (int, float))
+    if not is_time or abs(duration - seconds) > TOLERANCE:
         raise UserError(
             f"{where}: the field 'duration' is {duration!r}, but the "
             f"recording lasts {seconds:.3f} s (truncated, or another one)."
@@ -122,15 +113,12 @@ def _segments_of(record, seconds, where):
         raise UserError(f"{where}: the field 'emotion' is missing.")
     segments = record["emotion"]
     check_segments(segments, max(duration, seconds), where)
-    for segment in segments:
-        if segment["emo"] not in CORPUS.emotions:
-            raise UserError(f"{where}: ZED has no emotion '{segment['emo']}'.")
+    for one in segments:
+        if one["emo"] not in CORPUS.emotions:
+            raise UserError(f"{where}: ZED has no emotion '{one['emo']}'.")
     segments = [
-        {
-            "emo": one["emo"],
-            "start": one["start"],
-            "end": min(one["end"], seconds),
-        }
+        {name: one[name] for name in ("emo", "start")}
+        | {"end": min(one["end"], seconds)}
         for one in segments
     ]
     check_segments(segments, seconds, where)
@@ -146,14 +134,10 @@ CORPUS = Corpus(
     notes="""
 Layout: ZED.json with an object {id: {"wav": "datafolder/...",
 "duration", "emotion": [{"emo", "start", "end"}], "transcription"}}, times in
-seconds; datafolder stands for the folder where ZED.json lies.
-
-Counts (Table 1 of the paper): 180 utterances of 1 to 15 s by 73 speakers, 17
-minutes; happy 34 %, sad 37 %, angry 29 %. One stretch of one emotion an
-utterance, the rest is neutral.
-
-Ids, words of emotion and texts are ZED's own. ZED.json does not name the
-speakers, so the records have none; language is that of Table 1.""",
+seconds; datafolder stands for the folder where ZED.json lies. It names no
+speakers. Counts (Table 1 of the paper): 180 utterances of 1 to 15 s by 73
+speakers, 17 minutes; happy 34 %, sad 37 %, angry 29 %. One stretch of one
+emotion an utterance, the rest is neutral.""",
     emotions={name: name for name in ("happy", "sad", "angry", "neutral")},
     example="ZED.json",
     language="en",

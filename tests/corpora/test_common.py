@@ -159,7 +159,9 @@ def test_wrong_folder(corpus, tmp_path):
 
 
 def test_unknown_corpus():
-    with pytest.raises(UserError, match="no corpus 'emovox'; choose one of: "):
+    with pytest.raises(
+        UserError, match="corpus: expected one of .* got 'emovox'"
+    ):
         read_corpus("emovox", "/")
     assert set(SMALL) | {"synthetic"} == set(CORPORA)
 

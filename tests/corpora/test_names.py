@@ -291,8 +291,8 @@ BAD = {
         "0011/Angry/0011_000000.wav": "ESD has no recording '000000'",
     },
     "emovdb": {
-        "Angry/anger_1-28_0001.wav": "no folder on the way to it is named "
-        "after a speaker (bea, jenie, josh, sam)",
+        "Angry/anger_1-28_0001.wav": "no folder above it is named after a "
+        "speaker (bea, jenie, josh, sam)",
         "bea_Angry/rage_1-28_0001.wav": "EmoV-DB has no emotion 'rage'",
     },
     "savee": {
