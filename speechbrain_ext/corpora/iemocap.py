@@ -55,11 +55,9 @@ def _read(folder):
 
     usable, more = probe_all(audio, "IEMOCAP")
     skipped += more
-    for id, label in labels.items():
-        if id not in turns:
-            skipped.append(
-                (label["file"], f"it has a label for {id}, which has no audio")
-            )
+    for id in labels.keys() - turns.keys():
+        reason = f"it has a label for {id}, which has no audio"
+        skipped.append((labels[id]["file"], reason))
     dialogs = {path.stem for path in label_files}
     utterances = []
     for id, (path, seconds) in usable.items():
@@ -107,9 +105,9 @@ def _official(files, kind, skipped):
     # with other content lie in other folders (MOCAP_hand, Categorical, ...).
     official = {}
     for path in files:
-        if path.parent.name.lower() != kind or path.suffix != ".txt":
-            continue
-        if not re.fullmatch(DIALOG, path.stem):
+        if path.parent.name.lower() != kind or not re.fullmatch(
+            DIALOG + r"\.txt", path.name
+        ):
             continue
         first = official.setdefault(path.stem, path)
         if first is not path:
@@ -134,21 +132,16 @@ def _read_labels(files, skipped):
                     "dimensions": [float(value) for value in dimensions],
                     "annotations": [],
                 }
-                first = labels.setdefault(id, current)
-                if first is not current:
-                    reason = f"line {number}: {id} has its label in "
-                    reason += f"'{first['file']}' already"
-                    skipped.append((str(path), reason))
+                first = labels.setdefault(id, current)["file"]
+                if labels[id] is not current:
+                    reason = f"{id} has its label in '{first}' already"
+                    skipped.append((str(path), f"line {number}: {reason}"))
             elif category and current:
-                annotator, words, comment = category.groups()
-                current["annotations"].append(
-                    _annotation(annotator, words, comment)
-                )
+                current["annotations"].append(_annotation(*category.groups()))
             elif line.startswith("["):
                 current = None
-                skipped.append(
-                    (str(path), f"line {number} is no label: '{line}'")
-                )
+                reason = f"line {number} is no label: '{line}'"
+                skipped.append((str(path), reason))
     return labels
 
 
@@ -174,9 +167,9 @@ def _read_texts(files, skipped):
 
 
 def _unlabelled(id, labels, dialog, dialogs):
+    if id not in labels and dialog not in dialogs:
+        return f"its label file EmoEvaluation/{dialog}.txt is missing"
     if id not in labels:
-        if dialog not in dialogs:
-            return f"its label file EmoEvaluation/{dialog}.txt is missing"
         return f"EmoEvaluation/{dialog}.txt has no label for it"
     if labels[id]["code"] not in EMOTIONS:
         return f"IEMOCAP has no emotion '{labels[id]['code']}'"
@@ -184,7 +177,7 @@ def _unlabelled(id, labels, dialog, dialogs):
 
 
 def _extra(turn, label):
-    names = ("valence", "activation", "dominance")
+    names = "valence", "activation", "dominance"
     return {
         "style": "improvised" if turn["style"] == "impro" else "scripted",
         "majority_label": label["code"],
@@ -199,9 +192,9 @@ def _extra(turn, label):
 
 def _agreement(label):
     votes = [
-        EMOTIONS[label["code"]] in annotation["labels"]
-        for annotation in label["annotations"]
-        if annotation["annotator"].startswith("E")
+        EMOTIONS[label["code"]] in one["labels"]
+        for one in label["annotations"]
+        if one["annotator"].startswith("E")
     ]
     if label["code"] == "xxx" or not votes:
         return None

@@ -16,7 +16,7 @@ import soundfile
 from tqdm import tqdm
 
 from speechbrain_ext.audio import SAMPLE_RATE, AudioError, probe
-from speechbrain_ext.base.errors import UserError, is_whole
+from speechbrain_ext.base.errors import UserError, expected, is_whole
 from speechbrain_ext.base.files import atomic_path, read_json, write_json
 from speechbrain_ext.corpora.base import Corpus, list_files
 from speechbrain_ext.corpora.espeak import Espeak
@@ -73,12 +73,6 @@ def generate(
     int
         Number of utterances.
 
-    Raises
-    ------
-    UserError
-        When an argument or the folder is invalid, or the package
-        espeakng-loader is not installed.
-
     Example
     -------
     >>> folder = getfixture("tmp_path") / "synthetic"
@@ -89,23 +83,18 @@ def generate(
     ('angry', 'The soup is made of carrots and beans.')
     """
     folder = Path(folder)
-    arguments = _check_arguments(
-        seed=seed,
-        speakers=speakers,
-        sentences=sentences,
-        repetitions=repetitions,
-    )
-    plan = list(_plan(**arguments))
+    given = seed, speakers, sentences, repetitions
+    arguments = _check_arguments(*given)
+    plan = dict(_plan(*given))
     if _is_there(folder, arguments, plan):
         return len(plan)
     records = {}
+    bar = {"desc": "espeak-ng", "unit": "utterance", "disable": not progress}
     with Espeak() as espeak:
         version = espeak.version()
         _claim(folder)
-        for id, keys in tqdm(
-            plan, desc="espeak-ng", unit="utterance", disable=not progress
-        ):
-            records[id] = _utter(espeak, folder, id, seed, **keys)
+        for id, keys in tqdm(plan.items(), **bar):
+            records[id] = _utter(espeak, folder, id, seed, *keys)
     index = {
         "synthetic": True,
         "note": NOTE,
@@ -128,6 +117,7 @@ def _read(folder):
     for id, record in index["utterances"].items():
         path = folder / record["wav"]
         duration = record["samples"] / SAMPLE_RATE
+        emotion = record["emotion"]
         try:
             _check_file(path, duration)
         except AudioError as problem:
@@ -138,56 +128,42 @@ def _read(folder):
                 id,
                 duration,
                 f"synthetic_{record['speaker']}",
-                record["emotion"],
+                emotion,
                 "synthetic",
                 wav=str(path),
                 gender=record["gender"],
                 language="en",
                 text=record["text"],
-                extra={
-                    "original_label": record["emotion"],
-                    "phones": record["phones"],
-                },
+                extra={"original_label": emotion, "phones": record["phones"]},
             )
         )
     return utterances, skipped
 
 
-def _check_arguments(**arguments):
+def _check_arguments(*values):
     bounds = {
         "seed": (0, math.inf),
         "speakers": (1, len(SPEAKERS)),
         "sentences": (1, len(SENTENCES)),
         "repetitions": (1, math.inf),
     }
-    for name, value in arguments.items():
-        least, most = bounds[name]
+    for value, (name, (least, most)) in zip(values, bounds.items()):
         if not is_whole(value) or not least <= value <= most:
             until = f"to {most}" if most < math.inf else "or more"
-            raise UserError(
-                f"{name}: expected a whole number, {least} {until}, got "
-                f"{value!r}."
-            )
-    return arguments
+            raise expected(name, f"a whole number, {least} {until}", value)
+    return dict(zip(bounds, values))
 
 
 def _plan(seed, speakers, sentences, repetitions):
-    """The ids, and what each is made of."""
+    """The ids, and speaker, sentence, emotion and repetition of each."""
     for speaker in range(speakers):
         name = SPEAKERS[speaker][0]
         order = generator(seed, name).permutation(len(SENTENCES))[:sentences]
         for sentence, emotion, repetition in itertools.product(
             order.tolist(), EMOTIONS, range(repetitions)
         ):
-            yield (
-                f"syn_{name}_{emotion}_{sentence + 1:02d}_{repetition}",
-                {
-                    "speaker": speaker,
-                    "sentence": sentence,
-                    "emotion": emotion,
-                    "repetition": repetition,
-                },
-            )
+            id = f"syn_{name}_{emotion}_{sentence + 1:02d}_{repetition}"
+            yield id, (speaker, sentence, emotion, repetition)
 
 
 def _wav(id, speaker):
@@ -199,25 +175,17 @@ def _utter(espeak, folder, id, seed, speaker, sentence, emotion, repetition):
     name, gender, voice, _ = SPEAKERS[speaker]
     manner = manner_of(seed, speaker, sentence, emotion, repetition)
     text = SENTENCES[sentence]
-    spoken, sample_rate, phones = espeak.say(
-        text, voice, volume=VOLUME, **to_espeak(manner)
-    )
+    options = {"volume": VOLUME, **to_espeak(manner)}
+    spoken, sample_rate, phones = espeak.say(text, voice, **options)
     samples = _to_file(spoken, sample_rate, manner.loudness + HEADROOM)
     wav = _wav(id, speaker)
     content = io.BytesIO()
-    soundfile.write(
-        content, samples, SAMPLE_RATE, format="WAV", subtype="PCM_16"
-    )
+    soundfile.write(content, samples, SAMPLE_RATE, "PCM_16", format="WAV")
     with atomic_path(folder / wav) as part:
         part.write_bytes(content.getvalue())
-    phones = [
-        {
-            "phone": phone["phone"],
-            "start": round(phone["start"] / sample_rate, 5),
-            "end": round(phone["end"] / sample_rate, 5),
-        }
-        for phone in phones
-    ]
+    for phone in phones:
+        for edge in ("start", "end"):
+            phone[edge] = round(phone[edge] / sample_rate, 5)
     phones[-1]["end"] = len(samples) / SAMPLE_RATE
     return {
         "wav": wav,
@@ -257,14 +225,11 @@ def _is_there(folder, arguments, plan):
                 "arguments or by another version; give another folder or "
                 "delete this one."
             )
-        return all(
-            (folder / _wav(id, keys["speaker"])).exists() for id, keys in plan
-        )
+        wavs = [_wav(id, speaker) for id, (speaker, *_) in plan.items()]
+        return all((folder / wav).exists() for wav in wavs)
     # Files like .DS_Store are nobody's data.
-    visible = folder.is_dir() and any(
-        not path.name.startswith(".") for path in folder.iterdir()
-    )
-    if visible and not (folder / UNFINISHED).exists():
+    names = [path.name for path in folder.glob("[!.]*")]
+    if names and UNFINISHED not in names:
         raise UserError(
             f"'{folder}' is not empty and holds no synthetic corpus; give an "
             "empty folder or a new one."
@@ -279,9 +244,8 @@ def _claim(folder):
         part.write_text("The synthetic corpus in this folder is not complete.")
     if unfinished and not (folder / INDEX).exists():
         # Other arguments may have made files that this corpus does not have.
-        for pattern in ("syn_*.wav", ".syn_*.wav"):
-            for path in folder.glob(f"wav/s*/{pattern}"):
-                path.unlink()
+        for path in folder.glob("wav/s*/*syn_*.wav"):
+            path.unlink()
 
 
 def _find(folder):
@@ -305,8 +269,8 @@ def _find(folder):
 
 def _read_index(path):
     index = read_json(path)
-    fields = ("arguments", "rules", "utterances")
-    if not isinstance(index, dict) or any(name not in index for name in fields):
+    fields = {"arguments", "rules", "utterances"}
+    if not isinstance(index, dict) or not fields <= index.keys():
         raise UserError(
             f"'{path}' is not the index of a synthetic corpus; delete it or "
             "give another folder."
@@ -319,8 +283,7 @@ def _check_file(path, duration):
     seconds = probe(path).duration
     if seconds != duration:
         raise AudioError(
-            f"{seconds} s long where {INDEX} says {duration} s; generate the "
-            "corpus again in a new folder"
+            f"{seconds} s long where {INDEX} says {duration} s; make it again"
         )
 
 

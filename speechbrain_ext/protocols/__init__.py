@@ -7,7 +7,6 @@ recipe's options (``splits``).
 
 from speechbrain_ext.protocols.named import classes_of, num_folds, partition
 from speechbrain_ext.protocols.partition import Partition
-from speechbrain_ext.protocols.splits import split_by_options
 from speechbrain_ext.protocols.tables import PROTOCOLS, Protocol
 
 __all__ = [
@@ -17,5 +16,4 @@ __all__ = [
     "classes_of",
     "num_folds",
     "partition",
-    "split_by_options",
 ]

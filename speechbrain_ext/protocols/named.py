@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import replace
 
 from speechbrain_ext.base.emotions import VOCABULARY
-from speechbrain_ext.base.errors import UserError, is_whole
+from speechbrain_ext.base.errors import UserError, expected, is_whole
 from speechbrain_ext.corpora import CORPORA, find_corpus
 from speechbrain_ext.protocols import folds as ways
 from speechbrain_ext.protocols.partition import Partition
-from speechbrain_ext.protocols.splits import map_labels
+from speechbrain_ext.protocols.splits import check_classes, map_labels
 from speechbrain_ext.protocols.tables import PROTOCOLS
 
 
@@ -31,11 +31,6 @@ def classes_of(protocol, corpus, label_map=None):
     -------
     list of str
 
-    Raises
-    ------
-    UserError
-        When there is no such protocol, or not for these corpora.
-
     Example
     -------
     >>> classes_of("pepino_iemocap", "iemocap")
@@ -52,21 +47,9 @@ def classes_of(protocol, corpus, label_map=None):
 
 
 def num_folds(protocol, utterances, label_map=None):
-    """How many folds a protocol has on these recordings.
+    """How many folds a protocol has; arguments as for ``partition``.
 
-    Arguments
-    ---------
-    protocol : str
-        A key of ``PROTOCOLS``.
-    utterances : list of Utterance
-        With all of their labels.
-    label_map : dict, optional
-        As for ``partition``: a speaker of whom it leaves nothing is not
-        counted.
-
-    Returns
-    -------
-    int
+    A speaker of whom ``label_map`` leaves nothing is not counted.
 
     Example
     -------
@@ -102,13 +85,6 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
     -------
     Partition
 
-    Raises
-    ------
-    UserError
-        When protocol, corpus, fold, seed or labels do not go together, a
-        class is missing in training or test (with ``leave_one_speaker_out``:
-        in training), or speakers must be kept apart and are not known.
-
     Example
     -------
     >>> from speechbrain_ext.utterance import Utterance
@@ -129,19 +105,24 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
     kept, left_out = _select(protocol, utterances, label_map)
     folds = _count(protocol, kept)
     if not is_whole(fold) or not 1 <= fold <= folds:
-        raise UserError(
-            f"fold: expected a number from 1 to {folds}, the folds of "
-            f"{protocol.name} on this data, got {fold!r}."
+        raise expected(
+            "fold",
+            f"a number from 1 to {folds}, the folds of {protocol.name} on "
+            "this data",
+            fold,
         )
     if not is_whole(seed) or not 0 <= seed < 2**32:
-        raise UserError(f"seed: expected a whole number from 0, got {seed!r}.")
+        raise expected("seed", "a whole number from 0", seed)
     parts = protocol.divide(kept, fold, folds, seed)
     train, valid, test = (
         sorted(part, key=lambda one: one.id) for part in parts
     )
-    _check_classes(protocol, train, classes, "train")
+    remedy = "choose another protocol"
+    if protocol.any_corpus:
+        remedy = "choose another seed, or leave the class out with label_map"
+    check_classes(train, classes, "train", remedy)
     if protocol.divide is not ways.by_speaker:
-        _check_classes(protocol, test, classes, "test")
+        check_classes(test, classes, "test", remedy)
     return Partition(
         train,
         valid,
@@ -153,7 +134,7 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
         seed=seed,
         classes=classes,
         left_out=dict(sorted(left_out.items())),
-        cut=_count_cut(protocol, utterances, kept),
+        cut=_num_cut(utterances, kept),
         source=protocol.source,
         ours=protocol.ours,
     )
@@ -161,15 +142,12 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
 
 def _find(name):
     if name not in PROTOCOLS:
-        raise UserError(
-            f"protocol: there is no '{name}'; choose one of "
-            f"{', '.join(PROTOCOLS)}."
-        )
+        raise expected("protocol", f"one of {', '.join(PROTOCOLS)}", name)
     return PROTOCOLS[name]
 
 
 def _corpora_of(utterances):
-    return sorted({utterance.corpus for utterance in utterances})
+    return sorted({one.corpus for one in utterances})
 
 
 def _label_maps(protocol, corpora, label_map):
@@ -177,14 +155,12 @@ def _label_maps(protocol, corpora, label_map):
     if label_map is not None and not protocol.any_corpus:
         raise UserError(
             f"label_map: the protocol {protocol.name} fixes its classes; set "
-            "label_map to null, or choose leave_one_speaker_out or "
-            "grouped_kfold."
+            "it to null, or choose leave_one_speaker_out or grouped_kfold."
         )
     if len(corpora) != 1 and not protocol.any_corpus:
         raise UserError(
             f"protocol: {protocol.name} takes recordings of one corpus, got "
-            f"{len(corpora)} ({', '.join(corpora)}); give data_folder and "
-            "corpus of one, or choose grouped_kfold."
+            f"{len(corpora)} ({', '.join(corpora)}); choose grouped_kfold."
         )
     return {
         corpus: _label_map(protocol, corpus) if label_map is None else label_map
@@ -202,8 +178,7 @@ def _label_map(protocol, corpus):
     elif corpus not in protocol.corpora:
         raise UserError(
             f"protocol: {protocol.name} is for {', '.join(protocol.corpora)}, "
-            f"not for '{corpus}'; choose another protocol, such as "
-            "grouped_kfold."
+            f"not for '{corpus}'; choose another, such as grouped_kfold."
         )
     changes = protocol.corpora.get(corpus, {})
     labels = find_corpus(corpus).emotions.values()
@@ -228,9 +203,8 @@ def _select(protocol, utterances, label_map):
             taken.append(utterance)
     kept = []
     for corpus, labels in maps.items():
-        some, unused = map_labels(
-            [one for one in taken if one.corpus == corpus], labels
-        )
+        own = [one for one in taken if one.corpus == corpus]
+        some, unused = map_labels(own, labels)
         kept += some
         left_out += unused
     if not kept:
@@ -251,24 +225,14 @@ def _check_speakers(protocol, utterances):
     if unknown:
         raise UserError(
             f"{protocol.name} keeps speakers apart, but the speaker of "
-            f"{len(unknown)} recordings is not known (the first is "
-            f"'{unknown[0]}'); choose a protocol by recording."
+            f"{len(unknown)} recordings is not known (such as '{unknown[0]}'); "
+            "choose a protocol by recording."
         )
 
 
-def _check_classes(protocol, part, classes, split):
-    found = {utterance.emotion for utterance in part}
-    for name in classes:
-        if name not in found:
-            remedy = (
-                "choose another seed, or leave the class out with label_map"
-                if protocol.any_corpus
-                else "choose another protocol"
-            )
-            raise UserError(
-                f"{protocol.name}: the {split} part has no recording of "
-                f"'{name}'; give the whole corpus, {remedy}."
-            )
+def _num_cut(utterances, kept):
+    whole = {one.id: one.duration for one in utterances}
+    return sum(one.duration < whole[one.id] for one in kept)
 
 
 def _cut(utterance, longest):
@@ -276,11 +240,6 @@ def _cut(utterance, longest):
         return utterance
     stop = (utterance.start or 0.0) + longest
     return replace(utterance, stop=stop, duration=longest)
-
-
-def _count_cut(protocol, utterances, kept):
-    whole = {one.id: one.duration for one in utterances}
-    return sum(one.duration < whole[one.id] for one in kept)
 
 
 def _count(protocol, kept):

@@ -10,13 +10,8 @@ from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import fingerprint, write_json
 from speechbrain_ext.corpora import read_corpus
 from speechbrain_ext.listening import check_recordings, find_speech
-from speechbrain_ext.protocols import (
-    PROTOCOLS,
-    classes_of,
-    partition,
-    split_by_options,
-)
-from speechbrain_ext.protocols.splits import WAYS, map_labels
+from speechbrain_ext.protocols import PROTOCOLS, classes_of, partition
+from speechbrain_ext.protocols.splits import WAYS, map_labels, split_by_options
 from speechbrain_ext.simulation import check_simulation, simulate
 from speechbrain_ext.training.run import earlier_preparation
 from speechbrain_ext.utterance import (
