@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from speechbrain_ext.audio import SAMPLE_RATE
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.files import fingerprint, write_json
 from speechbrain_ext.corpora import read_corpus
 from speechbrain_ext.listening import check_recordings, find_speech
@@ -60,10 +60,8 @@ def prepare(
         From the name of a corpus to its folder; ``None`` leaves it out.
     corpus, data_folder : str, optional
         In place of ``corpora``, where there is one.
-    fold : int
-        Which fold of the protocol, from 1.
-    seed : int
-        For splits and simulation.
+    fold, seed : int
+        Which fold of the protocol, from 1; for splits and simulation.
     label_map : dict, optional
         From emotion to class; ``None`` leaves an emotion out.
     classes : list of str, optional
@@ -95,22 +93,6 @@ def prepare(
     -------
     dict
         The protocol of the run, as it goes into its results.
-
-    Raises
-    ------
-    UserError
-        When a folder, a label, a split or an option of the simulation is
-        invalid.
-
-    Example
-    -------
-    >>> from speechbrain_ext.corpora import synthetic
-    >>> data = getfixture("tmp_path") / "corpus"
-    >>> _ = synthetic.generate(data, speakers=3, sentences=2, progress=False)
-    >>> record = prepare(getfixture("tmp_path") / "manifests", "grouped_kfold",
-    ...     corpora={"synthetic": str(data)}, progress=False)
-    >>> record["recordings"], record["folds"]
-    ({'train': 8, 'valid': 8, 'test': 8}, 3)
     """
     if corpora is None:
         corpora = {corpus: str(data_folder)}
@@ -119,7 +101,7 @@ def prepare(
         given = [name for name in corpora if corpora[name] is not None]
         classes = classes_of(protocol, given, label_map)
     else:
-        _check_ways(protocol, speakers, zed_folder)
+        _check_way(protocol, speakers, zed_folder)
         _check_label_map(label_map, classes)
     if simulation is not None:
         _check_simulation(simulation, zed_folder)
@@ -188,9 +170,9 @@ def _write_parts(parts, folder, simulation, zed, max_samples):
             _check_lengths(part, max_samples, "encoder_source")
         else:
             save_manifest(part, folder / f"recordings_{name}.json")
-            part, unused = simulate(
-                part, parts.seed, _first_epoch(name), **simulation[name]
-            )
+            # Training counts its epochs from 1, the others stay at 0.
+            options = {"epoch": int(name == "train"), **simulation[name]}
+            part, unused = simulate(part, parts.seed, **options)
             skipped += unused
             _check_lengths(part, max_samples, f"simulation.{name}")
             hours = sum(one.duration for one in part) / 3600
@@ -241,71 +223,51 @@ def resimulation(folder, seed, options):
     return lambda epoch: simulate(recordings, seed, epoch=epoch, **options)[0]
 
 
-def _first_epoch(name):
-    # Training counts from 1, the others stay at 0.
-    return int(name == "train")
-
-
-def _check_ways(way, speakers, zed_folder):
+def _check_way(way, speakers, zed_folder):
     if way not in WAYS:
+        ways = f"one of {', '.join((*WAYS, *PROTOCOLS))}"
+        raise expected("protocol", ways, way)
+    if way == "list":
+        what = "a list of speakers"
+        _check_splits("speakers", speakers, what, zed_folder)
+    elif zed_folder is None:
         raise UserError(
-            f"protocol: there is no '{way}'; choose one of "
-            f"{', '.join((*WAYS, *PROTOCOLS))}."
+            f"protocol: '{way}' leaves nothing to test on; give zed_folder, "
+            "or name the speakers of the test with list."
         )
-    if way != "list":
-        if zed_folder is None:
-            raise UserError(
-                f"protocol: '{way}' leaves nothing to test on; give "
-                "zed_folder, or name the speakers of the test with list."
-            )
-        return
-    if not isinstance(speakers, dict):
-        raise UserError(
-            "speakers: the protocol 'list' needs a list of speakers for each "
-            f"of train, valid and test, got {speakers!r}."
-        )
-    _check_splits("speakers", speakers, "list of speakers", zed_folder)
 
 
 def _check_label_map(label_map, classes):
     if not isinstance(label_map, dict) or not classes:
-        raise UserError(
-            "label_map: expected a class, or null, for every emotion of the "
-            f"corpora, got {label_map!r} and the classes {classes!r}."
-        )
+        what = f"one of the classes {classes!r}, or null, for every emotion"
+        raise expected("label_map", what, label_map)
     for label, name in label_map.items():
         if name is not None and name not in classes:
-            raise UserError(
-                f"label_map: '{label}' becomes '{name}', expected one of the "
-                f"classes {', '.join(classes)}, or null."
-            )
+            what = f"one of the classes {', '.join(classes)}, or null"
+            raise expected(f"label_map: {label}", what, name)
 
 
 def _check_simulation(simulation, zed_folder):
-    if not isinstance(simulation, dict):
-        raise UserError(
-            "simulation: expected options of every split, such as {train: "
-            f"{{passes: 1}}, valid: {{passes: 1}}}}, got {simulation!r}."
-        )
     _check_splits("simulation", simulation, "options", zed_folder)
     for name, options in simulation.items():
         check_simulation(options, f"simulation.{name}")
 
 
 def _check_splits(option, given, what, zed_folder):
-    for name in SPLITS[: 3 if zed_folder is None else 2]:
+    needed = SPLITS if zed_folder is None else SPLITS[:2]
+    if not isinstance(given, dict):
+        what = f"{what} for each of {', '.join(needed)}"
+        raise expected(option, what, given)
+    for name in needed:
         if name not in given:
-            raise UserError(f"{option}: '{name}' is missing; give its {what}.")
+            raise UserError(f"{option}: '{name}' is missing; give {what}.")
     for name in given:
         if name not in SPLITS:
-            raise UserError(
-                f"{option}: there is no split '{name}'; expected "
-                f"{', '.join(SPLITS)}."
-            )
+            raise expected(option, f"the splits {', '.join(SPLITS)}", name)
 
 
 def _read_corpora(corpora, only, skipped):
-    data, left_out = [], {}
+    data, unwanted = [], 0
     for name, folder in corpora.items():
         if folder is None:
             continue
@@ -314,27 +276,22 @@ def _read_corpora(corpora, only, skipped):
         wanted = [one for one in utterances if _is_wanted(one, only)]
         data += wanted
         logger.info(f"{name}: {len(wanted)} of {len(utterances)} recordings.")
-        left_out["only"] = (
-            left_out.get("only", 0) + len(utterances) - len(wanted)
-        )
-    return data, left_out
+        unwanted += len(utterances) - len(wanted)
+    return data, {"only": unwanted}
 
 
 def _is_wanted(utterance, only):
     record = utterance.to_dict() if only else {}
-    return all(
-        field not in record or record[field] in values
-        for field, values in only.items()
-    )
+    return all(record[key] in only[key] for key in only.keys() & record.keys())
 
 
 def _check_not_empty(utterances, corpora, skipped):
     if not utterances:
         first = "".join(f" ('{a}': {b})" for a, b in skipped[:1])
         raise UserError(
-            f"corpora: no recording is left to train on{first}; give "
-            f"the folder of at least one of {', '.join(sorted(corpora))}, and "
-            "check label_map and only."
+            f"corpora: no recording is left{first}; give the folder of at "
+            f"least one of {', '.join(sorted(corpora))}, and check label_map "
+            "and only."
         )
 
 
@@ -343,11 +300,11 @@ def _read_zed(folder, classes, listening):
         return None, []
     utterances, skipped = read_corpus("zed", folder)
     for utterance in utterances:
-        for segment in utterance.emotion:
-            if segment["emo"] not in classes:
+        for emotion in {one["emo"] for one in utterance.emotion}:
+            if emotion not in classes:
                 raise UserError(
-                    f"classes: '{segment['emo']}' of ZED's '{utterance.id}' "
-                    f"is not one of {', '.join(classes)}; add it."
+                    f"classes: '{emotion}' of ZED's '{utterance.id}' is not "
+                    f"one of {', '.join(classes)}; add it."
                 )
     usable, bad = check_recordings(utterances, **listening)
     _check_not_empty(usable, {"zed": folder}, skipped + bad)
@@ -358,9 +315,9 @@ def _check_lengths(utterances, max_samples, option):
     for one in utterances:
         if max_samples and one.duration * SAMPLE_RATE > max_samples:
             most = f"{max_samples / SAMPLE_RATE:g}"
-            remedy = "choose another encoder"
-            if option != "encoder_source":
-                remedy += f", or give the option max_duration: {most}"
+            remedy = f"choose another encoder, or give max_duration: {most}"
+            if option == "encoder_source":
+                remedy = "choose another encoder"
             raise UserError(
                 f"{option}: '{one.wav or one.id}' has {one.duration:.1f} s, "
                 f"the encoder takes {most} s; {remedy}."

@@ -361,19 +361,19 @@ LABELS = {"happy": "sad", "bored": "glad"}
     [
         (
             {"label_map": LABELS},
-            "label_map: 'bored' becomes 'glad', expected one of the classes "
-            "neutral, happy, sad, angry, or null.",
+            "label_map: bored: expected one of the classes neutral, happy, "
+            "sad, angry, or null, got 'glad'.",
         ),
-        ({"label_map": None}, "label_map: expected a class, or null, for"),
-        ({"simulation": []}, "simulation: expected options of every split"),
+        ({"label_map": None}, "label_map: expected one of the classes"),
+        ({"simulation": []}, "simulation: expected options for each of "),
         (
             {"simulation": {"train": {}, "valid": {}}},
-            "simulation: 'test' is missing; give its options",
+            "simulation: 'test' is missing; give options",
         ),
         ({"simulation": {"test": {}}}, "simulation: 'train' is missing"),
         (
             {"simulation": {**ONCE, "dev": {}}},
-            "simulation: there is no split 'dev'; expected train, valid, test.",
+            "simulation: expected the splits train, valid, test, got 'dev'.",
         ),
         (
             {"simulation": {**ONCE, "train": {"pases": 2}}},
@@ -385,24 +385,24 @@ LABELS = {"happy": "sad", "bored": "glad"}
             {"simulation": {**ONCE, "valid": {"passes": 0}}},
             "simulation.valid: passes: expected a whole number from 1, got 0.",
         ),
-        ({"speakers": None}, "speakers: the protocol 'list' needs a list of"),
+        ({"speakers": None}, "speakers: expected a list of speakers for"),
         (
             {"speakers": {"train": ["a"], "valid": ["b"]}},
-            "speakers: 'test' is missing; give its list of speakers.",
+            "speakers: 'test' is missing; give a list of speakers.",
         ),
         (
             {"speakers": {"test": ["a"], "valid": ["b"]}, "zed_folder": "/no"},
-            "speakers: 'train' is missing; give its list of speakers.",
+            "speakers: 'train' is missing; give a list of speakers.",
         ),
         (
             {"speakers": {**SPEAKERS, "dev": ["x"]}},
-            "speakers: there is no split 'dev'; expected train, valid, test.",
+            "speakers: expected the splits train, valid, test, got 'dev'.",
         ),
         (
             {"protocol": "speaker"},
             "protocol: 'speaker' leaves nothing to test on; give zed_folder",
         ),
-        ({"protocol": "session"}, "protocol: there is no 'session'; choose"),
+        ({"protocol": "session"}, "protocol: expected one of utterance, "),
         ({"protocol": "pepino_iemocap"}, "is for iemocap, not for 'ravdess'"),
         # ZED is read before the corpora.
         ({"zed_folder": "/no/such/zed"}, "/no/such/zed"),
