@@ -28,6 +28,10 @@ _PROMISE = re.compile(
 )
 # Programs that write to a pipe do not know the length, and promise this much.
 _UNKNOWN = 0x7FFFEFFF
+_REASONS = {
+    FileNotFoundError: ("does not exist", "check the path"),
+    IsADirectoryError: ("is a folder", "give a recording"),
+}
 
 
 class AudioError(UserError):
@@ -79,19 +83,14 @@ def probe(path):
 
 
 def read_audio(path, start=0, stop=None, sample_rate=SAMPLE_RATE):
-    """Read a recording, or a part of it.
-
-    Channels are averaged. Only the part is decoded; where the rate is another
-    one, a little more, so that it equals the same part of the whole.
+    """Read a recording, or a part of it, as the mean of its channels.
 
     Arguments
     ---------
     path : str or os.PathLike
-        The audio file.
-    start : int
-        First sample wanted, at ``sample_rate``.
-    stop : int, optional
-        The sample after the last one wanted; to the end if absent.
+        The audio file, of any rate.
+    start, stop : int
+        First sample wanted and the one after the last, at ``sample_rate``.
     sample_rate : int
         Sample rate wanted, in Hz.
 
@@ -110,10 +109,8 @@ def read_audio(path, start=0, stop=None, sample_rate=SAMPLE_RATE):
     -------
     >>> path = getfixture("tmp_path") / "a.wav"
     >>> soundfile.write(path, np.zeros((8000, 2)), 8000)
-    >>> read_audio(path).shape
-    torch.Size([16000])
-    >>> read_audio(path, 16000 - 160).shape
-    torch.Size([160])
+    >>> read_audio(path).shape, read_audio(path, 16000 - 160).shape
+    (torch.Size([16000]), torch.Size([160]))
     """
     with _opened(path) as file:
         divisor = math.gcd(file.samplerate, sample_rate)
@@ -136,13 +133,9 @@ def read_audio(path, start=0, stop=None, sample_rate=SAMPLE_RATE):
 
 
 class AudioStream:
-    """A recording as mono blocks at 16 kHz.
+    """A recording of any rate as mono blocks at 16 kHz.
 
-    Arguments
-    ---------
-    path : str or os.PathLike
-        Any format that soundfile reads, any rate, any number of channels.
-        ``num_samples`` is its length at 16 kHz, ``duration`` that in seconds.
+    ``num_samples`` is its length at 16 kHz, ``duration`` that in seconds.
 
     Example
     -------
@@ -151,8 +144,6 @@ class AudioStream:
     >>> stream = AudioStream(path)
     >>> stream.num_samples, sum(len(block) for block in stream.blocks())
     (16001, 16001)
-    >>> [len(part) for part in stream.windows([(0, 8000), (4000, 16001)])]
-    [8000, 12001]
     """
 
     def __init__(self, path):
@@ -190,19 +181,16 @@ def _opened(path):
                 raise AudioError("is an empty file (0 bytes)", path)
             file = soundfile.SoundFile(raw.fileno(), closefd=False)
             stack.enter_context(file)
-        except FileNotFoundError:
-            raise AudioError("does not exist", path, "check the path") from None
-        except IsADirectoryError:
-            raise AudioError("is a folder", path, "give a recording") from None
         except OSError as error:
-            raise AudioError(
-                f"is not readable: {error.strerror or error}",
-                path,
-                "check its permissions",
-            ) from None
+            reason, remedy = _REASONS.get(
+                type(error),
+                (f"is not readable: {error.strerror}", "check its permissions"),
+            )
+            raise AudioError(reason, path, remedy) from None
         except soundfile.LibsndfileError as error:
+            reason = error.error_string.rstrip(". ")
             raise AudioError(
-                f"is not readable as audio: {error.error_string.rstrip('. ')}",
+                f"is not readable as audio: {reason}",
                 path,
                 "replace the file, or convert it to WAV",
             ) from None

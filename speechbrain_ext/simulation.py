@@ -57,17 +57,14 @@ def simulate(
     In a pass every emotional recording is the event of one utterance. Each
     takes one of the four sequences of Figure 5 with probability 0.25, and the
     neutral recordings of its speaker in turn, in an order of their own. Levels
-    are matched to the first recording of the utterance.
+    are matched to the first recording of the utterance. The plan follows from
+    the recordings' ids, the seed and the epoch, not from order or machine.
 
     Arguments
     ---------
     recordings : list of Utterance
-        From ``find_speech``, with the classes of the task as emotions; those of
-        emotion ``"neutral"`` become the neutral parts.
-    seed : int
-        The plan follows from the recordings' ids, the seed and the epoch; not
-        from their order, nor from the machine.
-    epoch : int
+        From ``find_speech``, with the classes of the task as emotions.
+    seed, epoch : int
         For a fresh plan every epoch.
     passes : int
         How often every emotional recording is used.

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field, fields
 from speechbrain_ext.base.errors import UserError, is_number
 from speechbrain_ext.base.files import atomic_open, read_json, write_json
 
+# Fields that are no fields of a record.
+_APART = {"id", "extra"}
+
 
 @dataclass(frozen=True)
 class Utterance:
@@ -60,23 +63,18 @@ class Utterance:
 
     def to_dict(self):
         """The record as it stands in a manifest: no id, nothing unknown."""
-        record = {
-            f.name: getattr(self, f.name)
-            for f in fields(self)
-            if f.name not in ("id", "extra")
-            and getattr(self, f.name) is not None
-        }
+        names = [one.name for one in fields(self) if one.name not in _APART]
+        record = {name: getattr(self, name) for name in names}
+        record = {k: v for k, v in record.items() if v is not None}
         return {**record, **self.extra}
 
     @classmethod
     def from_dict(cls, id, record):
         """The utterance behind a manifest's record."""
-        known = {f.name for f in fields(cls)} - {"id", "extra"}
-        return cls(
-            id=id,
-            **{key: value for key, value in record.items() if key in known},
-            extra={k: v for k, v in record.items() if k not in known},
-        )
+        known = {one.name for one in fields(cls)} - _APART
+        extra = {k: v for k, v in record.items() if k not in known}
+        known = {k: v for k, v in record.items() if k in known}
+        return cls(id=id, **known, extra=extra)
 
 
 def save_manifest(utterances, path):

@@ -17,8 +17,7 @@ AUDIO_SUFFIXES = (".wav", ".flac")
 # SpeechBrain's recipe for emotion diarization writes cut and joined copies
 # into these folders of a corpus; an original is to win over such a copy.
 DERIVED_FOLDERS = {"processed", "combined"}
-
-# From this many files on, a user waits long enough to want a progress bar.
+# From this many files on there is a progress bar.
 MANY_FILES = 2000
 
 
@@ -28,17 +27,13 @@ class Corpus:
 
     Arguments
     ---------
-    name : str
-        Its key in ``CORPORA``; ids and speakers begin with it.
-    title : str
-        Its name in sentences.
-    source : str
-        Publication and licence.
-    notes : str
-        Layout, counts, and how sure the fields are.
+    name, title : str
+        Its key in ``CORPORA``, with which ids and speakers begin; its name in
+        sentences.
+    source, notes : str
+        Publication and licence; layout, counts, and how sure the fields are.
     emotions : dict
-        From the corpus's own label to a full English word. No label is left
-        out or merged here.
+        From each of the corpus's own labels to a full English word.
     example : str
         A name of a file.
     language : str, optional
@@ -223,16 +218,11 @@ def probe_all(named_files, title):
         except AudioError as problem:
             skipped.append((str(path), problem.reason))
             continue
-        if id not in usable:
-            usable[id] = path, seconds
-            continue
-        first, first_seconds = usable[id]
-        if seconds == first_seconds:
-            reason = f"same recording as '{first}'"
-        else:
-            reason = (
-                f"same id ({id}) as '{first}', which is used, but another "
-                f"length ({seconds:.3f} s, not {first_seconds:.3f} s)"
-            )
-        skipped.append((str(path), reason))
+        first, used = usable.setdefault(id, (path, seconds))
+        if seconds != used:
+            reason = f"same id ({id}) as '{first}', which is used, but another "
+            reason += f"length ({seconds:.3f} s, not {used:.3f} s)"
+            skipped.append((str(path), reason))
+        elif first is not path:
+            skipped.append((str(path), f"same recording as '{first}'"))
     return usable, skipped

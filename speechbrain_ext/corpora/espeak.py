@@ -6,6 +6,7 @@ from a private copy of the file that nothing else in the process holds open.
 """
 
 import _ctypes
+import contextlib
 import ctypes
 import itertools
 import shutil
@@ -96,11 +97,8 @@ class Espeak:
 
     def version(self):
         """Version of the library."""
-        library = self._load()
-        try:
+        with self._library() as library:
             return library.espeak_Info(None).decode().split()[0]
-        finally:
-            self._unload(library)
 
     def say(self, text, voice, rate=175, pitch=50, range=50, volume=50):
         """Speak a sentence."""
@@ -108,7 +106,6 @@ class Espeak:
         variant = voice.partition("+")[2]
         if variant and not Path(self._data, "voices", "!v", variant).is_file():
             raise _no_voice(voice)
-        library = self._load()
         pieces, marks = [], []
 
         def receive(samples, number, events):
@@ -123,24 +120,20 @@ class Espeak:
                     marks.append((event.sample, event.id.string))
 
         callback = _Callback(receive)
-        try:
+        values = rate, volume, pitch, range
+        data = text.encode() + b"\0"
+        options = 0, POSITION_CHARACTER, 0, TEXT_IS_UTF8, None, None
+        with self._library() as library:
             library.espeak_SetSynthCallback(callback)
             if library.espeak_SetVoiceByName(voice.encode()) != 0:
                 raise _no_voice(voice)
-            values = rate, volume, pitch, range
-            for name, value in zip(PARAMETERS, values):
-                _check(
-                    library.espeak_SetParameter(PARAMETERS[name], value, 0),
-                    f"set the {name} to {value}",
-                )
+            for (name, number), value in zip(PARAMETERS.items(), values):
+                status = library.espeak_SetParameter(number, value, 0)
+                _check(status, f"set the {name} to {value}")
             library.espeak_ng_SetRandSeed(RANDOM_SEED)
-            data = text.encode() + b"\0"
-            options = 0, POSITION_CHARACTER, 0, TEXT_IS_UTF8, None, None
             status = library.espeak_Synth(data, len(data), *options)
             _check(status, f"speak {text!r}")
             sample_rate = library.espeak_ng_GetSampleRate()
-        finally:
-            self._unload(library)
         phones = _tile(marks, sum(len(piece) for piece in pieces))
         if all(phone["phone"] == SILENCE for phone in phones):
             raise UserError(
@@ -148,7 +141,8 @@ class Espeak:
             )
         return np.concatenate(pieces), sample_rate, phones
 
-    def _load(self):
+    @contextlib.contextmanager
+    def _library(self):
         """A library that has not spoken yet."""
         if self._folder is None:
             raise RuntimeError("Espeak works only within its with block.")
@@ -163,13 +157,13 @@ class Espeak:
         options = OUTPUT_SYNCHRONOUS, 0, self._data.encode(), INITIALIZE_OPTIONS
         if library.espeak_Initialize(*options) <= 0:
             raise RuntimeError(f"espeak-ng did not read '{self._data}'.")
-        return library
-
-    def _unload(self, library):
-        library.espeak_Terminate()
-        # Windows has the same function under another name.
-        close = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary
-        close(library._handle)
+        try:
+            yield library
+        finally:
+            library.espeak_Terminate()
+            # Windows has the same function under another name.
+            close = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary
+            close(library._handle)
 
 
 def _no_voice(voice):

@@ -50,36 +50,34 @@ def _read(folder):
             "files like dialog/EmoEvaluation/Ses01F_impro01.txt at any "
             "depth); unpack them too."
         )
-    labels = _read_labels(label_files, skipped)
+    labels = _read_labels(label_files.values(), skipped)
     texts = _read_texts(_official(files, "transcriptions", skipped), skipped)
-
     usable, more = probe_all(audio, "IEMOCAP")
     skipped += more
     for id in labels.keys() - turns.keys():
         reason = f"it has a label for {id}, which has no audio"
         skipped.append((labels[id]["file"], reason))
-    dialogs = {path.stem for path in label_files}
     utterances = []
     for id, (path, seconds) in usable.items():
-        turn = turns[id]
-        reason = _unlabelled(id, labels, turn["dialog"], dialogs)
-        if reason:
+        turn, label = turns[id], labels.get(id)
+        session, gender = f"Ses{turn['session']}", turn["gender"]
+        if label is None or label["code"] not in EMOTIONS:
+            reason = _why_skipped(label, turn["dialog"], label_files)
             skipped.append((str(path), reason))
             continue
-        session, gender = f"Ses{turn['session']}", turn["gender"]
         utterances.append(
             Utterance(
                 id,
                 seconds,
                 f"iemocap_{session}{gender}",
-                EMOTIONS[labels[id]["code"]],
+                EMOTIONS[label["code"]],
                 "iemocap",
                 wav=str(path),
                 gender="female" if gender == "F" else "male",
                 language="en",
                 session=session,
                 text=texts.get(id),
-                extra=_extra(turn, labels[id]),
+                extra=_extra(turn, label),
             )
         )
     return utterances, skipped
@@ -112,7 +110,7 @@ def _official(files, kind, skipped):
         first = official.setdefault(path.stem, path)
         if first is not path:
             skipped.append((str(path), f"'{first}' is used"))
-    return list(official.values())
+    return official
 
 
 def _read_labels(files, skipped):
@@ -158,7 +156,7 @@ def _annotation(annotator, words, comment):
 
 def _read_texts(files, skipped):
     texts = {}
-    for path in files:
+    for path in files.values():
         for line in text_lines(path, skipped):
             match = WORDS_LINE.match(line.strip())
             if match and match[2]:
@@ -166,14 +164,12 @@ def _read_texts(files, skipped):
     return texts
 
 
-def _unlabelled(id, labels, dialog, dialogs):
-    if id not in labels and dialog not in dialogs:
-        return f"its label file EmoEvaluation/{dialog}.txt is missing"
-    if id not in labels:
+def _why_skipped(label, dialog, label_files):
+    if label is not None:
+        return f"IEMOCAP has no emotion '{label['code']}'"
+    if dialog in label_files:
         return f"EmoEvaluation/{dialog}.txt has no label for it"
-    if labels[id]["code"] not in EMOTIONS:
-        return f"IEMOCAP has no emotion '{labels[id]['code']}'"
-    return None
+    return f"its label file EmoEvaluation/{dialog}.txt is missing"
 
 
 def _extra(turn, label):

@@ -55,16 +55,15 @@ def generate(
     ---------
     folder : str or os.PathLike
         Where to. It may hold nothing, or a corpus that this function made or
-        began with the same arguments. It gets ``wav/<speaker>/<id>.wav``
-        (16 kHz, 16 bits) and, when all are there, ``synthetic.json``.
+        began. It gets ``wav/<speaker>/<id>.wav`` (16 kHz, 16 bits) and, when
+        all are there, ``synthetic.json``.
     seed : int
         Other seeds say other sentences in other ways.
     speakers : int
         1 to 12, women and men by turns.
-    sentences : int
-        Sentences of each speaker, 1 to 30. All are said in every emotion.
-    repetitions : int
-        How often each sentence is said in each emotion.
+    sentences, repetitions : int
+        Sentences of each speaker, 1 to 30, and how often each is said in each
+        emotion.
     progress : bool
         Whether to show a progress bar.
 

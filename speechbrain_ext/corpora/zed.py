@@ -48,40 +48,34 @@ def _read(folder):
         except UserError as error:
             skipped.append((str(named[id] or path), str(error)))
             continue
-        utterances.append(
-            Utterance(
-                id,
-                seconds,
-                "",
-                segments,
-                "zed",
-                wav=str(wav),
-                language="en",
-                text=record.get("transcription") or None,
-                extra={"original_label": [one["emo"] for one in segments]},
-            )
-        )
+        fields = {
+            "wav": str(wav),
+            "language": "en",
+            "text": record.get("transcription") or None,
+            "extra": {"original_label": [one["emo"] for one in segments]},
+        }
+        utterances.append(Utterance(id, seconds, "", segments, "zed", **fields))
     return utterances, skipped
 
 
-class _Object(dict):
-    # A JSON object that knows which keys it had more than once.
-    def __init__(self, pairs):
-        super().__init__(reversed(pairs))
-        counts = Counter(key for key, _ in pairs)
-        self.repeated = list((counts - Counter(self.keys())).elements())
-
-
 def _read_records(path, skipped):
+    def as_object(pairs):
+        # What an object has more than once stands beside it.
+        counts = Counter(key for key, _ in pairs)
+        repeated[:] = [key for key, count in counts.items() if count > 1]
+        return dict(reversed(pairs))
+
+    repeated = []
     # read_json has the sentences for a file that is no JSON.
     read_json(path, unique_keys=False)
     text = path.read_text(encoding="utf-8")
-    records = json.loads(text, object_pairs_hook=_Object)
+    # The outermost object comes last.
+    records = json.loads(text, object_pairs_hook=as_object)
     if not isinstance(records, dict) or not records:
         raise UserError(
             f"'{path}' holds no object of ids; take the official ZED.json."
         )
-    for id in records.repeated:
+    for id in repeated:
         skipped.append(
             (str(path), f"the id '{id}' is there again; the first is used")
         )

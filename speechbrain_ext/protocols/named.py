@@ -33,8 +33,6 @@ def classes_of(protocol, corpus, label_map=None):
 
     Example
     -------
-    >>> classes_of("pepino_iemocap", "iemocap")
-    ['neutral', 'happy', 'sad', 'angry']
     >>> classes_of("grouped_kfold", "savee", {"sad": "low", "angry": "high"})
     ['high', 'low']
     """
@@ -47,20 +45,9 @@ def classes_of(protocol, corpus, label_map=None):
 
 
 def num_folds(protocol, utterances, label_map=None):
-    """How many folds a protocol has; arguments as for ``partition``.
-
-    A speaker of whom ``label_map`` leaves nothing is not counted.
-
-    Example
-    -------
-    >>> from speechbrain_ext.utterance import Utterance
-    >>> data = [Utterance(s, 1.0, s, "sad", "savee") for s in "abcd"]
-    >>> num_folds("jafarzadeh", data), num_folds("grouped_kfold", data)
-    (5, 4)
-    """
+    """How many folds a protocol has; arguments as for ``partition``."""
     protocol = _find(protocol)
-    kept, _ = _select(protocol, utterances, label_map)
-    return _count(protocol, kept)
+    return _count(protocol, _select(protocol, utterances, label_map)[0])
 
 
 def partition(protocol, utterances, fold, seed=1, label_map=None):
@@ -71,8 +58,7 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
     protocol : str
         A key of ``PROTOCOLS``.
     utterances : list of Utterance
-        With all of their labels, in any order. Several corpora go together
-        where the protocol takes any corpus.
+        With all of their labels, in any order, of one corpus or several.
     fold : int
         From 1 to ``num_folds(...)``.
     seed : int
@@ -105,21 +91,17 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
     kept, left_out = _select(protocol, utterances, label_map)
     folds = _count(protocol, kept)
     if not is_whole(fold) or not 1 <= fold <= folds:
-        raise expected(
-            "fold",
-            f"a number from 1 to {folds}, the folds of {protocol.name} on "
-            "this data",
-            fold,
-        )
+        what = f"from 1 to {folds}, the folds of {protocol.name} on this data"
+        raise expected("fold", f"a number {what}", fold)
     if not is_whole(seed) or not 0 <= seed < 2**32:
         raise expected("seed", "a whole number from 0", seed)
     parts = protocol.divide(kept, fold, folds, seed)
     train, valid, test = (
         sorted(part, key=lambda one: one.id) for part in parts
     )
-    remedy = "choose another protocol"
+    remedy = "give the whole corpus, or choose another protocol"
     if protocol.any_corpus:
-        remedy = "choose another seed, or leave the class out with label_map"
+        remedy += ", another seed, or leave the class out with label_map"
     check_classes(train, classes, "train", remedy)
     if protocol.divide is not ways.by_speaker:
         check_classes(test, classes, "test", remedy)

@@ -45,11 +45,9 @@ class Protocol:
         One of the functions of the module ``folds``.
     folds : int or None
         How many; None where it depends on the speakers.
-    any_corpus : bool
-        Whether other corpora will do too, with all of their labels, and
-        ``label_map`` may choose other classes.
-    disjoint : bool
-        Whether no speaker is in two parts.
+    any_corpus, disjoint : bool
+        Whether other corpora and a ``label_map`` will do too; whether no
+        speaker is in two parts.
     reject : callable
         Takes an utterance; returns why the protocol leaves it out, or None.
     longest : float or None

@@ -57,7 +57,7 @@ def prepare(
         the recordings or speakers is held out for validation) or ``"list"``
         (the speakers of every split are named).
     corpora : dict, optional
-        From the name of a corpus to its folder; ``None`` leaves it out.
+        From the name of a corpus to its folder, or to ``None``.
     corpus, data_folder : str, optional
         In place of ``corpora``, where there is one.
     fold, seed : int

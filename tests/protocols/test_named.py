@@ -398,7 +398,7 @@ def where(utterances, is_kept):
             "pepino_ravdess",
             ["ravdess"],
             lambda one: one.speaker < "ravdess_23" or one.emotion != "sad",
-            "the test part has no .* of 'sad'",
+            "The test part has no .* of 'sad'",
         ),
         *(
             (
