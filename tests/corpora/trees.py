@@ -14,19 +14,10 @@ import soundfile
 DATA = Path(__file__).parent / "data"
 
 ESD_EMOTIONS = ["Neutral", "Angry", "Happy", "Sad", "Surprise"]
-JL_EMOTIONS = (
-    "angry anxious apologetic assertive concerned encouraging excited happy "
-    "neutral sad"
-).split()
-
+JL_EMOTIONS = "angry anxious apologetic assertive concerned encouraging "
+JL_EMOTIONS = (JL_EMOTIONS + "excited happy neutral sad").split()
 # Turns of IEMOCAP in the four usual classes, as papers report them.
-IEMOCAP_COUNTS = {
-    "ang": 1103,
-    "hap": 595,
-    "exc": 1041,
-    "neu": 1708,
-    "sad": 1084,
-}
+IEMOCAP_COUNTS = dict(ang=1103, hap=595, exc=1041, neu=1708, sad=1084)
 
 
 def ravdess(channel="01"):
@@ -158,13 +149,8 @@ def plant(folder, names, source=None):
 
 def iemocap_line(turn, code, start=0.0):
     """A turn as it stands in EmoEvaluation."""
-    word = {
-        "ang": "Anger",
-        "hap": "Happiness",
-        "exc": "Excited",
-        "neu": "Neutral",
-        "sad": "Sadness",
-    }[code]
+    words = "Anger", "Happiness", "Excited", "Neutral", "Sadness"
+    word = dict(zip(IEMOCAP_COUNTS, words))[code]
     return (
         f"[{start:.4f} - {start + 1:.4f}]\t{turn}\t{code}\t"
         "[2.5000, 3.0000, 2.5000]\n"

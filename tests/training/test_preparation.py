@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -25,12 +26,9 @@ def named(first, last):
     return [f"ravdess_{actor:02d}" for actor in range(first, last + 1)]
 
 
-SPEAKERS = {
-    "train": named(1, 16),
-    "valid": named(17, 20),
-    "test": named(21, 24),
-}
-ONCE = {"train": {}, "valid": {}, "test": {}}
+NAMES = ["train", "valid", "test"]
+SPEAKERS = dict(zip(NAMES, [named(1, 16), named(17, 20), named(21, 24)]))
+ONCE = {name: {} for name in NAMES}
 
 
 @pytest.fixture
@@ -96,13 +94,9 @@ def skipped(folder):
 def recordings(folder):
     return {
         utterance.wav
-        for name in ("train", "valid", "test")
+        for name in NAMES
         for utterance in load_manifest(folder / f"recordings_{name}.json")
     }
-
-
-FILES = ["protocol.json", "skipped.csv", "test.json", "train.json"]
-FILES += ["valid.json"]
 
 
 def test_what_is_written(data, tmp_path):
@@ -110,10 +104,11 @@ def test_what_is_written(data, tmp_path):
     before = snapshot(data)
     record = prepare(folder, **recognition(data, fold=2))
     assert snapshot(data) == before
-    assert sorted(path.name for path in folder.iterdir()) == FILES
+    files = {"protocol.json", "skipped.csv", *(f"{one}.json" for one in NAMES)}
+    assert {path.name for path in folder.iterdir()} == files
     assert json.loads((folder / "protocol.json").read_text()) == record
     splits = load_splits(folder)
-    assert list(splits) == ["train", "valid", "test"]
+    assert list(splits) == NAMES
     ids = [u.id for split in splits.values() for u in split]
     assert len(ids) == len(set(ids)) == 70
     speakers = [{u.speaker for u in split} for split in splits.values()]
@@ -230,24 +225,26 @@ def test_a_part_without_a_class(data, tmp_path, reads):
 
 
 def test_bad_recordings_are_listed_and_nothing_else_is_lost(ravdess, tmp_path):
-    bad = {}
     wavs = sorted(ravdess.rglob("03-01-05-*.wav"))
     wavs[0].write_bytes(b"")
-    bad[wavs[0]] = "empty file"
     wavs[1].write_bytes(wavs[1].read_bytes()[:5000])
-    bad[wavs[1]] = "truncated"
     data, _ = soundfile.read(wavs[2], dtype="float32")
     data[100] = np.nan
     soundfile.write(wavs[2], data, 16000, subtype="FLOAT")
-    bad[wavs[2]] = "not finite"
     data, _ = soundfile.read(wavs[3])
     flac = wavs[3].with_suffix(".flac")
     soundfile.write(flac, data, 16000)
     wavs[3].unlink()
     flac.write_bytes(flac.read_bytes()[: flac.stat().st_size // 2])
-    bad[flac] = "truncated"
     soundfile.write(wavs[4], data[:800], 16000)
-    bad[wavs[4]] = "no speech"
+    reasons = [
+        "empty file",
+        "truncated",
+        "not finite",
+        "truncated",
+        "no speech",
+    ]
+    bad = dict(zip([*wavs[:3], flac, wavs[4]], reasons))
     # These are unusual, but good.
     fine = resample_poly(data, 441, 160)
     soundfile.write(wavs[5], np.stack([fine, fine], 1), 44100)
@@ -270,28 +267,21 @@ def test_sources_never_cross_the_split(ravdess, zed, tmp_path, protocol):
     changes = {"protocol": protocol, "valid_fraction": 0.4, "speakers": None}
     options = diarization(ravdess, zed_folder=str(zed), **changes)
     record = prepare(folder, **options)
-    used = [
+    train, valid = (
         {
-            piece["wav"]
-            for utterance in load_manifest(folder / f"{name}.json")
-            for piece in utterance.pieces
+            p["wav"]
+            for u in load_manifest(folder / f"{n}.json")
+            for p in u.pieces
         }
-        for name in ("train", "valid")
-    ]
-    assert used[0] and used[1] and not used[0] & used[1]
+        for n in ("train", "valid")
+    )
+    assert train and valid and not train & valid
     shared = record["speakers_shared_with_train"]
     assert (shared["valid"] == 0) == (protocol == "speaker")
     # ZED does not say who speaks.
     assert (record["test"], shared["test"]) == ("ZED", None)
     assert not (folder / "recordings_test.json").exists()
     assert {u.corpus for u in load_manifest(folder / "test.json")} == {"zed"}
-
-
-def test_speakers_of_a_test_beside_zed_are_counted(ravdess, zed, tmp_path):
-    folder = tmp_path / "manifests"
-    record = prepare(folder, **diarization(ravdess, zed_folder=str(zed)))
-    assert record["left_out"] == {"test, ZED in its place": 16}
-    assert len(load_manifest(folder / "test.json")) == 3
 
 
 def test_zed_with_bad_recordings(ravdess, zed, tmp_path):
@@ -301,7 +291,9 @@ def test_zed_with_bad_recordings(ravdess, zed, tmp_path):
     soundfile.write(wavs[0], data, 16000, subtype="FLOAT")
     wavs[1].unlink()
     folder = tmp_path / "manifests"
-    prepare(folder, **diarization(ravdess, zed_folder=str(zed)))
+    # The speakers of a test beside ZED are counted.
+    record = prepare(folder, **diarization(ravdess, zed_folder=str(zed)))
+    assert record["left_out"] == {"test, ZED in its place": 16}
     assert len(load_manifest(folder / "test.json")) == 1
     assert len(skipped(folder)) == 2
     text = (zed / "ZED.json").read_text().replace('"sad"', '"angry"')
@@ -325,6 +317,10 @@ def test_the_yaml_of_ravdess_leaves_songs_out(ravdess, tmp_path):
     assert record["left_out"] == {"only": len(speech)}
 
 
+ODD = {**SPEAKERS, "test": [*named(21, 24), "ravdess_25"]}
+SHORT = {**ONCE, "test": {"max_duration": 0.1}}
+
+
 @pytest.mark.parametrize(
     "change, sentence",
     [
@@ -334,14 +330,8 @@ def test_the_yaml_of_ravdess_leaves_songs_out(ravdess, tmp_path):
         ({"corpora": {"ravdes": "/no/such"}}, "got 'ravdes'"),
         ({"only": {"language": ["de"]}}, "no recording is left"),
         ({"classes": [*CODES, "bored"]}, "no recording of 'bored'"),
-        (
-            {"speakers": {**SPEAKERS, "test": [*named(21, 24), "ravdess_25"]}},
-            "'ravdess_25' has no usable recording",
-        ),
-        (
-            {"simulation": {**ONCE, "test": {"max_duration": 0.1}}},
-            "of at most 0.1 s",
-        ),
+        ({"speakers": ODD}, "'ravdess_25' has no usable recording"),
+        ({"simulation": SHORT}, "of at most 0.1 s"),
     ],
 )
 def test_options_that_do_not_fit_the_data(
@@ -354,62 +344,63 @@ def test_options_that_do_not_fit_the_data(
 
 
 LABELS = {"happy": "sad", "bored": "glad"}
+PARTS = "expected the splits train, valid, test, got 'dev'."
+OPTIONS = "passes, utterances, hours, crossfade, max_duration"
 
 
 @pytest.mark.parametrize(
-    "change, sentence",
+    "option, value, sentence",
     [
         (
-            {"label_map": LABELS},
+            "label_map",
+            LABELS,
             "label_map: bored: expected one of the classes neutral, happy, "
             "sad, angry, or null, got 'glad'.",
         ),
-        ({"label_map": None}, "label_map: expected one of the classes"),
-        ({"simulation": []}, "simulation: expected options for each of "),
+        ("label_map", None, "label_map: expected one of the classes"),
+        ("simulation", [], "simulation: expected options for each of train, "),
         (
-            {"simulation": {"train": {}, "valid": {}}},
-            "simulation: 'test' is missing; give options",
+            "simulation",
+            {"train": {}, "valid": {}},
+            "'test' is missing; give op",
         ),
-        ({"simulation": {"test": {}}}, "simulation: 'train' is missing"),
+        ("simulation", {"test": {}}, "simulation: 'train' is missing; give op"),
+        ("simulation", {**ONCE, "dev": {}}, f"simulation: {PARTS}"),
         (
-            {"simulation": {**ONCE, "dev": {}}},
-            "simulation: expected the splits train, valid, test, got 'dev'.",
+            "simulation",
+            {**ONCE, "train": {"pases": 2}},
+            f"simulation.train: expected options of {OPTIONS}, got 'pases'.",
         ),
         (
-            {"simulation": {**ONCE, "train": {"pases": 2}}},
-            "simulation.train: expected options of passes, utterances, hours, "
-            "crossfade, max_duration, got 'pases'.",
+            "simulation",
+            {**ONCE, "test": None},
+            "simulation.test: expected opti",
         ),
-        ({"simulation": {**ONCE, "test": None}}, "simulation.test: expected"),
         (
-            {"simulation": {**ONCE, "valid": {"passes": 0}}},
+            "simulation",
+            {**ONCE, "valid": {"passes": 0}},
             "simulation.valid: passes: expected a whole number from 1, got 0.",
         ),
-        ({"speakers": None}, "speakers: expected a list of speakers for"),
+        ("speakers", None, "speakers: expected a list of speakers for each of"),
         (
-            {"speakers": {"train": ["a"], "valid": ["b"]}},
-            "speakers: 'test' is missing; give a list of speakers.",
+            "speakers",
+            {"train": ["a"], "valid": ["b"]},
+            "speakers: 'test' is mis",
         ),
+        ("speakers", {**SPEAKERS, "dev": ["x"]}, f"speakers: {PARTS}"),
         (
-            {"speakers": {"test": ["a"], "valid": ["b"]}, "zed_folder": "/no"},
-            "speakers: 'train' is missing; give a list of speakers.",
+            "protocol",
+            "speaker",
+            "'speaker' leaves nothing to test on; give zed",
         ),
-        (
-            {"speakers": {**SPEAKERS, "dev": ["x"]}},
-            "speakers: expected the splits train, valid, test, got 'dev'.",
-        ),
-        (
-            {"protocol": "speaker"},
-            "protocol: 'speaker' leaves nothing to test on; give zed_folder",
-        ),
-        ({"protocol": "session"}, "protocol: expected one of utterance, "),
-        ({"protocol": "pepino_iemocap"}, "is for iemocap, not for 'ravdess'"),
+        ("protocol", "session", "protocol: expected one of utterance, speaker"),
+        ("protocol", "pepino_iemocap", "is for iemocap, not for 'ravdess'"),
         # ZED is read before the corpora.
-        ({"zed_folder": "/no/such/zed"}, "/no/such/zed"),
+        ("zed_folder", "/no/such/zed", "/no/such/zed"),
     ],
 )
 def test_wrong_options_are_noticed_before_the_corpora_are_read(
-    tmp_path, monkeypatch, change, sentence
+    tmp_path, monkeypatch, option, value, sentence
 ):
     read = preparation.read_corpus
 
@@ -418,11 +409,11 @@ def test_wrong_options_are_noticed_before_the_corpora_are_read(
         return read(name, folder)
 
     monkeypatch.setattr(preparation, "read_corpus", only_zed)
-    if change.get("protocol") == "pepino_iemocap":
-        change = {**change, "label_map": None}
-    with pytest.raises(UserError) as error:
-        prepare(tmp_path / "run", **diarization("/no/such", **change))
-    assert sentence in str(error.value)
+    options = diarization("/no/such", **{option: value})
+    if value == "pepino_iemocap":
+        options["label_map"] = None
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        prepare(tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()
 
 
