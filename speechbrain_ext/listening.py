@@ -30,17 +30,12 @@ _BATCH_SECONDS = 1200
 _SAVE_EVERY = 60
 
 
-def check_recordings(utterances, cache=None, jobs=1, progress=True):
-    """Recordings that can be decoded, and file and reason of the others."""
-    return _listen(utterances, None, cache, jobs, progress)
+def listen(utterances, max_silence=None, cache=None, jobs=1, progress=True):
+    """Recordings that can be decoded, and file and reason of the others.
 
-
-def find_speech(utterances, max_silence=0.2, cache=None, jobs=1, progress=True):
-    """Recordings with ``speech`` (samples to keep) and ``level`` (dB) found."""
-    return _listen(utterances, max_silence, cache, jobs, progress)
-
-
-def _listen(utterances, max_silence, cache, jobs, progress):
+    With ``max_silence`` (s) those with speech: the samples to keep as
+    ``speech`` and their ``level`` (dB) are added to ``extra``.
+    """
     known = _read(cache)
     keys = [_key(utterance, max_silence) for utterance in utterances]
     todo = {key: u for key, u in zip(keys, utterances) if key not in known}

@@ -52,49 +52,14 @@ def simulate(
     crossfade=0.0,
     max_duration=None,
 ):
-    """Plan utterances with one emotional event each.
+    """Plan utterances with one emotional event each; say what is not used.
 
-    In a pass every emotional recording is the event of one utterance. Each
-    takes one of the four sequences of Figure 5 with probability 0.25, and the
-    neutral recordings of its speaker in turn, in an order of their own. Levels
-    are matched to the first recording of the utterance. The plan follows from
-    the recordings' ids, the seed and the epoch, not from order or machine.
-
-    Arguments
-    ---------
-    recordings : list of Utterance
-        From ``find_speech``, with the classes of the task as emotions.
-    seed, epoch : int
-        For a fresh plan every epoch.
-    passes : int
-        How often every emotional recording is used.
-    utterances : int, optional
-        Stop at this number of utterances, with as many passes as that takes.
-    hours : float, optional
-        Stop when this much audio is planned, with as many passes as it takes.
-    crossfade : float
-        Seconds over which two pieces blend at a joint; 0 as in the paper.
-    max_duration : float, optional
-        Leave out utterances that are longer (s), for encoders with a limit.
-
-    Returns
-    -------
-    list of Utterance
-        With ``pieces``, and ``emotion`` as segments exact to the sample.
-    list of (str, str)
-        What is not used, and why: speakers without a neutral recording
-        or with nothing else, and utterances over ``max_duration``.
-
-    Example
-    -------
-    >>> data = [
-    ...     Utterance(e, 2.0, "s", e, "demo", wav=f"{e}.wav",
-    ...               extra={"speech": [[0, 16000]], "level": -20.0})
-    ...     for e in ("neutral", "sad")
-    ... ]
-    >>> plan, _ = simulate(data, seed=3)
-    >>> plan[0].duration, plan[0].emotion
-    (3.0, [{'emo': 'sad', 'start': 1.0, 'end': 2.0}])
+    In a pass every emotional recording (of ``listen``, with classes for
+    emotions) is the event of one utterance. Each takes one of the four
+    sequences of Figure 5 with probability 0.25, and the neutral recordings of
+    its speaker in turn. Levels are matched to the first one. There are as many
+    passes as ``utterances`` or ``hours`` take; pieces blend over ``crossfade``
+    seconds. The plan follows from ids, seed and epoch, not from the order.
     """
     options = passes, utterances, hours, crossfade, max_duration
     check_simulation(dict(zip(OPTIONS, options)))
@@ -104,9 +69,8 @@ def simulate(
         one_pass = []
         for speaker, (emotional, neutral) in sorted(speakers.items()):
             rng = stable_rng("simulate", seed, epoch, number, speaker)
-            one_pass += _speaker_pass(
-                emotional, neutral, rng, f"{epoch}-{number}", crossfade
-            )
+            label = f"{epoch}-{number}"
+            one_pass += _speaker_pass(emotional, neutral, rng, label, crossfade)
         rng = stable_rng("order", seed, epoch, number)
         for index in rng.permutation(len(one_pass)):
             utterance = one_pass[index]
@@ -141,11 +105,9 @@ def check_simulation(options, where="simulation"):
         is_valid, may_be_null, wanted = OPTIONS[name]
         if not (may_be_null and value is None or is_valid(value)):
             raise expected(f"{where}: {name}", wanted, value)
-    given = [options.get(name) for name in ("utterances", "hours")]
-    if (
-        sum([*(x is not None for x in given), options.get("passes", 1) != 1])
-        > 1
-    ):
+    defaults = {"passes": 1, "utterances": None, "hours": None}
+    given = [x for x in defaults if options.get(x, defaults[x]) != defaults[x]]
+    if len(given) > 1:
         raise UserError(
             f"{where}: passes, utterances and hours exclude each other; give "
             "one of them."
@@ -169,19 +131,19 @@ def _by_speaker(recordings):
     return speakers, skipped
 
 
+def _in_turns(items, rng):
+    while True:
+        # From the end, as a pile is taken down.
+        yield from (items[i] for i in rng.permutation(len(items))[::-1])
+
+
 def _speaker_pass(emotional, neutral, rng, label, crossfade):
-    queue = []
-
-    def next_neutral():
-        if not queue:
-            queue.extend(neutral[i] for i in rng.permutation(len(neutral)))
-        return queue.pop()
-
+    neutral = _in_turns(neutral, rng)
     plan = []
     for index in rng.permutation(len(emotional)):
         event = emotional[index]
         sequence = SEQUENCES[rng.integers(len(SEQUENCES))]
-        parts = [event if x == "emotion" else next_neutral() for x in sequence]
+        parts = [event if x == "emotion" else next(neutral) for x in sequence]
         plan.append(_join(parts, f"{event.id}-{label}", crossfade))
     return plan
 
@@ -199,7 +161,11 @@ def _join(parts, id, crossfade):
             if number == 0:
                 # In the middle of a cross-fade both sides are equally loud.
                 begins.append(position + fade // 2)
-            pieces.append(_piece(part.wav, start, stop, gain, fade))
+            piece = {"wav": part.wav, "start": start / SAMPLE_RATE}
+            piece |= {"stop": stop / SAMPLE_RATE, "gain": round(gain, 6)}
+            if fade:
+                piece["crossfade"] = fade / SAMPLE_RATE
+            pieces.append(piece)
             position += length
             previous = length
     ends = begins[1:] + [position]
@@ -221,18 +187,6 @@ def _join(parts, id, crossfade):
     )
 
 
-def _piece(wav, start, stop, gain, fade):
-    piece = {
-        "wav": wav,
-        "start": start / SAMPLE_RATE,
-        "stop": stop / SAMPLE_RATE,
-        "gain": round(gain, 6),
-    }
-    if fade:
-        piece["crossfade"] = fade / SAMPLE_RATE
-    return piece
-
-
 def compose(pieces):
     """Audio [samples] of a simulated utterance, at 16 kHz.
 
@@ -243,9 +197,8 @@ def compose(pieces):
 
     parts = []
     for piece in pieces:
-        audio = piece["gain"] * read_audio(
-            piece["wav"], to_samples(piece["start"]), to_samples(piece["stop"])
-        )
+        start, stop = to_samples(piece["start"]), to_samples(piece["stop"])
+        audio = piece["gain"] * read_audio(piece["wav"], start, stop)
         fade = to_samples(piece.get("crossfade", 0.0))
         if fade:
             phase = (torch.arange(fade) + 0.5) / fade

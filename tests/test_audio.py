@@ -43,15 +43,6 @@ def streamed(path):
     return np.concatenate(list(AudioStream(path).blocks()))
 
 
-def halve(path):
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
-
-
-def probed(path):
-    list(AudioStream(path).blocks())
-
-
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("channels", [1, 2])
 def test_any_rate(tmp_path, rate, channels):
@@ -60,12 +51,8 @@ def test_any_rate(tmp_path, rate, channels):
     size = -(-soundfile.info(path).frames * 16000 // rate)
     assert whole.shape == (size,) and num_samples(probe(path)) == size
     assert np.array_equal(streamed(path), whole.numpy())
-    for start, stop in [
-        (0, 500),
-        (3000, 9001),
-        (70000, None),
-        (size - 1, size),
-    ]:
+    cuts = [(0, 500), (3000, 9001), (70000, None), (size - 1, size)]
+    for start, stop in cuts:
         part = read_audio(path, start, stop)
         torch.testing.assert_close(part, whole[start:stop], atol=1e-5, rtol=0)
     spans = [(0, 50000), (40000, 51000), (40000, 60000), (60001, size)]
@@ -150,12 +137,12 @@ def test_formats(tmp_path, suffix):
     assert np.array_equal(streamed(path), found)
 
 
-@pytest.mark.parametrize("read", [read_audio, probed])
+@pytest.mark.parametrize("read", [read_audio, streamed])
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_truncated(tmp_path, suffix, read):
     path = tmp_path / f"half.{suffix}"
     write_sound(path, 4)
-    halve(path)
+    os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(AudioError, match=r"half\.\w+'.*(truncated|damaged)"):
         read(path)
 
@@ -196,7 +183,7 @@ def test_wav_with_other_chunks(tmp_path):
         probe(path)
 
 
-@pytest.mark.parametrize("read", [read_audio, probed])
+@pytest.mark.parametrize("read", [read_audio, streamed])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_samples_that_are_no_numbers(tmp_path, value, read):
     samples = np.zeros(3 * BLOCK, np.float32)

@@ -39,17 +39,10 @@ CORPUS = Corpus(
     notes="""
 Names: bea_Amused/amused_1-15_0001.wav (OpenSLR) or bea/Amused/...: speaker,
 style, range of sentences of the recording sheet and number of the sentence.
-The authors announce more than the sorted release on OpenSLR holds:
-
-======  ==========================================  =======================
-        neutral, amused, angry, sleepy, disgust     announced
-======  ==========================================  =======================
-bea     355, 296, 303, 497, 333                     373, 309, 317, 520, 347
-jenie   417, 222, 496, 466, 189                     417, 222, 523, 466, 189
-josh    302, 296, 0, 263, 0                         302, 298, 0, 263, 0
-sam     492, 501, 468, 494, 497                     493, 501, 468, 495, 497
-======  ==========================================  =======================
-
+Counts of neutral, amused, angry, sleepy and disgust in the sorted release on
+OpenSLR, a little less than the authors announce: bea 355, 296, 303, 497, 333;
+jenie 417, 222, 496, 466, 189; josh 302, 296, 0, 263, 0; sam 492, 501, 468, 494,
+497.
 Genders are the authors'; there are no texts.""",
     emotions=pairs(
         "amused=amused anger=angry angry=angry disgust=disgust "

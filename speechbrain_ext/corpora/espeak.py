@@ -168,8 +168,7 @@ class Espeak:
 
 def _no_voice(voice):
     return UserError(
-        f"espeak-ng has no voice '{voice}'; give a language, and perhaps a "
-        "variant, that it has, such as 'en-us+f2'."
+        f"espeak-ng has no voice '{voice}'; give one such as 'en-us+f2'."
     )
 
 

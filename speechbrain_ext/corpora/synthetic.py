@@ -118,7 +118,11 @@ def _read(folder):
         duration = record["samples"] / SAMPLE_RATE
         emotion = record["emotion"]
         try:
-            _check_file(path, duration)
+            seconds = probe(path).duration
+            if seconds != duration:
+                raise AudioError(
+                    f"{seconds} s long where {INDEX} says {duration} s"
+                )
         except AudioError as problem:
             skipped.append((str(path), problem.reason))
             continue
@@ -260,8 +264,8 @@ def _find(folder):
         )
     if len(found) > 1:
         raise UserError(
-            f"'{folder}' holds {len(found)} synthetic corpora ('{found[0]}', "
-            f"'{found[1]}', ...); give the folder of one of them."
+            f"'{folder}' holds {len(found)} synthetic corpora, such as "
+            f"'{found[0]}'; give the folder of one of them."
         )
     return found[0]
 
@@ -275,15 +279,6 @@ def _read_index(path):
             "give another folder."
         )
     return index
-
-
-def _check_file(path, duration):
-    """Raise ``AudioError`` unless the file is there and whole."""
-    seconds = probe(path).duration
-    if seconds != duration:
-        raise AudioError(
-            f"{seconds} s long where {INDEX} says {duration} s; make it again"
-        )
 
 
 CORPUS = Corpus(

@@ -1,29 +1,18 @@
 """The rules by which the synthetic corpus speaks, relative to neutral speech.
 
+happy: rate +30 %, pitch +50 %, range +100 % [S], louder [A]. sad: duration
+129 % [M]; pitch lower [A]; range and loudness -5 on a scale to -10 [S]. angry:
++30 words a minute, +10 Hz, +9 semitones of range, +6 dB [S].
 [S] M. Schröder, "Emotional speech synthesis: a review", Eurospeech 2001, Table
-1: one successful set of rules an emotion, of Burkhardt and Sendlmeier (2000)
-for happy, Cahn (1990) for sad, on her scale from -10 to 10, and Murray and
-Arnott (1995) for angry. [A] I. R. Murray and J. L. Arnott, JASA 93(2), 1993,
-Table I: directions only. [M] S. Mozziconacci, "Speech variability and emotion",
-TU Eindhoven, 1998: the durations that listeners preferred.
+1 (rules of Burkhardt and Sendlmeier 2000, Cahn 1990, Murray and Arnott 1995);
+[A] I. R. Murray and J. L. Arnott, JASA 93(2), 1993, Table I;
+[M] S. Mozziconacci, "Speech variability and emotion", TU Eindhoven, 1998.
 
-=======  ====================  ======================  ==========  ========
-emotion  rate                  mean pitch              range       loudness
-=======  ====================  ======================  ==========  ========
-happy    [S] +30 %             [S] +50 %               [S] +100 %  [A] +
-sad      [S] -1, [M] duration  [S] 0, base line -1,    [S] -5      [S] -5
-         129 %                 [A] lower
-angry    [S] +30 words a       [S] +10 Hz              [S] +9      [S] +6 dB
-         minute                                        semitones
-=======  ====================  ======================  ==========  ========
-
-``EMOTIONS`` is this table in factors and decibels. Where it gives a scale or a
-direction the size is ours: 3 dB for happy; -5 % for the pitch, half the range
-and -4 dB for sad. Ten hertz are 9 % of a male voice of 110 Hz, thirty words a
-minute 17 % of espeak-ng's 175; its range can at most be doubled. Voice quality,
-formants and intonation patterns are left out. The rules are of acted, full
-emotion: an utterance follows them with a strength of its own, and varies
-besides, so that the classes overlap. Habits and sentences are ours too.
+``EMOTIONS`` is this in factors and decibels. Where a source gives a scale or a
+direction the size is ours. Ten hertz are 9 % of a male voice of 110 Hz, thirty
+words 17 % of espeak-ng's 175 a minute; its range can at most be doubled. The
+rules are of acted, full emotion: an utterance follows them with a strength of
+its own, and varies besides, so that the classes overlap.
 """
 
 import math

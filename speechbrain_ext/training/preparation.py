@@ -9,7 +9,7 @@ from speechbrain_ext.audio import SAMPLE_RATE
 from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.files import fingerprint, write_json
 from speechbrain_ext.corpora import read_corpus
-from speechbrain_ext.listening import check_recordings, find_speech
+from speechbrain_ext.listening import listen
 from speechbrain_ext.protocols import PROTOCOLS, classes_of, partition
 from speechbrain_ext.protocols.splits import WAYS, map_labels, split_by_options
 from speechbrain_ext.simulation import check_simulation, simulate
@@ -46,53 +46,19 @@ def prepare(
     cache=None,
     progress=True,
 ):
-    """Write the manifests of a run.
+    """Write the manifests of a run, and return what its results say of them.
 
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        The folder ``manifests`` of the run.
-    protocol : str
-        A key of ``PROTOCOLS``; or ``"utterance"``, ``"speaker"`` (a part of
-        the recordings or speakers is held out for validation) or ``"list"``
-        (the speakers of every split are named).
-    corpora : dict, optional
-        From the name of a corpus to its folder, or to ``None``.
-    corpus, data_folder : str, optional
-        In place of ``corpora``, where there is one.
-    fold, seed : int
-        Which fold of the protocol, from 1; for splits and simulation.
-    label_map : dict, optional
-        From emotion to class; ``None`` leaves an emotion out.
-    classes : list of str, optional
-        The classes of the task, unless the protocol is one of ``PROTOCOLS``.
-    only : dict, optional
-        From a field of the records (``language``, ``vocal_channel``, ...) to
-        the values to keep; records without the field stay.
-    valid_fraction : float
-        Held out for validation by ``"utterance"`` and ``"speaker"``.
-    speakers : dict, optional
-        From split to speakers, for ``"list"``.
-    zed_folder : str, optional
-        ZED, as the test set.
-    simulation : dict, optional
-        From split to options of ``speechbrain_ext.simulation.simulate``: what
-        is written are utterances joined from the recordings of the split.
-    max_silence : float
-        Longest silence that may remain in a recording that is joined (s).
-    max_samples : int, optional
-        Longest recording that the encoder takes, at 16 kHz.
-    jobs : int
-        Processes that decode recordings.
-    cache : str, optional
-        File that keeps what was found about recordings, for other runs.
-    progress : bool
-        Whether to show progress bars.
-
-    Returns
-    -------
-    dict
-        The protocol of the run, as it goes into its results.
+    * ``protocol``: a key of ``PROTOCOLS`` with its ``fold``; or utterance,
+      speaker (``valid_fraction`` of the recordings or speakers is held out for
+      validation) or list (``speakers`` has those of every split), with
+      ``label_map`` (from emotion to class, or to null) and ``classes``.
+    * ``corpora``: from name to folder, or to null; or ``corpus`` and
+      ``data_folder``. ``only``: from a field of the records, such as language,
+      to the values to keep. ``zed_folder``: ZED, as the test set.
+    * ``simulation``: from split to options of ``simulate``, which joins its
+      recordings; ``max_silence`` (s) is what may remain within one.
+    * ``max_samples``: the longest that the encoder takes, at 16 kHz.
+    * ``jobs`` decode; ``cache`` is a file that keeps what they found.
     """
     if corpora is None:
         corpora = {corpus: str(data_folder)}
@@ -137,10 +103,8 @@ def prepare(
     _check_not_empty(utterances, corpora, skipped)
     # What is wrong with the split is told before anything is decoded.
     split(utterances)
-    if simulation is None:
-        usable, bad = check_recordings(utterances, **listening)
-    else:
-        usable, bad = find_speech(utterances, max_silence, **listening)
+    silence = None if simulation is None else max_silence
+    usable, bad = listen(utterances, silence, **listening)
     skipped += bad
     _check_not_empty(usable, corpora, skipped)
     parts = split(usable)
@@ -198,9 +162,8 @@ def _tell(record, folder):
 
 def load_splits(folder):
     """Utterances of train, valid and test, as ``prepare`` wrote them."""
-    return {
-        name: load_manifest(Path(folder) / f"{name}.json") for name in SPLITS
-    }
+    paths = {name: Path(folder) / f"{name}.json" for name in SPLITS}
+    return {name: load_manifest(path) for name, path in paths.items()}
 
 
 def prepared_splits(folder, hparams, run_opts):
@@ -306,7 +269,7 @@ def _read_zed(folder, classes, listening):
                     f"classes: '{emotion}' of ZED's '{utterance.id}' is not "
                     f"one of {', '.join(classes)}; add it."
                 )
-    usable, bad = check_recordings(utterances, **listening)
+    usable, bad = listen(utterances, **listening)
     _check_not_empty(usable, {"zed": folder}, skipped + bad)
     return usable, skipped + bad
 

@@ -1,5 +1,6 @@
 """The corpora whose labels stand in the names of files."""
 
+import itertools
 import os
 from collections import Counter
 
@@ -38,8 +39,6 @@ EMOTIONS = {
     "surprised 199",
 }
 EMOTIONS = {corpus: numbers(text) for corpus, text in EMOTIONS.items()}
-# What the authors announce of it.
-SHEMO = "angry 1042 fearful 32 happy 203 neutral 1160 sad 362 surprised 201"
 # Recordings by speaker.
 SPEAKERS = {
     "ravdess": {f"ravdess_{actor:02d}": 60 for actor in range(1, 25)},
@@ -143,133 +142,65 @@ def test_counts_of_one_corpus(whole):
         assert sentences == dict.fromkeys(range(1, 351), 5)
 
 
-def test_shemo_lacks_recordings():
-    announced, released = numbers(SHEMO), EMOTIONS["shemo"]
-    assert sum(announced.values()) == 3000
-    assert sum(announced.values()) - sum(released.values()) == 162
-    for emotion, number in released.items():
-        missing = announced[emotion] - number
-        line = f"{emotion:<9}  {announced[emotion]:<9}  {number:<8}  {missing}"
-        assert line in find_corpus("shemo").notes
-
-
 # A name, and what its record has.
 GOOD = {
     "ravdess": {
         # The example in the corpus's own description.
-        "Actor_12/03-01-06-01-02-01-12.wav": {
-            "id": "ravdess_03-01-06-01-02-01-12",
-            "speaker": "ravdess_12",
-            "emotion": "fearful",
-            "gender": "female",
-            "text": "Dogs are sitting by the door.",
-            "vocal_channel": "speech",
-            "intensity": "normal",
-            "statement": 2,
-            "repetition": 1,
-            "original_label": "06",
-        },
+        "Actor_12/03-01-06-01-02-01-12.wav": "id=ravdess_03-01-06-01-02-01-12, "
+        "speaker=ravdess_12, emotion=fearful, gender=female, "
+        "text=Dogs are sitting by the door., vocal_channel=speech, "
+        "intensity=normal, statement=2, repetition=1, original_label=06",
     },
     "esd": {
-        "ESD/0011/Angry/train/0011_000371.wav": {
-            "emotion": "angry",
-            "part": "train",
-        },
-        "ESD/0011/Angry/evaluation/0011_000351.wav": {"part": "evaluation"},
-        "ESD/0011/Angry/test/0011_000361.wav": {"part": "test"},
-        "flat/0012_001051.wav": {
-            "emotion": "sad",
-            "part": None,
-            "sentence": 1,
-            "original_label": "sad",
-            "text": None,
-        },
-        "0013/Surprise/0013_001401.wav": {
-            "emotion": "surprised",
-            "sentence": 1,
-            "original_label": "Surprise",
-        },
+        "ESD/0011/Angry/train/0011_000371.wav": "emotion=angry, part=train",
+        "ESD/0011/Angry/evaluation/0011_000351.wav": "part=evaluation",
+        "ESD/0011/Angry/test/0011_000361.wav": "part=test",
+        "flat/0012_001051.wav": "emotion=sad, part=None, sentence=1, "
+        "original_label=sad, text=None",
+        "0013/Surprise/0013_001401.wav": "emotion=surprised, sentence=1, "
+        "original_label=Surprise",
     },
     "emovdb": {
-        "bea_Amused/amused_1-15_0001.wav": {
-            "id": "emovdb_bea_amused_1-15_0001",
-            "emotion": "amused",
-            "sentence": 1,
-            "original_label": "amused",
-            "text": None,
-        },
-        "bea_Amused/amused_141_168_0141.wav": {"sentence": 141},
-        "sam_Disgust/Disgust_169_196_0170.wav": {
-            "emotion": "disgust",
-            "original_label": "Disgust",
-        },
-        "jenie_Sleepy/sleepiness_365-392_0386.wav": {"emotion": "sleepy"},
-        "x/jenie/Angry/anger_1-28_0001.wav": {
-            "id": "emovdb_jenie_anger_1-28_0001",
-            "emotion": "angry",
-        },
-        "Bea_Angry/anger_1-28_0002.wav": {"speaker": "emovdb_bea"},
-        "BEA/Angry/anger_1-28_0003.wav": {"speaker": "emovdb_bea"},
+        "bea_Amused/amused_1-15_0001.wav": "id=emovdb_bea_amused_1-15_0001, "
+        "emotion=amused, sentence=1, original_label=amused, text=None",
+        "bea_Amused/amused_141_168_0141.wav": "sentence=141",
+        "sam_Disgust/Disgust_169_196_0170.wav": "emotion=disgust, "
+        "original_label=Disgust",
+        "jenie_Sleepy/sleepiness_365-392_0386.wav": "emotion=sleepy",
+        "x/jenie/Angry/anger_1-28_0001.wav": "id=emovdb_jenie_anger_1-28_0001, "
+        "emotion=angry",
+        "Bea_Angry/anger_1-28_0002.wav": "speaker=emovdb_bea",
+        "BEA/Angry/anger_1-28_0003.wav": "speaker=emovdb_bea",
     },
     "savee": {
-        "AudioData/JK/sa07.wav": {
-            "id": "savee_JK_sa07",
-            "speaker": "savee_JK",
-            "emotion": "sad",
-            "sentence": 7,
-            "original_label": "sa",
-        },
-        "DC_a01.wav": {"id": "savee_DC_a01", "emotion": "angry"},
+        "AudioData/JK/sa07.wav": "id=savee_JK_sa07, speaker=savee_JK, "
+        "emotion=sad, sentence=7, original_label=sa",
+        "DC_a01.wav": "id=savee_DC_a01, emotion=angry",
     },
     "emodb": {
         # The example in the corpus's own description.
-        "wav/03a01Fa.wav": {
-            "id": "emodb_03a01Fa",
-            "speaker": "emodb_03",
-            "gender": "male",
-            "emotion": "happy",
-            "text": "Der Lappen liegt auf dem Eisschrank.",
-            "sentence": "a01",
-            "version": "a",
-            "original_label": "F",
-        },
+        "wav/03a01Fa.wav": "id=emodb_03a01Fa, speaker=emodb_03, gender=male, "
+        "emotion=happy, text=Der Lappen liegt auf dem Eisschrank., "
+        "sentence=a01, version=a, original_label=F",
     },
     "aesdd": {
-        "sadness/s01 (5)a.wav": {
-            "id": "aesdd_s01_5a",
-            "speaker": "aesdd_5",
-            "emotion": "sad",
-            "take": "a",
-        },
-        "sadness/s01 (5)b.wav": {"id": "aesdd_s01_5b", "take": "b"},
-        "disgust/d03 (01).wav": {"id": "aesdd_d03_1", "take": ""},
-        "flat/h02(2).wav": {"id": "aesdd_h02_2", "emotion": "happy"},
+        "sadness/s01 (5)a.wav": "id=aesdd_s01_5a, speaker=aesdd_5, "
+        "emotion=sad, take=a",
+        "sadness/s01 (5)b.wav": "id=aesdd_s01_5b, take=b",
+        "disgust/d03 (01).wav": "id=aesdd_d03_1, take=",
+        "flat/h02(2).wav": "id=aesdd_h02_2, emotion=happy",
     },
     "shemo": {
         # The first F is the gender, the second one the emotion.
-        "female/F01F02.wav": {
-            "id": "shemo_F01F02",
-            "speaker": "shemo_F01",
-            "gender": "female",
-            "emotion": "fearful",
-        },
-        "male/M01F02.wav": {
-            "speaker": "shemo_M01",
-            "gender": "male",
-            "emotion": "fearful",
-            "number": 2,
-        },
+        "female/F01F02.wav": "id=shemo_F01F02, speaker=shemo_F01, "
+        "gender=female, emotion=fearful",
+        "male/M01F02.wav": "speaker=shemo_M01, gender=male, emotion=fearful, "
+        "number=2",
     },
     "jlcorpus": {
-        "female1_angry_10a_1.wav": {
-            "id": "jlcorpus_female1_angry_10a_1",
-            "gender": "female",
-            "emotion": "angry",
-            "sentence": "10a",
-            "take": 1,
-            "original_label": "angry",
-            "text": None,
-        },
+        "female1_angry_10a_1.wav": "id=jlcorpus_female1_angry_10a_1, "
+        "gender=female, emotion=angry, sentence=10a, take=1, "
+        "original_label=angry, text=None",
     },
 }
 WHO = "neither its name nor its folder is that of a speaker (DC, JE, JK, KL)"
@@ -331,10 +262,12 @@ def test_names(tmp_path, corpus):
     assert skipped == BAD[corpus]
     records = {one.wav: one for one in utterances}
     assert len(records) == len(GOOD[corpus])
-    for name, expected in GOOD[corpus].items():
+    for name, text in GOOD[corpus].items():
         one = records[f"{tmp_path}/sam/tree/{name}"]
         record = {"id": one.id, **one.to_dict()}
-        assert {key: record.get(key) for key in expected} == expected
+        for field in text.split(", "):
+            key, value = field.split("=")
+            assert str(record.get(key)) == value
         assert record["speaker"].startswith(f"{corpus}_")
 
 
@@ -384,14 +317,9 @@ def test_ravdess_itself():
 @pytest.mark.parametrize(
     "speaker, encoding",
     [
-        ("0001", "gb18030"),
-        ("0001", "gb2312"),
-        ("0003", "utf-16"),
-        ("0003", "utf-8-sig"),
-        ("0011", "utf-8"),
-        ("0012", "utf-16"),
-        ("0016", "cp1252"),
-        ("0016", "gb18030"),
+        *itertools.product(["0001"], ["gb18030", "gb2312"]),
+        *itertools.product(["0003"], ["utf-16", "utf-8-sig"]),
+        *itertools.product(["0016"], ["utf-8", "utf-16", "cp1252", "gb18030"]),
     ],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -419,21 +347,15 @@ def test_esd_texts(tmp_path, speaker, encoding, end):
     assert load_manifest(tmp_path / "manifest.json") == utterances
 
 
-@pytest.mark.parametrize(
-    "line, text",
-    [
-        ("0011_001051 I am sad\n", "I am sad"),
-        ("0011_001051\tSad\tSad\n", "Sad"),
-        (
-            "0011_001051\tOne part,\tand one more.\n",
-            "One part,\tand one more.",
-        ),
-    ],
-)
-def test_esd_text_that_ends_in_an_emotion(tmp_path, line, text):
+def test_esd_text_that_ends_in_an_emotion(tmp_path):
     folder = trees.plant(tmp_path / "tree", ["0011/Sad/0011_001051.wav"])
-    (folder / "0011" / "0011.txt").write_text(line)
-    assert read_corpus("esd", folder)[0][0].text == text
+    for line, text in {
+        " I am sad": "I am sad",
+        "\tSad\tSad": "Sad",
+        "\tOne part,\tand one more.": "One part,\tand one more.",
+    }.items():
+        (folder / "0011" / "0011.txt").write_text(f"0011_001051{line}\n")
+        assert read_corpus("esd", folder)[0][0].text == text
 
 
 def test_jlcorpus_texts(tmp_path):
@@ -446,7 +368,5 @@ def test_jlcorpus_texts(tmp_path):
     utterances, skipped = read_corpus("jlcorpus", folder)
     found = [one.text for one in utterances]
     assert found == ["Jack views an art piece.", None, None]
-    ((file, reason),) = skipped
-    assert file == str(texts[1]) and reason.endswith(
-        "readable: No such file or directory"
-    )
+    reason = "is not readable: No such file or directory"
+    assert skipped == [(str(texts[1]), reason)]

@@ -139,14 +139,10 @@ def test_what_is_there_twice(folder):
 def test_an_id_that_rttm_does_not_allow(folder, id):
     names = ["u0", id, "u2"]
     write(folder, {x: record(f"clips/{n}.wav") for n, x in enumerate(names)})
-    utterances, skipped = zed.CORPUS.read(folder)
+    utterances, ((file, reason),) = zed.CORPUS.read(folder)
     assert [one.id for one in utterances] == ["u0", "u2"]
-    ((file, reason),) = skipped
     assert file == str(folder / "clips" / "1.wav")
-    assert reason == (
-        f"'{folder / 'ZED.json'}', utterance '{id}': the id is empty or has a "
-        "space, which RTTM does not allow; rename it."
-    )
+    assert f"utterance '{id}': the id is empty or has a space" in reason
 
 
 @pytest.mark.parametrize(

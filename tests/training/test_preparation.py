@@ -144,17 +144,17 @@ def test_it_is_done_once(kind, data, ravdess, tmp_path, monkeypatch):
     # A complete one is left alone.
     monkeypatch.setattr(preparation, "read_corpus", None)
     assert prepare(folder, **options) == record
-    for change in (
-        {"fold": 2},
-        {"seed": 2},
-        {"protocol": "leave_one_speaker_out"},
-        {"label_map": {"sad": "sad", "angry": "angry"}, "classes": None},
-        {"only": {"language": ["de"]}},
-    ):
-        changed = {**options, **change}
-        if kind is recognition or len(change) == 1:
-            with pytest.raises(UserError, match="prepared with other options"):
-                prepare(folder, **changed)
+    changes = {
+        "fold": 2,
+        "seed": 2,
+        "protocol": "leave_one_speaker_out",
+        "only": {"language": ["de"]},
+    }
+    if kind is recognition:
+        changes["label_map"] = {"sad": "sad", "angry": "angry"}
+    for name, value in changes.items():
+        with pytest.raises(UserError, match="prepared with other options"):
+            prepare(folder, **{**options, name: value})
     assert snapshot(folder) == before
 
 
@@ -174,28 +174,18 @@ def test_folds_and_seeds_decode_nothing_again(
     assert again["skipped"] == once["skipped"]
 
 
-def test_folds_test_everything_once(data, tmp_path):
-    tested = []
-    for fold in range(1, 6):
-        folder = tmp_path / str(fold)
-        prepare(folder, **recognition(data, protocol="jafarzadeh", fold=fold))
-        tested += [u.id for u in load_splits(folder)["test"]]
-    assert len(tested) == len(set(tested)) == 70
-
-
 def test_several_corpora(data, tmp_path):
     """Each brings its own labels, and a class is there if one has it."""
     folders = {"emodb": str(data), "savee": str(plant(tmp_path / "s", savee()))}
-    options = {"corpora": folders, "protocol": "grouped_kfold"}
-    record = prepare(tmp_path / "m", progress=False, **options)
+    options = {"corpora": folders, "progress": False}
+    record = prepare(tmp_path / "m", "grouped_kfold", **options)
     assert record["corpus"] == "emodb+savee"
     assert sum(record["recordings"].values()) == 550
     assert {"bored", "surprised"} < set(record["classes"])
     splits = load_splits(tmp_path / "m")
     assert {u.corpus for u in splits["train"]} == {"emodb", "savee"}
-    options["protocol"] = "jafarzadeh"
     with pytest.raises(UserError, match="takes recordings of one corpus, got "):
-        prepare(tmp_path / "n", progress=False, **options)
+        prepare(tmp_path / "n", "jafarzadeh", **options)
 
 
 def test_classes_by_a_label_map(data, tmp_path):
@@ -418,10 +408,8 @@ def test_wrong_options_are_noticed_before_the_corpora_are_read(
 
 
 def test_no_yaml_counts_the_classes_itself():
-    yamls = sorted((DIARIZATION / "hparams").glob("*.yaml"))
-    assert yamls
-    for path in yamls:
+    wanted = "num_classes: !apply:builtins.len [!ref <classes>]"
+    for path in (DIARIZATION / "hparams").glob("*.yaml"):
         lines = path.read_text().splitlines()
-        counts = [one.strip() for one in lines if "num_classes:" in one]
-        wanted = "num_classes: !apply:builtins.len [!ref <classes>]"
-        assert counts and set(counts) == {wanted}, path.name
+        counts = {one.strip() for one in lines if "num_classes:" in one}
+        assert counts == {wanted}, path.name
