@@ -87,28 +87,20 @@ def test_ids_do_not_clash_over_corpora(tmp_path):
 
 @each
 @pytest.mark.parametrize("above", ["deep", "archive/Release 1 (wav)/x"])
-def test_depth_does_not_matter(small, corpus, above, tmp_path):
+def test_depth_and_flac_do_not_matter(small, corpus, above, tmp_path):
     flat = read_corpus(corpus, small)[0]
-    parent = tmp_path / "given" / above
-    parent.mkdir(parents=True)
-    shutil.move(small, parent / "tree")
-    deep, skipped = read_corpus(corpus, tmp_path / "given")
-    assert skipped == []
-    assert [(u.id, u.emotion) for u in deep] == [
-        (u.id, u.emotion) for u in flat
-    ]
-
-
-@each
-def test_flac(small, corpus):
     for name in SMALL[corpus]:
         samples, rate = soundfile.read(small / name)
         soundfile.write((small / name).with_suffix(".flac"), samples, rate)
         (small / name).unlink()
-    utterances, skipped = read_corpus(corpus, small)
-    assert len(utterances) == 4 and skipped == []
-    assert all(one.wav.endswith(".flac") for one in utterances)
-    assert {one.duration for one in utterances} == {0.01}
+    parent = tmp_path / "given" / above
+    parent.mkdir(parents=True)
+    shutil.move(small, parent / "tree")
+    deep, skipped = read_corpus(corpus, tmp_path / "given")
+    assert skipped == [] and all(u.wav.endswith(".flac") for u in deep)
+    for one, other in zip(flat, deep, strict=True):
+        for field in ("id", "emotion", "duration"):
+            assert getattr(one, field) == getattr(other, field)
 
 
 @each

@@ -90,10 +90,8 @@ def test_counts(whole):
     assert found == dict(zip(speakers, turns))
     styles = Counter(one.extra["style"] for one in utterances)
     assert styles == {"improvised": 2943, "scripted": 2588}
-
-
-def test_every_turn_has_its_own_words_and_label(whole):
-    for one in whole[0]:
+    # Every turn has its own words and label.
+    for one in utterances:
         assert one.text == f"Words of {one.id}."
         assert one.extra["agreement"] == 2 / 3
         assert one.id.startswith(one.extra["dialog"])
@@ -128,8 +126,8 @@ def test_record(small):
     assert {key: first[key] for key in expected} == expected
 
 
-def test_several_labels_of_an_annotator(small):
-    second = iemocap.CORPUS.read(small)[0][1]
+def test_several_labels_of_an_annotator_and_no_agreement(small):
+    _, second, third = iemocap.CORPUS.read(small)[0]
     assert second.emotion == "frustrated"
     assert second.text == "[LAUGHTER] Yeah: no."
     # Two of three evaluators; what the actress says of herself is kept only.
@@ -144,10 +142,6 @@ def test_several_labels_of_an_annotator(small):
         {"annotator": "E4", "labels": ["neutral"]},
         {"annotator": "F1", "labels": ["angry"]},
     ]
-
-
-def test_no_agreement(small):
-    third = iemocap.CORPUS.read(small)[0][2]
     assert third.speaker == "iemocap_Ses01M" and third.text is None
     assert third.emotion == "no_agreement"
     assert third.extra["majority_label"] == "xxx"

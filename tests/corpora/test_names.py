@@ -274,9 +274,8 @@ def test_names(tmp_path, corpus):
 def test_layouts_and_spellings_of_one_recording(tmp_path):
     layout = "AudioData/{speaker}/{emotion}{number:02d}.wav"
     deep, skipped = read_names("savee", tmp_path, trees.savee(layout))
-    assert skipped == {} and len(deep) == 480
     flat, _ = read_names("savee", tmp_path / "flat", trees.savee())
-    assert [one.id for one in flat] == [one.id for one in deep]
+    assert [u.id for u in flat] == [u.id for u in deep] and skipped == {}
     names = ["fear/f01 (1).wav", "fear/f01 (01).wav"]
     (one,), skipped = read_names("aesdd", tmp_path / "a", names)
     assert one.id == "aesdd_f01_1"

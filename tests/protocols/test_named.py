@@ -67,31 +67,23 @@ def fake_iemocap():
     labels = ("angry", "happy", "excited", "neutral", "sad")
     counts = zip(labels, trees.IEMOCAP_COUNTS.values())
     codes = [label for label, count in counts for _ in range(count)]
-    for index, name in enumerate(trees.iemocap()):
-        turn = Path(name).stem
+    size = len(codes)
+    codes = [codes[index * 1009 % size] for index in range(size)]
+    codes += 5 * ["no_agreement", "frustrated"]
+    turns = [Path(name).stem for name in trees.iemocap()]
+    turns += [f"Ses01F_impro09_F{index:03d}" for index in range(10)]
+    for index, turn in enumerate(turns):
+        agreed = None if index >= size else 1.0 if index % 3 else 2 / 3
+        style = "improvised" if "impro" in turn else "scripted"
         yield Utterance(
             turn,
             20.0 if index % 50 == 0 else 4.0,
             f"iemocap_{turn[:5]}{turn.split('_')[-1][0]}",
-            codes[index * 1009 % len(codes)],
+            codes[index],
             "iemocap",
             wav="x.wav",
             session=turn[:5],
-            extra={
-                "style": "improvised" if "impro" in turn else "scripted",
-                "agreement": 1.0 if index % 3 else 2 / 3,
-            },
-        )
-    for index in range(10):
-        yield Utterance(
-            f"Ses01F_impro09_F{index:03d}",
-            4.0,
-            "iemocap_Ses01F",
-            ["no_agreement", "frustrated"][index % 2],
-            "iemocap",
-            wav="x.wav",
-            session="Ses01",
-            extra={"style": "improvised", "agreement": None},
+            extra={"style": style, "agreement": agreed},
         )
 
 

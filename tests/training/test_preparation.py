@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import soundfile
 from ruamel.yaml import YAML
-from scipy.signal import resample_poly
 
 from speechbrain_ext import listening
 from speechbrain_ext.base.errors import UserError
@@ -215,30 +214,13 @@ def test_a_part_without_a_class(data, tmp_path, reads):
 
 
 def test_bad_recordings_are_listed_and_nothing_else_is_lost(ravdess, tmp_path):
-    wavs = sorted(ravdess.rglob("03-01-05-*.wav"))
-    wavs[0].write_bytes(b"")
-    wavs[1].write_bytes(wavs[1].read_bytes()[:5000])
-    data, _ = soundfile.read(wavs[2], dtype="float32")
+    empty, broken, click = sorted(ravdess.rglob("03-01-05-*.wav"))[:3]
+    empty.write_bytes(b"")
+    data, _ = soundfile.read(broken, dtype="float32")
+    soundfile.write(click, data[:800], 16000)
     data[100] = np.nan
-    soundfile.write(wavs[2], data, 16000, subtype="FLOAT")
-    data, _ = soundfile.read(wavs[3])
-    flac = wavs[3].with_suffix(".flac")
-    soundfile.write(flac, data, 16000)
-    wavs[3].unlink()
-    flac.write_bytes(flac.read_bytes()[: flac.stat().st_size // 2])
-    soundfile.write(wavs[4], data[:800], 16000)
-    reasons = [
-        "empty file",
-        "truncated",
-        "not finite",
-        "truncated",
-        "no speech",
-    ]
-    bad = dict(zip([*wavs[:3], flac, wavs[4]], reasons))
-    # These are unusual, but good.
-    fine = resample_poly(data, 441, 160)
-    soundfile.write(wavs[5], np.stack([fine, fine], 1), 44100)
-    soundfile.write(wavs[6], resample_poly(data, 1, 2), 8000)
+    soundfile.write(broken, data, 16000, subtype="FLOAT")
+    bad = {empty: "empty file", broken: "not finite", click: "no speech"}
     before = snapshot(ravdess)
     folder = tmp_path / "manifests"
     assert prepare(folder, **diarization(ravdess))["skipped"] == len(bad)
@@ -335,7 +317,6 @@ def test_options_that_do_not_fit_the_data(
 
 LABELS = {"happy": "sad", "bored": "glad"}
 PARTS = "expected the splits train, valid, test, got 'dev'."
-OPTIONS = "passes, utterances, hours, crossfade, max_duration"
 
 
 @pytest.mark.parametrize(
@@ -358,18 +339,8 @@ OPTIONS = "passes, utterances, hours, crossfade, max_duration"
         ("simulation", {**ONCE, "dev": {}}, f"simulation: {PARTS}"),
         (
             "simulation",
-            {**ONCE, "train": {"pases": 2}},
-            f"simulation.train: expected options of {OPTIONS}, got 'pases'.",
-        ),
-        (
-            "simulation",
             {**ONCE, "test": None},
             "simulation.test: expected opti",
-        ),
-        (
-            "simulation",
-            {**ONCE, "valid": {"passes": 0}},
-            "simulation.valid: passes: expected a whole number from 1, got 0.",
         ),
         ("speakers", None, "speakers: expected a list of speakers for each of"),
         (
