@@ -182,18 +182,13 @@ def _opened(path):
             file = soundfile.SoundFile(raw.fileno(), closefd=False)
             stack.enter_context(file)
         except OSError as error:
-            reason, remedy = _REASONS.get(
-                type(error),
-                (f"is not readable: {error.strerror}", "check its permissions"),
-            )
+            other = f"is not readable: {error}", "check its permissions"
+            reason, remedy = _REASONS.get(type(error), other)
             raise AudioError(reason, path, remedy) from None
         except soundfile.LibsndfileError as error:
-            reason = error.error_string.rstrip(". ")
-            raise AudioError(
-                f"is not readable as audio: {reason}",
-                path,
-                "replace the file, or convert it to WAV",
-            ) from None
+            reason = f"is not readable as audio: {error.error_string}"
+            remedy = "replace the file, or convert it to WAV"
+            raise AudioError(reason.rstrip(". "), path, remedy) from None
         for promised, held in _PROMISE.findall(file.extra_info):
             if int(held) < int(promised) < _UNKNOWN:
                 raise AudioError(

@@ -145,13 +145,10 @@ def _read_labels(files, skipped):
 
 def _annotation(annotator, words, comment):
     words = [word.strip().lower() for word in words.split(";")]
-    annotation = {
-        "annotator": annotator,
-        "labels": [WORDS.get(word, word) for word in words if word],
-    }
-    if comment and comment.strip():
-        annotation["comment"] = comment.strip()
-    return annotation
+    labels = [WORDS.get(word, word) for word in words if word]
+    annotation = {"annotator": annotator, "labels": labels}
+    comment = (comment or "").strip()
+    return annotation | ({"comment": comment} if comment else {})
 
 
 def _read_texts(files, skipped):

@@ -1,7 +1,6 @@
 """A synthetic corpus of emotional speech, spoken by espeak-ng.
 
-It serves the quickstart and the tests, which have no licensed corpus. The
-emotions follow rules (``synthetic_rules``): results on it say that the code
+The emotions follow rules (``synthetic_rules``): results on it say that the code
 works, nothing about people.
 """
 
@@ -224,9 +223,8 @@ def _is_there(folder, arguments, plan):
         index = _read_index(folder / INDEX)
         if index["arguments"] != arguments or index["rules"] != rules_digest():
             raise UserError(
-                f"'{folder}' holds a synthetic corpus made with other "
-                "arguments or by another version; give another folder or "
-                "delete this one."
+                f"'{folder}' holds a corpus made with other arguments or by "
+                "another version; give another folder or delete this one."
             )
         wavs = [_wav(id, speaker) for id, (speaker, *_) in plan.items()]
         return all((folder / wav).exists() for wav in wavs)
@@ -275,8 +273,7 @@ def _read_index(path):
     fields = {"arguments", "rules", "utterances"}
     if not isinstance(index, dict) or not fields <= index.keys():
         raise UserError(
-            f"'{path}' is not the index of a synthetic corpus; delete it or "
-            "give another folder."
+            f"'{path}' is not the index of a synthetic corpus; delete it."
         )
     return index
 
@@ -287,9 +284,8 @@ CORPUS = Corpus(
     source="espeak-ng, by the rules of M. Schröder (2001), Murray and Arnott "
     "(1993) and Mozziconacci (1998).",
     notes="""
-A dozen voices say the same neutral sentences in every emotion, so that the
-words tell nothing. Rate, mean pitch, pitch range and loudness follow the
-rules.""",
+A dozen voices say the same neutral sentences in every emotion: the words tell
+nothing. Rate, mean pitch, pitch range and loudness follow the rules.""",
     emotions={name: name for name in EMOTIONS},
     example=INDEX,
     language="en",

@@ -76,15 +76,13 @@ def _read_records(path, skipped):
             f"'{path}' holds no object of ids; take the official ZED.json."
         )
     for id in repeated:
-        skipped.append(
-            (str(path), f"the id '{id}' is there again; the first is used")
-        )
+        reason = f"the id '{id}' is there again; the first is used"
+        skipped.append((str(path), reason))
     return records
 
 
 def _wav_of(record, path):
-    # The file that a record names; where it is not there but a FLAC file of
-    # the same name is, that one. None if the record names none.
+    # None if the record names no file. FLAC may stand in for WAV.
     name = record.get("wav") if isinstance(record, dict) else None
     if not isinstance(name, str) or not name:
         return None
@@ -95,7 +93,6 @@ def _wav_of(record, path):
 
 
 def _segments_of(record, seconds, where):
-    # The segments, checked against ZED's duration and fitted to the file's.
     duration = record.get("duration", seconds)
     is_time = isinstance(duration, (int, float))
     if not is_time or abs(duration - seconds) > TOLERANCE:

@@ -141,20 +141,18 @@ def _label_maps(protocol, corpora, label_map):
             f"protocol: {protocol.name} takes recordings of one corpus, got "
             f"{len(corpora)} ({', '.join(corpora)}); choose grouped_kfold."
         )
-    return {
-        corpus: _label_map(protocol, corpus) if label_map is None else label_map
-        for corpus in corpora
-    }
+    if label_map is not None:
+        return dict.fromkeys(corpora, label_map)
+    return {corpus: _label_map(protocol, corpus) for corpus in corpora}
 
 
 def _label_map(protocol, corpus):
-    if protocol.any_corpus:
-        if corpus not in CORPORA:
-            raise UserError(
-                f"protocol: the labels of '{corpus}' are not known to "
-                f"{protocol.name}; set label_map."
-            )
-    elif corpus not in protocol.corpora:
+    if protocol.any_corpus and corpus not in CORPORA:
+        raise UserError(
+            f"protocol: the labels of '{corpus}' are not known to "
+            f"{protocol.name}; set label_map."
+        )
+    if not protocol.any_corpus and corpus not in protocol.corpora:
         raise UserError(
             f"protocol: {protocol.name} is for {', '.join(protocol.corpora)}, "
             f"not for '{corpus}'; choose another, such as grouped_kfold."
@@ -172,8 +170,8 @@ def _select(protocol, utterances, label_map):
     for utterance in sorted(utterances, key=lambda one: one.id):
         if not isinstance(utterance.emotion, str):
             raise UserError(
-                f"'{utterance.id}' of {utterance.corpus} has several "
-                f"emotions; {protocol.name} takes recordings with one."
+                f"'{utterance.id}' of {utterance.corpus} has several emotions; "
+                f"{protocol.name} takes recordings with one."
             )
         reason = protocol.reject(utterance)
         if reason:

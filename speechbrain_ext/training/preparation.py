@@ -74,13 +74,9 @@ def prepare(
     given = {**corpora, "test": zed_folder}
     absolute = {name: x and os.path.realpath(x) for name, x in given.items()}
     # A folder is the same however it is spelled.
-    options = [
-        fingerprint(
-            [folders, protocol, fold, seed, label_map, classes, only],
-            [valid_fraction, speakers, simulation, max_silence],
-        )
-        for folders in (given, absolute)
-    ]
+    kept = [protocol, fold, seed, label_map, classes, only]
+    more = [valid_fraction, speakers, simulation, max_silence]
+    options = [fingerprint([x, *kept], more) for x in (given, absolute)]
     folder = Path(folder)
     earlier = earlier_preparation(folder, options)
     if earlier is not None:
@@ -89,9 +85,8 @@ def prepare(
     def split(utterances):
         if is_named:
             return partition(protocol, utterances, fold, seed, label_map)
-        return split_by_options(
-            protocol, utterances, classes, seed, valid_fraction, speakers
-        )
+        how = protocol, utterances, classes, seed, valid_fraction, speakers
+        return split_by_options(*how)
 
     listening = {"cache": cache, "jobs": jobs, "progress": progress}
     # First, because decoding all corpora takes long.
@@ -147,10 +142,8 @@ def _write_parts(parts, folder, simulation, zed, max_samples):
 
 def _tell(record, folder):
     if record["skipped"]:
-        logger.warning(
-            f"{record['skipped']} recordings are not usable; "
-            f"'{folder / 'skipped.csv'}' says why."
-        )
+        file, count = folder / "skipped.csv", record["skipped"]
+        logger.warning(f"{count} recordings are not usable; '{file}' says why.")
     shared = record["speakers_shared_with_train"]["test"]
     logger.info(
         f"{record['name']}, fold {record['fold']} of {record['folds']}: "
@@ -278,9 +271,9 @@ def _check_lengths(utterances, max_samples, option):
     for one in utterances:
         if max_samples and one.duration * SAMPLE_RATE > max_samples:
             most = f"{max_samples / SAMPLE_RATE:g}"
-            remedy = f"choose another encoder, or give max_duration: {most}"
-            if option == "encoder_source":
-                remedy = "choose another encoder"
+            remedy = "choose another encoder"
+            if option != "encoder_source":
+                remedy += f", or give max_duration: {most}"
             raise UserError(
                 f"{option}: '{one.wav or one.id}' has {one.duration:.1f} s, "
                 f"the encoder takes {most} s; {remedy}."

@@ -42,20 +42,13 @@ EMOTIONS = {corpus: numbers(text) for corpus, text in EMOTIONS.items()}
 # Recordings by speaker.
 SPEAKERS = {
     "ravdess": {f"ravdess_{actor:02d}": 60 for actor in range(1, 25)},
-    "esd": {f"esd_{number:04d}": 1750 for number in range(1, 21)},
     "emovdb": numbers(
         "emovdb_bea 1784 emovdb_jenie 1790 emovdb_josh 861 emovdb_sam 2452"
     ),
-    "jlcorpus": {
-        f"jlcorpus_{gender}{number}": 600
-        for gender in ("female", "male")
-        for number in (1, 2)
-    },
-    "savee": {f"savee_{name}": 120 for name in ("DC", "JE", "JK", "KL")},
-    "aesdd": {
-        f"aesdd_{number}": count
-        for number, count in enumerate([100, 100, 98, 99, 107, 100], 1)
-    },
+    "savee": numbers("savee_DC savee_JE savee_JK savee_KL 120"),
+    "aesdd": numbers(
+        "aesdd_1 aesdd_2 100 aesdd_3 98 aesdd_4 99 aesdd_5 107 aesdd_6 100"
+    ),
 }
 # Speakers by gender.
 GENDERS = {
@@ -88,9 +81,8 @@ def read_names(corpus, folder, names):
 @pytest.fixture(scope="session", params=EMOTIONS)
 def whole(request, tmp_path_factory):
     corpus = request.param
-    folder = trees.plant(
-        tmp_path_factory.mktemp(corpus) / "tree", getattr(trees, corpus)()
-    )
+    folder = tmp_path_factory.mktemp(corpus) / "tree"
+    trees.plant(folder, getattr(trees, corpus)())
     before = trees.snapshot(folder)
     found = read_corpus(corpus, folder)
     assert trees.snapshot(folder) == before

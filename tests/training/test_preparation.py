@@ -187,16 +187,6 @@ def test_several_corpora(data, tmp_path):
         prepare(tmp_path / "n", "jafarzadeh", **options)
 
 
-def test_classes_by_a_label_map(data, tmp_path):
-    labels = dict.fromkeys(EMOTIONS.values(), "other")
-    labels |= {"angry": "high", "happy": "high", "bored": None}
-    record = prepare(tmp_path / "m", **recognition(data, label_map=labels))
-    assert set(record["classes"]) == {"high", "other"}
-    assert record["left_out"] == {"bored": 10}
-    for split in load_splits(tmp_path / "m").values():
-        assert {u.emotion for u in split} == {"high", "other"}
-
-
 def test_longer_than_the_encoder_takes(data, tmp_path):
     tiny(data / "16a01Wa.wav", samples=3000)
     with pytest.raises(UserError, match="16a01Wa.wav.* has 0.2 s, the encoder"):
