@@ -122,12 +122,6 @@ def test_memory_and_time_of_an_odd_rate(tmp_path):
     assert (after - before) / 1e3 < 100
 
 
-def test_stereo_is_the_mean_of_its_channels(write_audio):
-    data = np.stack([np.full(1600, 0.5), np.full(1600, 0.25)], axis=1)
-    audio = read_audio(write_audio(data=data))
-    torch.testing.assert_close(audio, torch.full((1600,), 0.375))
-
-
 @pytest.mark.parametrize("suffix", [*FORMATS, "ogg"])
 def test_formats(tmp_path, suffix):
     path = write_sound(tmp_path / f"a.{suffix}", 5, channels=2)

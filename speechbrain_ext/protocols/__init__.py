@@ -1,9 +1,4 @@
-"""Which labels count, and who is in which split.
-
-A corpus keeps every label and every recording; what is merged, dropped or held
-out is decided here: by a protocol of a paper (``tables``, ``named``), or by a
-recipe's options (``splits``).
-"""
+"""Which labels count, and who is in which split: by a paper or by options."""
 
 from speechbrain_ext.protocols.named import classes_of, num_folds, partition
 from speechbrain_ext.protocols.partition import Partition

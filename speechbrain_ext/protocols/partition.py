@@ -73,13 +73,7 @@ class Partition:
         }
 
 
-def speakers_in_common(first, second):
-    """Speakers that two splits share, sorted; unknown speakers do not count."""
-    both = {u.speaker for u in first} & {u.speaker for u in second}
-    return sorted(both - {""})
-
-
 def _shared(train, other):
-    if any(not one.speaker for one in train + other):
-        return None
-    return len(speakers_in_common(train, other))
+    train, other = ({one.speaker for one in part} for part in (train, other))
+    # Unknown where somebody's speaker is unknown.
+    return None if "" in train | other else len(train & other)

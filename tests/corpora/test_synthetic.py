@@ -60,10 +60,7 @@ def small(folder, **arguments):
 
 
 def contents(folder):
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*.wav")
-    }
+    return {path.name: path.read_bytes() for path in folder.rglob("*.wav")}
 
 
 @pytest.fixture(scope="module")
@@ -95,14 +92,12 @@ def features(utterances):
 def test_every_speaker_says_the_same_sentences_in_every_emotion(utterances):
     said = {}
     for one in utterances:
-        said.setdefault((one.speaker, one.emotion), set()).add(one.text)
-    assert len(said) == len(SPEAKERS) * len(EMOTIONS)
-    for speaker in {speaker for speaker, _ in said}:
-        sets = [said[speaker, emotion] for emotion in EMOTIONS]
-        assert all(texts == sets[0] for texts in sets)
-        assert len(sets[0]) == SENTENCES_EACH
+        emotions = said.setdefault((one.speaker, one.text), [])
+        emotions.append(one.emotion)
+    assert len(said) == len(SPEAKERS) * SENTENCES_EACH
+    assert all(sorted(found) == sorted(EMOTIONS) for found in said.values())
     # The speakers do not all say the same.
-    assert len({frozenset(texts) for texts in said.values()}) > 6
+    assert len({text for _, text in said}) > 2 * SENTENCES_EACH
 
 
 def test_records_and_files(folder, utterances, tmp_path):
@@ -130,10 +125,9 @@ def test_records_and_files(folder, utterances, tmp_path):
 def test_phones_cover_the_utterance(utterances):
     for one in utterances:
         phones = one.extra["phones"]
-        assert phones[0]["start"] == 0
-        assert phones[-1]["end"] == one.duration
-        for phone, following in itertools.pairwise(phones):
-            assert phone["end"] == following["start"]
+        ends = [phone["end"] for phone in phones]
+        assert [phone["start"] for phone in phones] == [0, *ends[:-1]]
+        assert ends[-1] == one.duration
         assert all(phone["start"] < phone["end"] for phone in phones)
         # Each word has a phone, and no phone is a stray stress mark.
         names = [phone["phone"] for phone in phones]
@@ -278,10 +272,8 @@ def test_speech_is_the_same_in_another_process():
 
 
 def test_a_larger_corpus_contains_the_smaller(folder, tmp_path):
-    small(tmp_path / "small", sentences=2)
-    one, all_ = contents(tmp_path / "small"), contents(folder)
-    assert len(one) == 16
-    assert all(all_[name] == content for name, content in one.items())
+    assert small(tmp_path / "small", sentences=2) == 16
+    assert contents(tmp_path / "small").items() <= contents(folder).items()
 
 
 def test_seeds_and_repetitions_differ(tmp_path):
@@ -306,13 +298,13 @@ def test_a_corpus_that_is_there(tmp_path, monkeypatch):
     assert trees.snapshot(tmp_path) == before
     # Others are refused.
     others = {"seed": 1, "speakers": 3, "sentences": 2, "repetitions": 2}
+    sentence = f"'{tmp_path}' .* other arguments .* another version; give an"
     for name, value in others.items():
-        with pytest.raises(UserError, match="other arguments.*folder or") as e:
+        with pytest.raises(UserError, match=sentence):
             small(tmp_path, **{name: value})
-        assert str(tmp_path) in str(e.value)
     with monkeypatch.context() as patch:
         patch.setattr(synthetic, "rules_digest", lambda: "other")
-        with pytest.raises(UserError, match="another version"):
+        with pytest.raises(UserError, match=sentence):
             small(tmp_path)
     assert trees.snapshot(tmp_path) == before
     # What was lost is made again.
@@ -348,9 +340,8 @@ def test_a_killed_run_is_noticed_and_redone(tmp_path, monkeypatch):
 
 def test_a_foreign_folder_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(UserError, match="is not empty") as e:
+    with pytest.raises(UserError, match=f"'{tmp_path}' is not empty"):
         small(tmp_path)
-    assert str(tmp_path) in str(e.value)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
     with pytest.raises(UserError, match="is a file"):
         small(tmp_path / "thesis.txt")

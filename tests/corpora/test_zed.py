@@ -60,15 +60,6 @@ def test_record(folder):
     assert load_manifest(folder.parent / "test.json") == utterances
 
 
-def test_every_id_is_read(tmp_path):
-    names = [f"{number}.wav" for number in range(180)]
-    folder = trees.plant(tmp_path / "ZED", names)
-    records = {name: record(name, duration=0.01, emotion=[]) for name in names}
-    write(folder, records)
-    utterances, skipped = zed.CORPUS.read(folder)
-    assert {one.id for one in utterances} == set(records) and skipped == []
-
-
 def test_several_segments_and_rounded_ends(folder):
     segments = [
         {"emo": "happy", "start": 0, "end": 1},

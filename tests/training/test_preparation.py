@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 
 import numpy as np
 import pytest
@@ -195,14 +194,6 @@ def test_longer_than_the_encoder_takes(data, tmp_path):
     prepare(tmp_path / "m", **recognition(data, max_samples=3000))
 
 
-def test_a_part_without_a_class(data, tmp_path, reads):
-    for wav in data.glob("*Wa.wav"):
-        wav.unlink()
-    with pytest.raises(UserError, match="no recording of 'angry'"):
-        prepare(tmp_path / "m", **recognition(data))
-    assert not (tmp_path / "m").exists() and not reads
-
-
 def test_bad_recordings_are_listed_and_nothing_else_is_lost(ravdess, tmp_path):
     empty, broken, click = sorted(ravdess.rglob("03-01-05-*.wav"))[:3]
     empty.write_bytes(b"")
@@ -229,14 +220,8 @@ def test_sources_never_cross_the_split(ravdess, zed, tmp_path, protocol):
     changes = {"protocol": protocol, "valid_fraction": 0.4, "speakers": None}
     options = diarization(ravdess, zed_folder=str(zed), **changes)
     record = prepare(folder, **options)
-    train, valid = (
-        {
-            p["wav"]
-            for u in load_manifest(folder / f"{n}.json")
-            for p in u.pieces
-        }
-        for n in ("train", "valid")
-    )
+    plans = [load_manifest(folder / f"{name}.json") for name in NAMES[:2]]
+    train, valid = ({p["wav"] for u in x for p in u.pieces} for x in plans)
     assert train and valid and not train & valid
     shared = record["speakers_shared_with_train"]
     assert (shared["valid"] == 0) == (protocol == "speaker")
@@ -306,38 +291,23 @@ def test_options_that_do_not_fit_the_data(
 
 
 LABELS = {"happy": "sad", "bored": "glad"}
+GLAD = "bored: expected one of the classes neutral, .*, or null, got 'glad'"
 PARTS = "expected the splits train, valid, test, got 'dev'."
+NO_TEST = {"train": ["a"], "valid": ["b"]}
+ZERO = {**ONCE, "valid": {"passes": 0}}
 
 
 @pytest.mark.parametrize(
     "option, value, sentence",
     [
-        (
-            "label_map",
-            LABELS,
-            "label_map: bored: expected one of the classes neutral, happy, "
-            "sad, angry, or null, got 'glad'.",
-        ),
+        ("label_map", LABELS, f"label_map: {GLAD}"),
         ("label_map", None, "label_map: expected one of the classes"),
         ("simulation", [], "simulation: expected options for each of train, "),
-        (
-            "simulation",
-            {"train": {}, "valid": {}},
-            "'test' is missing; give op",
-        ),
         ("simulation", {"test": {}}, "simulation: 'train' is missing; give op"),
         ("simulation", {**ONCE, "dev": {}}, f"simulation: {PARTS}"),
-        (
-            "simulation",
-            {**ONCE, "test": None},
-            "simulation.test: expected opti",
-        ),
+        ("simulation", ZERO, "simulation.valid: passes: expected a whole num"),
         ("speakers", None, "speakers: expected a list of speakers for each of"),
-        (
-            "speakers",
-            {"train": ["a"], "valid": ["b"]},
-            "speakers: 'test' is mis",
-        ),
+        ("speakers", NO_TEST, "speakers: 'test' is missing; give a list of"),
         ("speakers", {**SPEAKERS, "dev": ["x"]}, f"speakers: {PARTS}"),
         (
             "protocol",
@@ -363,7 +333,7 @@ def test_wrong_options_are_noticed_before_the_corpora_are_read(
     options = diarization("/no/such", **{option: value})
     if value == "pepino_iemocap":
         options["label_map"] = None
-    with pytest.raises(UserError, match=re.escape(sentence)):
+    with pytest.raises(UserError, match=sentence):
         prepare(tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()
 
