@@ -25,19 +25,6 @@ def good(synthetic_folder):
     return sorted(synthetic_folder.rglob("*.wav"))[:4]
 
 
-@pytest.fixture
-def reads(monkeypatch):
-    """The files that are decoded."""
-    found = []
-
-    def counting(path, *bounds):
-        found.append(str(path))
-        return read_audio(path, *bounds)
-
-    monkeypatch.setattr(listening, "read_audio", counting)
-    return found
-
-
 @pytest.mark.parametrize("max_silence", [None, 0.2])
 def test_bad_ones_are_skipped_and_nothing_is_done_twice(
     max_silence, good, write_audio, tmp_path, reads

@@ -329,28 +329,20 @@ def test_what_does_not_go_together(data, corpus, arguments, sentence):
         partition(protocol, data[corpus], *rest)
 
 
+PEPINO = "pepino_ravdess", "ravdess"
 SPEECH = {"vocal_channel": "speech"}
 SAD_OF_TWO = {"id": ".*-04-.*-2[34]"}
+ACTORS = ("ravdess_21", "ravdess_22", "ravdess_23", "ravdess_24")
 
 
 @pytest.mark.parametrize(
     "protocol, corpora, leaves_out, sentence",
     [
-        ("pepino_ravdess", "ravdess", SPEECH, "train part .* of 'disgust'"),
-        ("pepino_ravdess", "ravdess", SAD_OF_TWO, "test part .* of 'sad'"),
+        (*PEPINO, SPEECH, "train part .* of 'disgust'"),
+        (*PEPINO, SAD_OF_TWO, "test part .* of 'sad'"),
         *(
-            (
-                "pepino_ravdess",
-                "ravdess",
-                {"speaker": actor},
-                f"{actor}, .* whole",
-            )
-            for actor in (
-                "ravdess_21",
-                "ravdess_22",
-                "ravdess_23",
-                "ravdess_24",
-            )
+            (*PEPINO, {"speaker": one}, f"{one}, .* the whole")
+            for one in ACTORS
         ),
         ("pepino_iemocap", "iemocap", {"session": "Ses04"}, "session Ses04, "),
         ("grouped_kfold", "savee", {"speaker": ".*_[JK]"}, "three speakers"),

@@ -8,7 +8,6 @@ import pytest
 import soundfile
 from ruamel.yaml import YAML
 
-from speechbrain_ext import listening
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.corpora import emodb, find_corpus
 from speechbrain_ext.training import preparation
@@ -46,19 +45,6 @@ def ravdess(tmp_path, synthetic_folder):
 @pytest.fixture
 def zed(tmp_path, synthetic_folder):
     return zed_tree(tmp_path / "zed", synthetic_folder)
-
-
-@pytest.fixture
-def reads(monkeypatch):
-    """How many recordings are decoded."""
-    found, read_audio = [], listening.read_audio
-
-    def counting(*arguments):
-        found.append(arguments[0])
-        return read_audio(*arguments)
-
-    monkeypatch.setattr(listening, "read_audio", counting)
-    return found
 
 
 def recognition(data, **changes):
