@@ -245,9 +245,9 @@ def _check_not_empty(utterances, corpora, skipped):
     if not utterances:
         first = "".join(f" ('{a}': {b})" for a, b in skipped[:1])
         raise UserError(
-            f"corpora: no recording is left{first}; give the folder of at "
-            f"least one of {', '.join(sorted(corpora))}, and check label_map "
-            "and only."
+            f"corpora: no recording is left to train on{first}; give the "
+            f"folder of one of {', '.join(sorted(corpora))}, and check "
+            "label_map and only."
         )
 
 
