@@ -4,6 +4,7 @@ import builtins
 import os
 import resource
 import struct
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -95,22 +96,18 @@ def test_resampling_does_not_depend_on_the_blocks(rate, length, block):
 
 def test_a_file_is_opened_once_and_read_where_asked(tmp_path, monkeypatch):
     path = write_sound(tmp_path / "a.wav", 60, 48000)
-    opened, decoded = [], []
-    real_open, real_read = builtins.open, soundfile.SoundFile.read
-
-    def counting_open(file, *args, **kwargs):
-        opened.append(os.fspath(file))
-        return real_open(file, *args, **kwargs)
-
-    def counting_read(self, frames, **kwargs):
-        decoded.append(frames)
-        return real_read(self, frames, **kwargs)
-
-    monkeypatch.setattr(builtins, "open", counting_open)
-    monkeypatch.setattr(soundfile.SoundFile, "read", counting_read)
-    read_audio(path, 160000, 176000)
-    assert opened == [str(path)]
-    assert sum(decoded) < 1.2 * 48000
+    opening = mock.Mock(side_effect=open)
+    monkeypatch.setattr(builtins, "open", opening)
+    reading = mock.patch.object(
+        soundfile.SoundFile,
+        "read",
+        autospec=True,
+        side_effect=soundfile.SoundFile.read,
+    )
+    with reading as read:
+        read_audio(path, 160000, 176000)
+    assert [call.args[0] for call in opening.mock_calls] == [path]
+    assert sum(call.args[1] for call in read.mock_calls) < 1.2 * 48000
 
 
 def test_memory_and_time_of_an_odd_rate(tmp_path):

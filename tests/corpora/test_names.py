@@ -1,6 +1,7 @@
 """The corpora whose labels stand in the names of files."""
 
 import itertools
+import operator
 import os
 from collections import Counter
 
@@ -65,17 +66,14 @@ LANGUAGES = {"savee": "en", "emodb": "de", "aesdd": "el", "shemo": "fa"}
 
 
 def count(utterances, *fields):
-    return Counter(
-        tuple(getattr(one, field) for field in fields) for one in utterances
-    )
+    return Counter(operator.attrgetter(*fields)(one) for one in utterances)
 
 
 def read_names(corpus, folder, names):
     folder = trees.plant(folder / "tree", names)
     utterances, skipped = read_corpus(corpus, folder)
-    return utterances, {
-        file.removeprefix(f"{folder}/"): reason for file, reason in skipped
-    }
+    start = f"{folder}/"
+    return utterances, {file.removeprefix(start): why for file, why in skipped}
 
 
 @pytest.fixture(scope="session", params=EMOTIONS)

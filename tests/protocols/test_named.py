@@ -50,10 +50,6 @@ def data(tmp_path_factory):
     return found
 
 
-def where(utterances, is_kept):
-    return [one for one in utterances if is_kept(one)]
-
-
 def utterance(id, speaker, emotion, corpus, **fields):
     if speaker:
         speaker = f"{corpus}_{speaker}"
@@ -186,9 +182,8 @@ def test_pepino_ravdess(data):
     assert len(part.valid) == len(part.test) == 208
     # Per actor: 4 + 8 spoken and 4 + 8 sung neutral or calm ones, 8 and 8 of
     # the emotions that are sung too, 8 of those that are not.
-    assert classes(part.test) == dict(
-        zip(SEVEN, [48, 32, 32, 32, 32, 16, 16], strict=True)
-    )
+    counts = [48, 32, 32, 32, 32, 16, 16]
+    assert classes(part.test) == dict(zip(SEVEN, counts, strict=True))
     without = [u for u in data["ravdess"] if u.speaker != "ravdess_03"]
     assert partition("pepino_ravdess", without, 1).test == part.test
 
@@ -284,10 +279,11 @@ def test_label_map(data):
     assert part.left_out == {"happy": 36}
     assert classes(part.train).keys() == {"high", "low"}
     only_one = {**dict.fromkeys(FOUR), "sad": "sad"}
-    some = where(
-        data["synthetic"],
-        lambda one: one.emotion != "sad" or one.speaker < "synthetic_s04",
-    )
+    some = [
+        one
+        for one in data["synthetic"]
+        if one.emotion != "sad" or one.speaker < "synthetic_s04"
+    ]
     assert num_folds("leave_one_speaker_out", some) == 12
     assert num_folds("leave_one_speaker_out", some, only_one) == 4
 
