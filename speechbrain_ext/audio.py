@@ -38,9 +38,8 @@ class AudioError(UserError):
     """A recording that is not usable; ``reason`` follows the file's name."""
 
     def __init__(self, reason, path=None, remedy="replace the file"):
-        super().__init__(
-            reason if path is None else f"'{path}' {reason}; {remedy}."
-        )
+        sentence = f"'{path}' {reason}; {remedy}."
+        super().__init__(reason if path is None else sentence)
         self.reason = reason
 
 
@@ -182,7 +181,8 @@ def _opened(path):
             file = soundfile.SoundFile(raw.fileno(), closefd=False)
             stack.enter_context(file)
         except OSError as error:
-            other = f"is not readable: {error}", "check its permissions"
+            reason = f"is not readable: {error.strerror or error}"
+            other = reason, "check its permissions"
             reason, remedy = _REASONS.get(type(error), other)
             raise AudioError(reason, path, remedy) from None
         except soundfile.LibsndfileError as error:
