@@ -343,7 +343,7 @@ def test_bad_recordings_are_left_out(train, short_ravdess, tmp_path):
 @pytest.mark.parametrize(
     "override, sentence",
     [
-        ({"protocol": "pepino"}, "protocol: there is no 'pepino'"),
+        ({"protocol": "pepino"}, "protocol: expected one of utterance, "),
         ({"protocol": "pepino_iemocap"}, "is for iemocap, not for 'ravdess'"),
         (
             {"normalization": "none"},

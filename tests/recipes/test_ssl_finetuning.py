@@ -350,7 +350,7 @@ def test_precision(train, precision, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     "override, sentence",
     [
-        ({"protocol": "holdout"}, "protocol: there is no 'holdout'"),
+        ({"protocol": "holdout"}, "protocol: expected one of utterance, "),
         (
             {"fold": 6},
             "fold: expected a number from 1 to 5, the folds of jafarzadeh",
