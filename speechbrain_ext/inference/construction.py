@@ -6,6 +6,8 @@ All that a model's YAML asks for is checked before the first object is made.
 import importlib
 import inspect
 
+import torch
+
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.inference.model_yaml import MAX_EVENTS, Call, bad_yaml
 
@@ -154,8 +156,6 @@ def construct(path, value, built):
 
 
 def _build(value, built):
-    import torch
-
     if not isinstance(value, (dict, list, Call)):
         return value
     if id(value) not in built:
@@ -177,8 +177,6 @@ def _build(value, built):
 
 def check_size(module, name):
     """Refuse a module that is too large; it is on the device ``meta``."""
-    import torch
-
     if isinstance(module, torch.nn.Module):
         tensors = (*module.parameters(), *module.buffers())
         if sum(tensor.numel() for tensor in tensors) > MAX_PARAMETERS:

@@ -18,7 +18,6 @@ from speechbrain_ext.inference.interfaces import (
     merge_windows,
     plan_windows,
     ramp_frames,
-    windows_of,
 )
 
 logger = logging.getLogger("speechbrain_ext.inference")
@@ -134,7 +133,7 @@ class EmotionDiarizer(EmotionModel):
         return found.probabilities, found.edges, self.classes
 
     def analyse_file(self, path, postprocessing=None, progress=False):
-        """The ``Analysis`` of a recording; arguments as for ``diarize_file``."""
+        """The ``Analysis`` of a recording, as for ``diarize_file``."""
         stream = AudioStream(path)
         options = self._options(postprocessing, stream)
         log_probs = self._windowed(stream, progress)
@@ -152,7 +151,7 @@ class EmotionDiarizer(EmotionModel):
         """
         recordings, wavs, lengths = as_batch(wavs, wav_lens)
         options = [self._options(postprocessing, one) for one in recordings]
-        if len(self._spans(wavs.shape[1])) == 1:
+        if len(self.spans(wavs.shape[1])) == 1:
             found = self.log_probs(self.encode(wavs, lengths))
             found = [log_probs.numpy() for log_probs in found]
         else:
@@ -163,20 +162,19 @@ class EmotionDiarizer(EmotionModel):
         """As ``diarize_batch``."""
         return self.diarize_batch(wavs, wav_lens)
 
-    def _spans(self, num_samples):
+    def spans(self, num_samples):
+        """Start and stop of every window."""
         return plan_windows(num_samples, self.window, self.overlap, self.grid)
 
     def _windowed(self, recording, progress=False):
         """Log posteriors of a recording, window by window."""
-        spans = self._spans(recording.num_samples)
         parts = (
             self.log_probs(self.encode(wav[None]))[0].numpy()
-            for wav in windows_of(recording, spans, progress)
+            for wav in self.windows(recording, progress)
         )
+        count = recording.num_samples
         ramp = ramp_frames(self.overlap, self.grid)
-        return merge_windows(
-            parts, spans, ramp, recording.num_samples, self.grid
-        )
+        return merge_windows(parts, self.spans(count), ramp, count, self.grid)
 
     def _segments(self, options, log_probs, recording):
         return options.diarize(
@@ -188,7 +186,7 @@ class EmotionDiarizer(EmotionModel):
             return postprocessing
         changes = check_options(postprocessing or {})
         options = replace(self.postprocessing, **changes)
-        long = len(self._spans(recording.num_samples)) > 1
+        long = len(self.spans(recording.num_samples)) > 1
         if options.one_event and long and "one_event" not in changes:
             logger.warning(
                 "'%s' is longer than one window (%g s), so the model's option "

@@ -57,7 +57,7 @@ class EmotionModel(Pretrained):
     ):
         """Load a run folder, a model's folder, or a repository of the Hub.
 
-        Arguments as of SpeechBrain's ``Pretrained``; the others go to the class.
+        Arguments as for ``Pretrained`` of SpeechBrain and for the class.
         """
         place = Place(str(source), savedir, local_strategy, fetch_config)
         modules, hparams = load_model(place, hparams_file, overrides)
@@ -83,6 +83,17 @@ class EmotionModel(Pretrained):
             return self.classifier.encode(
                 wavs.float().to(self.device), lengths.to(self.device)
             )
+
+    def windows(self, recording, progress=False):
+        """Read a recording part by part, with a bar if there are several."""
+        spans = self.spans(recording.num_samples)
+        return tqdm(
+            recording.windows(spans),
+            total=len(spans),
+            desc=Path(recording.path).name,
+            unit="window",
+            disable=not progress or len(spans) == 1,
+        )
 
 
 class Waveform:
@@ -113,17 +124,6 @@ def as_batch(wavs, wav_lens=None):
     pairs = zip(wavs, lengths.tolist())
     alone = [Waveform(wav[:n], at) for at, (wav, n) in enumerate(pairs, 1)]
     return alone, wavs[:, : lengths.max()], lengths
-
-
-def windows_of(recording, spans, progress):
-    """Read a recording part by part, with a bar if there are several."""
-    return tqdm(
-        recording.windows(spans),
-        total=len(spans),
-        desc=Path(recording.path).name,
-        unit="window",
-        disable=not progress or len(spans) == 1,
-    )
 
 
 def plan_windows(num_samples, window, overlap, grid):
@@ -161,11 +161,8 @@ def check_window(window, overlap, grid, max_samples=None):
             " s that the model's encoder can take; give less."
         )
     size = to_samples(window) // grid.stride
-    if (
-        not is_number(overlap)
-        or not 0 <= overlap < window
-        or ramp_frames(overlap, grid) >= size
-    ):
+    ramp = ramp_frames(overlap, grid) if is_number(overlap) else size
+    if ramp >= size or overlap < 0:
         raise UserError(
             f"overlap: expected 0 or more and less than the window of {window} "
             f"s, got {overlap}."

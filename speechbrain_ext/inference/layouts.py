@@ -208,19 +208,16 @@ def classes_of(hparams, source, count):
     where = f"model: the label_encoder of '{source}'"
     if "classes" in hparams:
         names = hparams["classes"]
-        if type(names) is not list or {type(x) for x in names} - {str}:
+        listed = isinstance(names, (list, tuple))
+        if not listed or not all(isinstance(name, str) for name in names):
             raise UserError(
                 f"model: the classes of '{source}' are {names!r:.100}; "
                 "expected a list of words; correct its hyperparams.yaml."
             )
     elif "label_encoder" in hparams:
         labels = hparams["label_encoder"].ind2lab
-        if sorted(labels) != list(range(len(labels))) or not labels:
-            raise UserError(
-                f"{where} has the indices {sorted(labels)}; restore the file "
-                "that came with the model."
-            )
-        names = [emotion_name(labels[index], where) for index in sorted(labels)]
+        labels = [labels.get(index) for index in range(len(labels))]
+        names = [emotion_name(label, where) for label in labels]
         names = [EMOTIONS.get(name, name) for name in names]
     else:
         raise UserError(
@@ -232,4 +229,4 @@ def classes_of(hparams, source, count):
             f"model: '{source}' scores {count} classes but names {len(names)} "
             f"({', '.join(names)}); correct its hyperparams.yaml."
         )
-    return names
+    return list(names)

@@ -1,7 +1,7 @@
 """The YAML of a model folder, which may come from anybody, as plain values.
 
-HyperPyYAML would construct whatever a file names. Here an object that is asked
-for stays a ``Call``; only references and arithmetic are resolved, within limits.
+HyperPyYAML would construct whatever a file names. Here an object stays a
+``Call``; only references and arithmetic are resolved, within limits.
 """
 
 import ast

@@ -14,7 +14,6 @@ from speechbrain_ext.inference.interfaces import (
     EmotionModel,
     as_batch,
     check_window,
-    windows_of,
 )
 
 logger = logging.getLogger("speechbrain_ext.inference")
@@ -123,7 +122,7 @@ class EmotionRecognizer(EmotionModel):
         wavs = wavs[None] if wavs.dim() == 1 else wavs
         recordings, wavs, lengths = as_batch(wavs, wav_lens)
         names = self._speakers(speakers, len(wavs))
-        if len(self._spans(wavs.shape[1])) > 1:
+        if len(self.spans(wavs.shape[1])) > 1:
             return self._result(list(self._each(recordings, names)))
         for recording in recordings:
             self._warn(recording)
@@ -165,7 +164,7 @@ class EmotionRecognizer(EmotionModel):
             self._warn(recording)
             rows = [
                 self._probabilities(self.encode(wav[None]), [speaker])[0]
-                for wav in self._stretches(recording, progress)
+                for wav in self.windows(recording, progress)
             ]
             yield torch.stack(rows).mean(0)
 
@@ -180,14 +179,14 @@ class EmotionRecognizer(EmotionModel):
             disable=alone or not progress,
         )
         for recording, speaker in zip(bar, speakers):
-            for wav in self._stretches(recording, alone):
+            for wav in self.windows(recording, alone):
                 self._learn(self.encode(wav[None]), [speaker])
         _report(recordings, speakers)
 
     def _warn(self, recording):
         """Say where stretches are averaged, or the end is left out."""
         lasts = f"'{recording.path}' lasts {recording.duration:.2f} s, longer"
-        count = len(self._spans(recording.num_samples))
+        count = len(self.spans(recording.num_samples))
         if count > 1:
             logger.warning(
                 f"{lasts} than a window ({self.window:g} s): the posteriors of "
@@ -202,11 +201,7 @@ class EmotionRecognizer(EmotionModel):
                 f"into parts of at most {longest:g} s to have all of it judged."
             )
 
-    def _stretches(self, recording, progress):
-        spans = self._spans(recording.num_samples)
-        return windows_of(recording, spans, progress)
-
-    def _spans(self, num_samples):
+    def spans(self, num_samples):
         """Equal stretches, as few as there can be."""
         size = to_samples(self.window)
         if num_samples <= size:

@@ -13,6 +13,7 @@ from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.decoding import PostProcessing
 from speechbrain_ext.encoders.prosody import ProsodyEncoder
 from speechbrain_ext.inference import EmotionDiarizer
+from speechbrain_ext.inference.interfaces import Waveform
 from speechbrain_ext.models.heads import LinearHead
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 from tests.inference.runs import (
@@ -104,8 +105,8 @@ def test_long_recordings_are_near_the_unwindowed(any_run, tmp_path):
 def test_windows_equal_their_own_classification(small_run):
     diarizer = load(small_run[0], window=2.0, overlap=0.5)
     wav = torch.from_numpy(sound(4.7)[:, 0])
-    merged = np.exp(diarizer._windowed(wav))
-    (_, stop), (second, _), *_, (begin, _) = spans = diarizer._spans(len(wav))
+    merged = np.exp(diarizer._windowed(Waveform(wav)))
+    (_, stop), (second, _), *_, (begin, _) = spans = diarizer.spans(len(wav))
     assert len(spans) == 3
     first, last = (
         whole(small_run[1], wav[:stop]),

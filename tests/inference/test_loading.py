@@ -223,7 +223,7 @@ def test_missing_and_damaged_files(run, tmp_path):
     with pytest.raises(UserError, match="neither a folder nor the name"):
         load(tmp_path / "none")
     path.touch()
-    with pytest.raises(UserError, match="is a file"):
+    with pytest.raises(UserError, match="neither a folder"):
         load(path)
 
 
