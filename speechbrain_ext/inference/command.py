@@ -15,19 +15,12 @@ from speechbrain_ext.base.files import atomic_open
 # What a model needs takes seconds to import: the functions that use it do.
 
 _PROG = "python -m speechbrain_ext.inference"
-_DIARIZE = f"""\
-examples:
-  {_PROG} diarize results/quickstart/1 talk.flac
-  {_PROG} diarize \\
-      speechbrain/emotion-diarization-wavlm-large *.wav --rttm emotions.rttm
+_EXAMPLE = f"""\
+example:
+  {_PROG} diarize results/quickstart/1 talk.flac --rttm emotions.rttm
+  {_PROG} recognize results/dense/1 *.wav --csv emotions.csv
 """
-_RECOGNIZE = f"""\
-examples:
-  {_PROG} recognize results/dense/1 \\
-      Actor_*/*.wav --speaker folder --csv emotions.csv
-  {_PROG} recognize \\
-      speechbrain/emotion-recognition-wav2vec2-IEMOCAP talk.flac
-"""
+_SECONDS = {"metavar": "S", "type": float}
 # More columns than a picture has.
 _COLUMNS = 20_000
 _PICTURES = (".png", ".svg", ".pdf")
@@ -46,7 +39,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog=_PROG, description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     summary = "find which emotion appears when"
-    add = _add_command(commands, diarize_files, summary, _DIARIZE)
+    add = _add_command(commands, diarize_files, summary)
     add("--rttm", metavar="OUT", help="write all segments as RTTM")
     add(
         "--plot",
@@ -69,14 +62,10 @@ def main(arguments=None):
         "min_duration (s), one_event (true or false); null turns an option "
         "off. A model's own one_event is for recordings of one window",
     )
-    add(
-        "--overlap",
-        metavar="S",
-        type=float,
-        help="what windows share (default: what the model says, or 5)",
-    )
+    shared = "what windows share (default: what the model says, or 5)"
+    add("--overlap", **_SECONDS, help=shared)
     summary = "find the emotion of each file"
-    add = _add_command(commands, recognize_files, summary, _RECOGNIZE)
+    add = _add_command(commands, recognize_files, summary)
     add("--csv", metavar="OUT", help="write all results as a table")
     add(
         "--speaker",
@@ -101,13 +90,13 @@ def recognize():
     main(["recognize", *sys.argv[1:]])
 
 
-def _add_command(commands, run, summary, example):
+def _add_command(commands, run, summary):
     """Add a command that takes a model and files."""
     command = commands.add_parser(
         run.__name__.removesuffix("_files"),
         help=summary,
         description=f"{summary.capitalize()}.",
-        epilog=example,
+        epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.set_defaults(run=run)
@@ -119,8 +108,7 @@ def _add_command(commands, run, summary, example):
     add("--savedir", metavar="DIR", help="where downloads are put")
     add(
         "--window",
-        metavar="S",
-        type=float,
+        **_SECONDS,
         help="longer recordings are cut into parts of at most this length "
         "(default: what the model says, or 30)",
     )
@@ -190,17 +178,17 @@ def recognize_files(options):
             "speakers make no difference; leave the option out."
         )
     header = ["file", "emotion", "score", *recognizer.classes]
-    widths = [max(len(name), len("0.000")) for name in header]
-    widths[0] = max(map(len, ["file", *options.files]))
-    widths[1] = max(map(len, ["emotion", *recognizer.classes]))
-    print(_row(header, widths), flush=True)
+    row = f"{{:{max(map(len, [*options.files, header[0]]))}}}"
+    row += f"  {{:{max(map(len, header[1:]))}}}"
+    row += "".join(f"  {{:>{max(len(name), 5)}}}" for name in header[2:])
+    print(row.format(*header), flush=True)
     found, problems = [], []
     try:
         for path, result in _results(recognizer, options, problems):
             out_prob, score, _, [name] = result
             numbers = [score.item(), *out_prob[0].tolist()]
-            row = [path, name, *(f"{x:.3f}" for x in numbers)]
-            print(_row(row, widths), flush=True)
+            short = [f"{x:.3f}" for x in numbers]
+            print(row.format(path, name, *short), flush=True)
             found.append([path, name, *(f"{x:.6f}" for x in numbers)])
     finally:
         # Even when the run is interrupted: what is done is done.
@@ -228,16 +216,8 @@ def _results(recognizer, options, problems):
             usable.append(path)
     if usable:
         speakers = [SPEAKERS[options.speaker or "one"](path) for path in usable]
-        yield from zip(
-            usable, recognizer.iterate_files(usable, speakers, progress=True)
-        )
-
-
-def _row(cells, widths):
-    return "  ".join(
-        f"{cell:{'<' if at < 2 else '>'}{width}}"
-        for at, (cell, width) in enumerate(zip(cells, widths))
-    )
+        results = recognizer.iterate_files(usable, speakers, progress=True)
+        yield from zip(usable, results)
 
 
 def parse_options(pairs):
@@ -320,19 +300,16 @@ def outline(stream):
 
 def _check_outputs(options):
     """Find out before hours of work whether its result can be written."""
-    if options.rttm is None and options.plot is None:
-        return
     stems = collections.Counter(Path(path).stem for path in options.files)
-    name, count = stems.most_common(1)[0]
-    if count > 1:
-        raise UserError(
-            f"{count} files are called '{name}', which --rttm and --plot "
-            "cannot tell apart; rename them, or run them one by one."
-        )
-    for name in stems:
-        if options.rttm and name.split() != [name]:
+    for stem, count in stems.items() if options.rttm or options.plot else ():
+        if count > 1:
             raise UserError(
-                f"--rttm: RTTM cannot hold the name '{name}', because fields "
+                f"{count} files are called '{stem}', which --rttm and --plot "
+                "cannot tell apart; rename them."
+            )
+        if options.rttm and stem.split() != [stem]:
+            raise UserError(
+                f"--rttm: RTTM cannot hold the name '{stem}', because fields "
                 "end at spaces; rename the file."
             )
     if options.plot and Path(options.plot).suffix not in _PICTURES:
@@ -340,8 +317,8 @@ def _check_outputs(options):
             f"--plot: '{options.plot}' does not end in one of "
             f"{', '.join(_PICTURES)}; rename it."
         )
-    for option in ("rttm", "plot"):
-        _check_writable(option, options)
+    _check_writable("rttm", options)
+    _check_writable("plot", options)
 
 
 def _check_writable(option, options):

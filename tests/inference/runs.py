@@ -9,6 +9,7 @@ import soundfile
 import speechbrain as sb
 import torch
 
+from speechbrain_ext.decoding import PostProcessing
 from speechbrain_ext.inference.construction import construct
 from speechbrain_ext.inference.model_yaml import ModelYaml
 from speechbrain_ext.training.checkpoints import SafeCheckpointer
@@ -61,18 +62,14 @@ LOADED = """!apply:speechbrain_ext.encoders.load_encoder
     source: {source}
     save_path: results/downloads
     freeze: {frozen}"""
-NORMALIZATION = "speechbrain_ext.models.normalization"
-NORMALIZER = (
-    f"{{name}}: !apply:{NORMALIZATION}.make_normalizer"
-    + """
+NORMALIZER = """
+{name}: !apply:speechbrain_ext.models.normalization.make_normalizer
     kind: {kind}
     num_layers: {layers}
     channels: {channels}"""
-)
 MIXTURE = """mixture: !new:speechbrain_ext.models.mixture.LayerMixture
     num_layers: !ref <num_layers>"""
-EGEMAPS = """egemaps: !new:speechbrain_ext.encoders.egemaps.EgemapsEncoder
-"""
+EGEMAPS = "egemaps: !new:speechbrain_ext.encoders.egemaps.EgemapsEncoder"
 POSTPROCESSING = """postprocessing: !new:speechbrain_ext.decoding.PostProcessing
     median: 0.1"""
 INPUT = "    {}: !new:speechbrain_ext.models.inputs.Input\n"
@@ -111,7 +108,7 @@ def make_run(
     saved += ["normalizer"] if normalization else []
     saved += ["mixture"] if mixture else []
     parts = ["encoder", "layers", "max_length", *saved]
-    names = {"speech": {part: part for part in parts}}
+    inputs = {"speech": dict(zip(parts, parts))}
     normalizer = NORMALIZER.format(
         name="normalizer",
         kind=normalization,
@@ -122,19 +119,18 @@ def make_run(
         name="egemaps_normalizer", kind=normalization, layers=1, channels=25
     )
     if fusion:
-        names["egemaps"] = {
+        inputs["egemaps"] = {
             "encoder": "egemaps",
             "normalizer": "egemaps_normalizer",
             "max_length": "max_length",
         }
         saved.append("egemaps_normalizer")
+    loaded = LOADED.format(source=source, frozen=frozen)
     text = RUN.format(
         classes=", ".join(classes),
         layers=layers,
-        max_length="null" if max_length is None else max_length,
-        encoder=LOADED.format(source=source, frozen=frozen)
-        if source
-        else PROSODY,
+        max_length=max_length or "null",
+        encoder=loaded if source else PROSODY,
         normalizer=normalizer if normalization else "",
         mixture=MIXTURE if mixture else "",
         egemaps=egemaps if fusion else "",
@@ -145,9 +141,9 @@ def make_run(
         inputs="\n".join(
             INPUT.format(name)
             + "\n".join(f"        {k}: !ref <{v}>" for k, v in of.items())
-            for name, of in names.items()
+            for name, of in inputs.items()
         ),
-        modules="\n".join(f"    {n}: !ref <inputs[{n}]>" for n in names),
+        modules="\n".join(f"    {n}: !ref <inputs[{n}]>" for n in inputs),
         saved="\n".join(f"        {n}: !ref <{n}>" for n in saved),
     )
     write_run(folder, text, output_folder)
@@ -155,9 +151,8 @@ def make_run(
     yaml, built = ModelYaml(path), {}
     torch.manual_seed(3)
     modules = construct(path, yaml.get("modules"), built)
-    recoverables = {"saved_head": modules["head"]}
-    for name in saved:
-        recoverables[name] = construct(path, yaml.get(name), built)
+    recoverables = {n: construct(path, yaml.get(n), built) for n in saved}
+    recoverables["saved_head"] = modules["head"]
     _randomize(modules)
     # So that probabilities differ clearly.
     last = [m for m in modules["head"].modules() if hasattr(m, "weight")][-1]
@@ -214,13 +209,7 @@ def write_run(folder, text, output_folder=None, **overrides):
 
 def finish(folder, **options):
     """Make the run a finished one, with these options chosen."""
-    chosen = {
-        "threshold": None,
-        "median": None,
-        "min_duration": None,
-        "one_event": False,
-        **options,
-    }
+    chosen = vars(PostProcessing(**options))
     (folder / "results.json").write_text(json.dumps({"postprocessing": chosen}))
 
 
@@ -259,10 +248,9 @@ def padded(wavs):
 
 def covers(segments, duration):
     """Whether segments follow each other from 0 to the very duration."""
-    bounds = [s["start"] for s in segments] + [segments[-1]["end"]]
+    bounds = [0.0] + [s["end"] for s in segments]
     return (
-        bounds[0] == 0.0
+        [s["start"] for s in segments] == bounds[:-1]
         and bounds[-1] == duration
-        and all(a["end"] == b["start"] for a, b in zip(segments, segments[1:]))
-        and all(a < b for a, b in zip(bounds, bounds[1:]))
+        and sorted(set(bounds)) == bounds
     )
