@@ -5,10 +5,12 @@ import logging
 import sys
 
 import numpy as np
+import pytest
 import soundfile
 import speechbrain as sb
 import torch
 
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.decoding import PostProcessing
 from speechbrain_ext.inference.construction import construct
 from speechbrain_ext.inference.model_yaml import ModelYaml
@@ -254,3 +256,9 @@ def covers(segments, duration):
         and bounds[-1] == duration
         and sorted(set(bounds)) == bounds
     )
+
+
+def refused(reason, function, *arguments, **options):
+    """See that a call ends with a sentence about what is wrong."""
+    with pytest.raises(UserError, match=reason):
+        function(*arguments, **options)

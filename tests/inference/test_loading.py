@@ -24,6 +24,7 @@ from tests.inference.runs import (
     log_probs,
     make_recognizer,
     make_run,
+    refused,
     sound,
     write_run,
 )
@@ -86,8 +87,7 @@ def test_fine_tuned_parameters_are_those_of_the_checkpoint(tmp_path, sources):
     for name, tensor in modules["speech"].encoder.state_dict().items():
         assert torch.equal(found[name], tensor + 1.0)
     path.unlink()
-    with pytest.raises(UserError, match="encoder.ckpt' does not exist"):
-        load(folder, EmotionRecognizer)
+    refused("encoder.ckpt' does not exist", load, folder, EmotionRecognizer)
 
 
 @pytest.mark.parametrize(
@@ -198,33 +198,24 @@ def test_missing_and_damaged_files(run, tmp_path):
         path = run / BEST / name
         data = path.read_bytes()
         path.unlink()
-        with pytest.raises(UserError, match=f"CKPT.best/{name}' does not ex"):
-            load(run)
+        refused(f"CKPT.best/{name}' does not ex", load, run)
         path.write_bytes(data[: len(data) // 2])
-        with pytest.raises(UserError, match=f"{name}' cannot be read"):
-            load(run)
+        refused(f"{name}' cannot be read", load, run)
         path.write_bytes(data + bytes(20_000_000))
-        with pytest.raises(UserError, match="far larger than the module"):
-            load(run)
+        refused("far larger than the module", load, run)
         torch.save(LinearHead(3, 4).state_dict(), path)
-        with pytest.raises(UserError, match=f"{name}' does not fit"):
-            load(run)
+        refused(f"{name}' does not fit", load, run)
         path.write_bytes(data)
     shutil.rmtree(run / "save")
-    with pytest.raises(UserError, match="save' holds no checkpoint"):
-        load(run)
+    refused("save' holds no checkpoint", load, run)
     path = run / "hyperparams.yaml"
     path.write_text("a: 1\n")
-    with pytest.raises(UserError, match="'modules' is missing"):
-        load(run)
+    refused("'modules' is missing", load, run)
     path.unlink()
-    with pytest.raises(UserError, match="hyperparams.yaml' does not exist"):
-        load(run)
-    with pytest.raises(UserError, match="neither a folder nor the name"):
-        load(tmp_path / "none")
+    refused("hyperparams.yaml' does not exist", load, run)
+    refused("neither a folder nor the name", load, tmp_path / "none")
     path.touch()
-    with pytest.raises(UserError, match="neither a folder"):
-        load(path)
+    refused("neither a folder", load, path)
 
 
 def test_a_hub_that_is_not_there():
@@ -288,15 +279,12 @@ def test_a_model_folder(model_folder, small_run, tmp_path, monkeypatch):
     (model_folder / "head.ckpt").unlink()
     same(load(model_folder), small_run[1])
     path.write_text(EXPORT)
-    with pytest.raises(UserError, match="head.ckpt' does not exist"):
-        load(model_folder)
+    refused("head.ckpt' does not exist", load, model_folder)
     del state["linear.bias"]
     torch.save(state, model_folder / "head.ckpt")
-    with pytest.raises(UserError, match="head.ckpt'.*lacks 'linear.bias'"):
-        load(model_folder)
+    refused("head.ckpt'.*lacks 'linear.bias'", load, model_folder)
     path.write_text(EXPORT.replace("        head: !ref <head>\n", ""))
-    with pytest.raises(UserError, match="pretrainer of .* not load 'head'"):
-        load(model_folder)
+    refused("pretrainer of .* not load 'head'", load, model_folder)
 
 
 def test_the_current_folder_is_not_searched(model_folder, small_run, tmp_path):
@@ -349,16 +337,14 @@ def test_pickles_are_refused(model_folder, tmp_path, how):
     witness = Pickled(tmp_path / "imported")
     data = witness if how is torch.save else pickle.dumps(witness)
     how(data, model_folder / "head.ckpt")
-    with pytest.raises(UserError, match="head.ckpt' cannot be read"):
-        load(model_folder)
+    refused("head.ckpt' cannot be read", load, model_folder)
     assert not witness.path.exists()
 
 
 def test_the_yaml_of_a_checkpoint_is_data(run, tmp_path):
     text = f"error: !!python/object/apply:os.mkdir [{tmp_path / 'made'}]\n"
     (run / BEST / "CKPT.yaml").write_text(text)
-    with pytest.raises(UserError, match="CKPT.yaml"):
-        load(run)
+    refused("CKPT.yaml", load, run)
     assert not (tmp_path / "made").exists()
 
 
@@ -458,8 +444,7 @@ def test_aliases_take_no_time(model_folder):
     ):
         text = EXPORT.replace("[neutral, happy, sad, angry]", f"!ref <{name}>")
         path.write_text("\n".join(lines) + text)
-        with pytest.raises(UserError, match=reason):
-            load(model_folder)
+        refused(reason, load, model_folder)
 
 
 EXPRESSIONS = """

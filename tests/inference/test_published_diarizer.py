@@ -20,7 +20,14 @@ from speechbrain_ext.inference import EmotionDiarizer
 from speechbrain_ext.inference.layouts import pooling_convolution
 from tests.checkpoints import make_ssl_checkpoint
 from tests.inference.published import OLD, write_published
-from tests.inference.runs import CPU, covers, padded, sound, write_sound
+from tests.inference.runs import (
+    CPU,
+    covers,
+    padded,
+    refused,
+    sound,
+    write_sound,
+)
 
 
 @pytest.fixture(scope="module")
@@ -146,24 +153,20 @@ def test_files_that_are_missing_or_do_not_fit(tmp_path, cwd, weights):
     for name in ("input_norm.ckpt", "wav2vec2.ckpt", "label_encoder.txt"):
         folder = replica(tmp_path / f"no {name}", weights, old=True)
         (folder / name).unlink()
-        with pytest.raises(UserError, match=f"{name}' does not exist"):
-            load(folder)
+        refused(f"{name}' does not exist", load, folder)
     folder = replica(tmp_path / "few", weights)
     state = torch.load(folder / "wav2vec2.ckpt")
     del state["model.encoder.layer_norm.weight"]
     torch.save(state, folder / "wav2vec2.ckpt")
-    with pytest.raises(UserError, match="lacks 'model.encoder.layer_norm.we"):
-        load(folder)
+    refused("lacks 'model.encoder.layer_norm.we", load, folder)
     folder = replica(tmp_path / "labels", weights)
     (folder / "label_encoder.txt").write_text("nonsense\n")
-    with pytest.raises(UserError, match="labels"):
-        load(folder)
+    refused("labels", load, folder)
 
 
 def test_the_encoder_can_be_had_from_elsewhere(tmp_path, cwd, weights):
     folder = replica(tmp_path / "a", ("no such/encoder", *weights[1:]))
-    with pytest.raises(UserError, match="hyperparams.yaml' does not describe"):
-        load(folder)
+    refused("hyperparams.yaml' does not describe", load, folder)
     diarizer = load(folder, overrides={"wav2vec2_hub": weights[0]})
     assert diarizer.grid.stride == 320
     with pytest.raises(UserError, match="hyperparams.yaml' does not describe"):
@@ -181,8 +184,7 @@ def test_frames_of_a_pooling(ceil_mode):
 
 
 def test_a_pooling_that_is_not_understood():
-    with pytest.raises(UserError, match="avg_pool"):
-        pooling_convolution(Pooling1d("max", 3))
+    refused("avg_pool", pooling_convolution, Pooling1d("max", 3))
 
 
 def test_benchmark(weights, capsys):
