@@ -137,7 +137,7 @@ def test_long_batches_equal_files(small_run, tmp_path):
 
 @pytest.mark.parametrize(
     "rate, channels",
-    [(8000, 1), (16000, 6), (44100, 2), (48000, 6), (12345, 1)],
+    [(8000, 1), (16000, 6), (44100, 2), (12345, 1)],
 )
 def test_any_rate_and_channels(small_run, tmp_path, rate, channels):
     diarizer = load(small_run[0], window=1.0, overlap=0.3)
