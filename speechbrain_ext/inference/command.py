@@ -122,12 +122,10 @@ def _load(name, options, **more):
 
     # The one bar to be seen is that of a long recording.
     disable_progress_bar()
+    if options.device:
+        more["run_opts"] = {"device": options.device}
     return getattr(inference, name).from_hparams(
-        options.model,
-        savedir=options.savedir,
-        run_opts={"device": options.device} if options.device else None,
-        window=options.window,
-        **more,
+        options.model, savedir=options.savedir, window=options.window, **more
     )
 
 
@@ -269,13 +267,13 @@ def _draw(path, options, analysis, diarizer, reference):
     picture = Path(options.plot)
     if len(options.files) > 1:
         picture = picture.with_stem(f"{picture.stem}_{Path(path).stem}")
-    waveform = outline(AudioStream(path))
+    waveform, duration = outline(AudioStream(path)), analysis.duration
     timeline(
         picture,
         waveform,
-        len(waveform) / analysis.duration,
+        len(waveform) / duration,
         analysis.segments,
-        analysis.duration,
+        duration,
         reference=reference,
         posteriors=analysis.probabilities,
         frame_edges=analysis.edges,

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from speechbrain.inference.interfaces import Pretrained
-from speechbrain.utils.fetching import FetchConfig, LocalStrategy
 from tqdm import tqdm
 
 from speechbrain_ext.audio import SAMPLE_RATE, to_samples
@@ -37,11 +36,9 @@ class EmotionModel(Pretrained):
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise UserError(f"device: '{device}' is not available; choose cpu.")
         super().__init__(named_inputs(modules, hparams), hparams, run_opts)
-        self.classifier = make_classifier(
-            self.mods, hparams, source, self.by_frame
-        )
-        self.classes = classes_of(hparams, source, self.classifier.num_classes)
-        self.grid = self.classifier.grid
+        found = make_classifier(self.mods, hparams, source, self.by_frame)
+        self.classifier, self.grid = found, found.grid
+        self.classes = classes_of(hparams, source, found.num_classes)
 
     @classmethod
     def from_hparams(
@@ -51,17 +48,20 @@ class EmotionModel(Pretrained):
         savedir=None,
         overrides=None,
         run_opts=None,
-        local_strategy=LocalStrategy.SYMLINK,
-        fetch_config=FetchConfig(),
-        **kwargs,
+        **options,
     ):
         """Load a run folder, a model's folder, or a repository of the Hub.
 
         Arguments as for ``Pretrained`` of SpeechBrain and for the class.
         """
-        place = Place(str(source), savedir, local_strategy, fetch_config)
+        fetching = {
+            name: options.pop(name)
+            for name in ("local_strategy", "fetch_config")
+            if name in options
+        }
+        place = Place(str(source), savedir, **fetching)
         modules, hparams = load_model(place, hparams_file, overrides)
-        return cls(modules, hparams, run_opts, source=str(source), **kwargs)
+        return cls(modules, hparams, run_opts, source=str(source), **options)
 
     def log_probs(self, encoded, speakers=None):
         """Log posteriors of every utterance, on the CPU."""
@@ -79,10 +79,9 @@ class EmotionModel(Pretrained):
         """What ``log_probs`` needs of a batch of waveforms."""
         if lengths is None:
             lengths = torch.tensor([wavs.shape[1]] * len(wavs))
+        wavs, lengths = wavs.float().to(self.device), lengths.to(self.device)
         with torch.inference_mode(), self.inference_ctx:
-            return self.classifier.encode(
-                wavs.float().to(self.device), lengths.to(self.device)
-            )
+            return self.classifier.encode(wavs, lengths)
 
     def windows(self, recording, progress=False):
         """Read a recording part by part, with a bar if there are several."""

@@ -66,8 +66,8 @@ class NamedInputs:
         given = []
         weight = next(self.head.parameters(), torch.empty(0))
         for one in self.inputs.values():
-            given.append(weight.new_zeros(2, one.encoder.output_size))
-            given.append(torch.tensor([2], device=weight.device))
+            zeros = weight.new_zeros(2, one.encoder.output_size)
+            given += zeros, torch.tensor([2], device=weight.device)
         try:
             with torch.inference_mode():
                 return self.head(*given)

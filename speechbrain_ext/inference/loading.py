@@ -7,7 +7,6 @@ are tensors and nothing else.
 """
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,7 +19,7 @@ from speechbrain.utils.checkpoints import (
     get_default_hook,
     torch_parameter_transfer,
 )
-from speechbrain.utils.fetching import FetchConfig, LocalStrategy, fetch
+from speechbrain.utils.fetching import fetch
 
 from speechbrain_ext.base.errors import UserError, is_number
 from speechbrain_ext.base.files import read_json
@@ -46,24 +45,19 @@ _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 MAX_OTHER_BYTES = 10_000_000
 
 
-@dataclass
 class Place:
     """Where a model is, and how its files are had from there."""
 
-    source: str
-    savedir: str | None = None
-    local_strategy: LocalStrategy = LocalStrategy.SYMLINK
-    fetch_config: FetchConfig = FetchConfig()
-
-    def __post_init__(self):
-        path = Path(self.source).expanduser()
+    def __init__(self, source, savedir, **fetching):
+        path = Path(source).expanduser()
         self.folder = path.resolve() if path.is_dir() else None
-        address = self.source.startswith(("http://", "https://"))
-        remote = address or _HUB_NAME.fullmatch(self.source)
+        self.source, self.savedir, self.fetching = source, savedir, fetching
+        address = source.startswith(("http://", "https://"))
+        remote = address or _HUB_NAME.fullmatch(source)
         if self.folder is None and (path.exists() or not remote):
             raise UserError(
-                f"model: '{self.source}' is neither a folder nor the name of "
-                "a repository on the Hugging Face Hub; give the run folder or "
+                f"model: '{source}' is neither a folder nor the name of a "
+                "repository on the Hugging Face Hub; give the run folder or "
                 "the folder of a model."
             )
 
@@ -75,15 +69,8 @@ class Place:
         if self.folder is not None:
             return _existing(self.folder / name)
         try:
-            return Path(
-                fetch(
-                    name,
-                    self.source,
-                    self.savedir,
-                    local_strategy=self.local_strategy,
-                    fetch_config=self.fetch_config,
-                )
-            )
+            where = self.source, self.savedir
+            return Path(fetch(name, *where, **self.fetching))
         except Exception as error:
             # Of the Hub's client, the network or the file system.
             reason = " ".join(str(error).split())[:200]

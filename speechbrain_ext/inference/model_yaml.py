@@ -12,6 +12,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+
 from speechbrain_ext.base.errors import UserError, did_you_mean, is_number
 
 MAX_BYTES = 1_000_000
@@ -86,7 +90,13 @@ class ModelYaml:
 
     def __init__(self, path, overrides=None):
         self.path = path
-        self.keys = self._pairs(_compose(_text(path), path))
+        try:
+            if Path(path).stat().st_size > MAX_BYTES:
+                raise bad_yaml(path, f"it is larger than {MAX_BYTES} bytes")
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise bad_yaml(path, error) from None
+        self.keys = self._pairs(_compose(text, path))
         self._found, self._open = {}, set()
         self._copies = 0
         if overrides:
@@ -112,11 +122,9 @@ class ModelYaml:
         node = _compose(overrides, "overrides")
         for name, new in self._pairs(node).items():
             if name not in self.keys:
+                reason = f"overrides name '{name}', which it does not have"
                 near = did_you_mean(name, self.keys).rstrip(".")
-                reason = (
-                    f"overrides name '{name}', which it does not have{near}"
-                )
-                raise bad_yaml(self.path, reason)
+                raise bad_yaml(self.path, reason + near)
             self.keys[name] = self._updated(self.keys[name], new)
 
     def _updated(self, old, new):
@@ -159,18 +167,18 @@ class ModelYaml:
         if tag in ("!ref", "!copy"):
             return self._reference(node, tag == "!copy")
         ours = tag.startswith("!")
+        args, kwargs = [], {}
         if node.id == "mapping":
-            given = {k: self._value(v) for k, v in self._pairs(node).items()}
+            kwargs = {k: self._value(v) for k, v in self._pairs(node).items()}
         elif node.id == "sequence":
-            given = [self._value(value) for value in node.value]
-        else:
-            given = node.value if ours else self._scalar(node)
-        if not ours:
-            return given
-        args, kwargs = ([], given) if isinstance(given, dict) else (given, {})
-        if isinstance(args, str):
-            args = [args] if args else []
-        return self._call(node, tag, args, kwargs)
+            args = [self._value(value) for value in node.value]
+        elif not ours:
+            return self._scalar(node)
+        elif node.value:
+            args = [node.value]
+        if ours:
+            return self._call(node, tag, args, kwargs)
+        return kwargs if node.id == "mapping" else args
 
     def _call(self, node, tag, args, kwargs=None):
         tag, _, path = tag.partition(":")
@@ -256,26 +264,12 @@ def _evaluate(node):
     return found
 
 
-def _text(path):
-    try:
-        if Path(path).stat().st_size > MAX_BYTES:
-            raise bad_yaml(path, f"it is larger than {MAX_BYTES} bytes")
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise bad_yaml(path, error) from None
-
-
 def _yaml():
-    from ruamel.yaml import YAML
-
     return YAML(typ="safe", pure=True)
 
 
 def _compose(text, path):
     """Nodes of a YAML, after a look at its size and depth."""
-    from ruamel.yaml.error import YAMLError
-    from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
-
     try:
         depth = 0
         parse = _yaml().parse(io.StringIO(text))
