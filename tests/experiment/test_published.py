@@ -1,5 +1,6 @@
 """published.yaml: its form, and which entry counts."""
 
+import itertools
 from collections import Counter
 
 import pytest
@@ -52,45 +53,39 @@ def test_reading(tmp_path):
         "- table: 1\n  row: eGeMAPS\n  metric: UA\n  value: 57\n  sd: null\n"
         "  when: {layers: all, lr: 1e-5}\n"
         "- {table: figure 2, row: a, metric: UA, value: 1.5, sd: 0.4,\n"
-        "   when: {}}\n"
+        "   when: {encoder_source: facebook/wav2vec2-base}}\n"
     )
     first, second = read_published(path)
-    assert first == Figure(
-        1, "eGeMAPS", "UA", 57, {"layers": "all", "lr": 1e-5}
-    )
-    assert str(second) == "1.5 ± 0.4 (figure 2, a)"
+    when = {"layers": "all", "lr": 1e-5}
+    assert first == Figure(1, "eGeMAPS", "UA", 57, when)
+    assert str(second) == "1.5 ± 0.4 (figure 2, a, encoder wav2vec2-base)"
+
+
+GOOD = "table: 1, row: a, metric: UA, value: 1, when: {}"
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("a: 1", "must be a list"),
-        ("- 5", "entry 1: it must be a mapping"),
-        ("- [", "cannot be read as YAML"),
+        ("a: 1", "expected a list"),
+        ("- 5", "entry 1: expected a mapping"),
+        ("- [", "is not valid YAML"),
         (
-            "- {table: 1, row: a, metric: UA, value: high, when: {}}",
-            "entry 1: 'value' is 'high'; it must be a number",
+            f"- {{{GOOD.replace('value: 1', 'value: high')}}}",
+            "entry 1: 'value' is 'high'; expected a number",
         ),
         (
-            "- {table: 1, row: a, metric: UA, value: true, when: {}}",
+            f"- {{{GOOD.replace('value: 1', 'value: true')}}}",
             "'value' is True",
         ),
+        (f"- {{{GOOD}, wen: {{}}}}", "there is no field 'wen'"),
         (
-            "- {table: 1, row: a, metric: UA, value: 1, wen: {}, when: {}}",
-            "there is no field 'wen'",
+            f"- {{{GOOD}, reference: 1}}",
+            "'reference' is 1; expected True or False",
         ),
+        (f"- {{{GOOD.replace('{}', '{a: [1]}')}}}", "'when' has 'a'"),
         (
-            "- {table: 1, row: a, metric: UA, value: 1, when: {},\n"
-            "   reference: 1}",
-            "'reference' is 1; it must be True or False",
-        ),
-        (
-            "- {table: 1, row: a, metric: UA, value: 1, when: {a: [1]}}",
-            "'when' has 'a'",
-        ),
-        (
-            "- {table: 1, row: a, metric: UA, value: 1, when: {}}\n"
-            "- {table: 1, row: a, value: 1, when: {}}",
+            f"- {{{GOOD}}}\n- {{{GOOD.replace('metric: UA, ', '')}}}",
             "entry 2: 'metric' is missing",
         ),
     ],
@@ -194,31 +189,31 @@ def test_figures_of_ssl_embeddings():
             assert match(figures, local) == {"UA": figure}
 
 
-def test_figures_that_ssl_embeddings_must_not_show():
-    figures = recipe_figures("ssl_embeddings")
-    for when in (
-        {"normalization": "global"},
-        {"head_kind": "lstm", "normalization": "global"},
-        {"layers": "local"},
-        {"protocol": "issa_ravdess", "normalization": "global"},
-    ):
-        for source in ("egemaps", "spectrogram"):
-            scalars = recipe_scalars(
-                "ssl_embeddings", "ravdess", encoder_source=source, **when
-            )
-            assert match(figures, scalars) == {}
-        if when != {"layers": "local"}:
-            scalars = recipe_scalars(
-                "ssl_embeddings",
-                "ravdess",
-                encoder_source="/models/wav2vec2-base-960h",
-                **when,
-            )
-            assert match(figures, scalars) == {}
-    fusion = recipe_scalars(
-        "ssl_embeddings", "ravdess_fusion", encoder_source="egemaps"
-    )
-    assert match(figures, fusion) == {}
+@pytest.mark.parametrize(
+    ("source", "changes"),
+    [
+        *itertools.product(
+            ("egemaps", "spectrogram", "/models/wav2vec2-base-960h"),
+            (
+                {"normalization": "global"},
+                {"head_kind": "lstm", "normalization": "global"},
+                {"protocol": "issa_ravdess", "normalization": "global"},
+            ),
+        ),
+        ("egemaps", {"layers": "local"}),
+        ("spectrogram", {"layers": "local"}),
+    ],
+)
+def test_figures_that_ssl_embeddings_must_not_show(source, changes):
+    options = {"encoder_source": source, **changes}
+    scalars = recipe_scalars("ssl_embeddings", "ravdess", **options)
+    assert match(recipe_figures("ssl_embeddings"), scalars) == {}
+
+
+def test_fusion_with_classical_features_alone_has_no_figure():
+    options = "ssl_embeddings", "ravdess_fusion"
+    scalars = recipe_scalars(*options, encoder_source="egemaps")
+    assert match(recipe_figures("ssl_embeddings"), scalars) == {}
 
 
 def test_other_checkpoints_stand_beside_the_pretrained_one():
@@ -226,7 +221,9 @@ def test_other_checkpoints_stand_beside_the_pretrained_one():
         "ssl_embeddings", "ravdess", encoder_source="/models/whisper-tiny.en"
     )
     found = match(recipe_figures("ssl_embeddings"), scalars)
-    cell = "84.3 ± 1.7 (Table 1, Wav2vec2-PT, all layers)"
+    cell = (
+        "84.3 ± 1.7 (Table 1, Wav2vec2-PT, all layers, encoder wav2vec2-base)"
+    )
     assert {name: str(figure) for name, figure in found.items()} == {"UA": cell}
 
 
