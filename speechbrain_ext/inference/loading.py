@@ -182,16 +182,17 @@ def _load_checkpoint(folder, modules, saved):
     names = {id(module): name for name, module in saved.items()}
     checkpoint = _best_checkpoint(folder)
     for label, module in _parts(modules):
-        path = checkpoint.path / f"{names.get(id(module), label)}.ckpt"
+        name = Path(str(names.get(id(module), label))).name
+        path = checkpoint.path / f"{name}.ckpt"
         if path.is_file() or _is_trained(module):
             _load(module, _existing(path))
 
 
 def _best_checkpoint(folder):
+    found = []
     try:
-        found = (
-            Checkpointer(folder).list_checkpoints() if folder.is_dir() else []
-        )
+        if folder.is_dir():
+            found = Checkpointer(folder).list_checkpoints()
     except Exception as error:
         raise UserError(
             f"model: a CKPT.yaml in '{folder}' cannot be read ({error}); "

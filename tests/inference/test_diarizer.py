@@ -1,7 +1,6 @@
 """EmotionDiarizer on run folders, model folders and the Hub's cache."""
 
 import logging
-import shutil
 
 import numpy as np
 import pytest
@@ -32,12 +31,6 @@ HEADS = {
     "hubert": "LinearHead",
     "whisper": "RecurrentHead",
 }
-
-
-@pytest.fixture
-def run(small_run, tmp_path):
-    """A copy that a test may damage."""
-    return shutil.copytree(small_run[0], tmp_path / "copy")
 
 
 def load(folder, **options):

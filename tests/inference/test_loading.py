@@ -58,12 +58,6 @@ def listing(folder):
     }
 
 
-@pytest.fixture
-def run(small_run, tmp_path):
-    """A copy that a test may damage."""
-    return shutil.copytree(small_run[0], tmp_path / "copy")
-
-
 @pytest.mark.parametrize("fixture", ["small_run", "small_recognizer"])
 def test_the_best_checkpoint_not_the_latest(fixture, request):
     folder, modules = request.getfixturevalue(fixture)

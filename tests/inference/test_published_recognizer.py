@@ -123,12 +123,8 @@ def test_padding_does_not_matter(tmp_path, cwd, weights):
         torch.testing.assert_close(found[None], recognizer(wav)[0])
 
 
-def test_any_length_rate_and_channels(tmp_path, cwd, weights, caplog):
+def test_long_recordings(tmp_path, cwd, weights, caplog):
     recognizer = load(replica(tmp_path / "a", weights), window=3.0)
-    for seconds, rate in ((0.01, 16000), (1.0, 8000), (2.5, 44100)):
-        path = write_sound(tmp_path / "x.wav", seconds, rate, 2)
-        assert recognizer.classify_file(path)[0].shape == (1, 4)
-    assert "stretches" not in caplog.text
     path = write_sound(tmp_path / "x.wav", 9.0, subtype="FLOAT")
     found, *_ = recognizer.classify_file(path)
     assert "3 stretches" in caplog.text
@@ -137,11 +133,7 @@ def test_any_length_rate_and_channels(tmp_path, cwd, weights, caplog):
     np.testing.assert_allclose(found[0], expected.mean(0), atol=1e-6)
 
 
-def test_files_that_are_missing_or_do_not_fit(tmp_path, cwd, weights):
-    for name in ("model.ckpt", "wav2vec2.ckpt", "label_encoder.txt"):
-        folder = replica(tmp_path / f"no {name}", weights)
-        (folder / name).unlink()
-        refused(f"{name}' does not exist", load, folder)
+def test_labels_that_do_not_fit(tmp_path, cwd, weights):
     folder = replica(tmp_path / "three", weights, labels=["neu", "hap", "sad"])
     refused("scores 4 classes but names 3", load, folder)
     folder = replica(tmp_path / "one", weights, labels=["n", "ang", "h", "x"])

@@ -10,7 +10,7 @@ import torch
 from speechbrain_ext.audio import read_audio
 from speechbrain_ext.encoders import load_encoder
 from speechbrain_ext.encoders.prosody import ProsodyEncoder
-from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
+from speechbrain_ext.inference import EmotionRecognizer
 from speechbrain_ext.models.heads import DenseHead, FusionHead
 from tests.inference.runs import (
     CLASSES,
@@ -313,31 +313,17 @@ def test_classes_without_neutral(tmp_path):
     consistent(result, classes)
 
 
-def test_the_wrong_kind_of_model(small_run, small_recognizer):
-    refused("run' .*give it to EmotionDiar", load, small_run[0])
-    diarizer = EmotionDiarizer.from_hparams
-    reason = "run' .*give it to EmotionRecogn"
-    refused(reason, diarizer, small_recognizer[0], run_opts=CPU)
-
-
-def test_recordings_that_cannot_be_used(small_recognizer, tmp_path):
-    recognizer = load(small_recognizer[0])
-    path, wavs = tmp_path / "none.wav", torch.full((1, 16000), torch.nan)
-    refused("none.wav' does not exist", recognizer.classify_file, path)
-    refused("Waveform 1 of the batch", recognizer.classify_batch, wavs)
+def test_no_recordings(small_recognizer):
     with pytest.raises(ValueError, match="no recordings"):
-        recognizer.classify_files([])
+        load(small_recognizer[0]).classify_files([])
 
 
-def test_invalid_models(tmp_path):
-    make_recognizer(tmp_path / "run", num_classes=5)
-    refused("scores 5 classes but names 4", load, tmp_path / "run")
+def test_invalid_models():
     encoder, named = ProsodyEncoder(), {"classes": CLASSES}
     head = DenseHead(encoder.output_size, 4)
     good = {"encoder": encoder, "head": head}
     wrong = {"encoder": encoder, "head": DenseHead(7, 4)}
     for modules, hparams, reason in [
-        (good, {}, "has neither"),
         (wrong, named, "head of 'the model' does not fit"),
         ({"head": head}, named, "has the modules head; exp"),
         (good, {**named, "window": 0}, "^window"),
