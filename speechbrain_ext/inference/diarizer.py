@@ -189,11 +189,10 @@ class EmotionDiarizer(EmotionModel):
         long = len(self.spans(recording.num_samples)) > 1
         if options.one_event and long and "one_event" not in changes:
             logger.warning(
-                "'%s' is longer than one window (%g s), so the model's option "
-                "one_event, for recordings of a single emotional event, is "
-                "left out; set postprocessing one_event to choose.",
-                recording.path,
-                self.window,
+                f"'{recording.path}' is longer than one window ({self.window:g}"
+                " s), so the model's option one_event, for recordings of a "
+                "single emotional event, is left out; set postprocessing "
+                "one_event to choose."
             )
             options = replace(options, one_event=False)
         return options

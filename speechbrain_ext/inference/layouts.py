@@ -93,6 +93,7 @@ class NamedInputs:
             if one.by_speaker:
                 one.normalizer.reset()
 
+    @torch.inference_mode()
     def learn(self, encoded, speakers):
         """Take a batch into the statistics of its speakers."""
         for name, one in self.inputs.items():

@@ -100,13 +100,9 @@ class EmotionRecognizer(EmotionModel):
 
     def classify_files(self, paths, speakers=None, progress=False):
         """Classify recordings, which ``speakers`` (a list) have spoken."""
-        rows = tqdm(
-            self._rows(paths, speakers, progress),
-            total=len(paths),
-            desc="Classify",
-            unit="file",
-            disable=not progress or len(paths) == 1,
-        )
+        rows, count = self._rows(paths, speakers, progress), len(paths)
+        options = {"unit": "file", "disable": not progress or count == 1}
+        rows = tqdm(rows, total=count, desc="Classify", **options)
         return self._result(list(rows))
 
     def iterate_files(self, paths, speakers=None, progress=False):
@@ -129,7 +125,7 @@ class EmotionRecognizer(EmotionModel):
         encoded = self.encode(wavs, lengths)
         if self.by_speaker:
             self.classifier.forget()
-            self._learn(encoded, names)
+            self.classifier.learn(encoded, names)
             _report(recordings, names)
         return self._result(self._probabilities(encoded, names))
 
@@ -172,33 +168,28 @@ class EmotionRecognizer(EmotionModel):
         """Statistics of the speakers, in one pass over their recordings."""
         self.classifier.forget()
         alone = progress and len(recordings) == 1
-        bar = tqdm(
-            recordings,
-            desc="Speakers' statistics",
-            unit="file",
-            disable=alone or not progress,
-        )
+        options = {"unit": "file", "disable": alone or not progress}
+        bar = tqdm(recordings, desc="Speakers' statistics", **options)
         for recording, speaker in zip(bar, speakers):
             for wav in self.windows(recording, alone):
-                self._learn(self.encode(wav[None]), [speaker])
+                self.classifier.learn(self.encode(wav[None]), [speaker])
         _report(recordings, speakers)
 
     def _warn(self, recording):
         """Say where stretches are averaged, or the end is left out."""
         lasts = f"'{recording.path}' lasts {recording.duration:.2f} s, longer"
-        count = len(self.spans(recording.num_samples))
-        if count > 1:
+        most, count = self.classifier.max_length, recording.num_samples
+        if (parts := len(self.spans(count))) > 1:
             logger.warning(
                 f"{lasts} than a window ({self.window:g} s): the posteriors of "
-                f"{count} stretches are averaged; a diarizer shows how emotion "
+                f"{parts} stretches are averaged; a diarizer shows how emotion "
                 "changes in it."
             )
-        elif self.classifier.cuts(recording.num_samples):
-            longest = self.classifier.max_length
+        elif self.classifier.cuts(count):
             logger.warning(
-                f"{lasts} than the model's max_length: only its first "
-                f"{longest:g} s are judged, as in training; cut the recording "
-                f"into parts of at most {longest:g} s to have all of it judged."
+                f"{lasts} than the model's max_length: only its first {most:g} "
+                "s are judged, as in training; cut the recording into parts of "
+                f"at most {most:g} s to have all of it judged."
             )
 
     def spans(self, num_samples):
@@ -211,10 +202,6 @@ class EmotionRecognizer(EmotionModel):
         count = -(-num_samples // size)
         edges = [num_samples * i // count for i in range(count + 1)]
         return list(zip(edges, edges[1:]))
-
-    def _learn(self, encoded, speakers):
-        with torch.inference_mode():
-            self.classifier.learn(encoded, speakers)
 
     def _probabilities(self, encoded, speakers):
         """Rows ``[classes]`` of a batch."""
@@ -229,23 +216,19 @@ class EmotionRecognizer(EmotionModel):
 def _report(recordings, speakers):
     """Say what speakers' statistics were computed from, in one sentence."""
     counts = Counter(speakers)
+    whose = f"{len(counts)} speakers" if len(counts) > 1 else "the speaker"
     pairs = zip(recordings, speakers)
     alone = [one for one, speaker in pairs if counts[speaker] == 1]
-    if not alone:
-        logger.info(
-            "Speaker normalisation: the statistics of %s are those of %d "
-            "recordings, %.1f s in all.",
-            "the speaker" if len(counts) == 1 else f"{len(counts)} speakers",
-            len(recordings),
-            sum(recording.duration for recording in recordings),
+    if alone:
+        name, seconds = Path(alone[0].path).name, alone[0].duration
+        logger.warning(
+            f"Speaker normalisation, {whose}: the statistics of {len(alone)} "
+            f"are those of one recording alone, such as '{name}' "
+            f"({seconds:.1f} s); give more recordings of the same speaker."
         )
     else:
-        logger.warning(
-            "Speaker normalisation: the statistics of %d of %d speakers are "
-            "those of one recording alone, such as '%s' (%.1f s); give more "
-            "recordings of the same speaker.",
-            len(alone),
-            len(counts),
-            Path(alone[0].path).name,
-            alone[0].duration,
+        seconds = sum(recording.duration for recording in recordings)
+        logger.info(
+            f"Speaker normalisation: the statistics of {whose} are those of "
+            f"{len(recordings)} recordings, {seconds:.1f} s in all."
         )
