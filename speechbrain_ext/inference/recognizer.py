@@ -216,17 +216,17 @@ class EmotionRecognizer(EmotionModel):
 def _report(recordings, speakers):
     """Say what speakers' statistics were computed from, in one sentence."""
     counts = Counter(speakers)
-    whose = f"{len(counts)} speakers" if len(counts) > 1 else "the speaker"
     pairs = zip(recordings, speakers)
     alone = [one for one, speaker in pairs if counts[speaker] == 1]
     if alone:
         name, seconds = Path(alone[0].path).name, alone[0].duration
         logger.warning(
-            f"Speaker normalisation, {whose}: the statistics of {len(alone)} "
-            f"are those of one recording alone, such as '{name}' "
-            f"({seconds:.1f} s); give more recordings of the same speaker."
+            f"Speaker normalisation: {len(alone)} of {len(counts)} speakers "
+            f"have one recording alone, such as '{name}' ({seconds:.1f} s); "
+            "give more recordings of the same speaker."
         )
     else:
+        whose = f"{len(counts)} speakers" if len(counts) > 1 else "the speaker"
         seconds = sum(recording.duration for recording in recordings)
         logger.info(
             f"Speaker normalisation: the statistics of {whose} are those of "

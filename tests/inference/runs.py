@@ -1,14 +1,12 @@
 """Small models with random parameters, as runs and repositories have them."""
 
 import json
-import logging
-import sys
 
 import numpy as np
 import pytest
 import soundfile
-import speechbrain as sb
 import torch
+from hyperpyyaml import resolve_references
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.decoding import PostProcessing
@@ -93,7 +91,6 @@ def make_run(
     fusion=False,
     max_length=None,
     classes=CLASSES,
-    num_classes=None,
     output_folder=None,
     postprocessing=True,
     scale=8.0,
@@ -137,7 +134,7 @@ def make_run(
         mixture=MIXTURE if mixture else "",
         egemaps=egemaps if fusion else "",
         head=head,
-        num_classes=num_classes or len(classes),
+        num_classes=len(classes),
         fusion_size="    fusion_size: 25" if fusion else "",
         postprocessing=POSTPROCESSING if postprocessing else "",
         inputs="\n".join(
@@ -184,29 +181,17 @@ def _randomize(modules):
         if module.mixture is not None:
             module.mixture.alpha.data += torch.randn(len(module.mixture.alpha))
         if module.normalizer is not None and not module.by_speaker:
-            layers, _, channels = module.normalizer.mean.shape
-            hidden = 0.5 * torch.randn(layers, 50, channels) + 0.1
-            if name == "egemaps":
-                # Descriptors that are hundreds, and some that are 1e-3.
-                hidden, _ = module.hidden(torch.from_numpy(sound(1.06).T))
-            module.normalizer.update(hidden, torch.tensor([hidden.shape[1]]))
+            # eGeMAPS: descriptors that are hundreds, and some that are 1e-3.
+            wav = torch.from_numpy(sound(1.06).T)
+            module.normalizer.update(*module.hidden(wav))
 
 
 def write_run(folder, text, output_folder=None, **overrides):
-    """Begin a run as SpeechBrain does."""
-    recipe = folder.parent / "recipe.yaml"
-    recipe.parent.mkdir(parents=True, exist_ok=True)
-    recipe.write_text(text)
-    hook, handlers = sys.excepthook, list(logging.root.handlers)
-    sb.create_experiment_directory(
-        folder,
-        str(recipe),
-        {**overrides, "output_folder": str(output_folder or folder)},
-        save_env_desc=False,
-    )
-    # It takes over the logging and the tracebacks of the process.
-    sys.excepthook, logging.root.handlers = hook, handlers
-    recipe.unlink()
+    """Begin a run as SpeechBrain does: its YAML has references resolved."""
+    overrides["output_folder"] = str(output_folder or folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = resolve_references(text, overrides).getvalue()
+    (folder / "hyperparams.yaml").write_text(text)
 
 
 def finish(folder, **options):

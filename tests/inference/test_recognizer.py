@@ -267,7 +267,7 @@ def test_a_recording_alone(speaker_run, recordings, caplog):
     caplog.clear()
     recognizer.classify_files(paths, ["x", "y", "x"])
     [record] = ours(caplog)
-    assert "2 speakers: the statistics of 1 are" in record.getMessage()
+    assert "1 of 2 speakers" in record.getMessage()
     assert record.levelno == logging.WARNING
 
 
