@@ -10,6 +10,7 @@ from hyperpyyaml import resolve_references
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.decoding import PostProcessing
+from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
 from speechbrain_ext.inference.construction import construct
 from speechbrain_ext.inference.model_yaml import ModelYaml
 from speechbrain_ext.training.checkpoints import SafeCheckpointer
@@ -192,6 +193,16 @@ def write_run(folder, text, output_folder=None, **overrides):
     folder.mkdir(parents=True, exist_ok=True)
     text = resolve_references(text, overrides).getvalue()
     (folder / "hyperparams.yaml").write_text(text)
+
+
+def load(folder, cls=EmotionDiarizer, **options):
+    """A model on the CPU."""
+    return cls.from_hparams(folder, run_opts=CPU, **options)
+
+
+def load_recognizer(folder, **options):
+    """``load`` for a recognizer."""
+    return load(folder, EmotionRecognizer, **options)
 
 
 def finish(folder, **options):

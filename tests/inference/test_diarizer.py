@@ -18,6 +18,7 @@ from tests.inference.runs import (
     CPU,
     covers,
     finish,
+    load,
     log_probs,
     make_run,
     padded,
@@ -31,10 +32,6 @@ HEADS = {
     "hubert": "LinearHead",
     "whisper": "RecurrentHead",
 }
-
-
-def load(folder, **options):
-    return EmotionDiarizer.from_hparams(folder, run_opts=CPU, **options)
 
 
 def whole(modules, wav):

@@ -21,7 +21,7 @@ from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
 from speechbrain_ext.inference.model_yaml import ModelYaml, modern
 from speechbrain_ext.models.heads import LinearHead
 from tests.inference.runs import (
-    CPU,
+    load,
     log_probs,
     make_recognizer,
     make_run,
@@ -35,10 +35,6 @@ ROOT = Path(__file__).parents[2]
 RECIPES = sorted(ROOT.glob("recipes/*/hparams/*.yaml"))
 WAV = torch.from_numpy(sound(1.0)[:, 0])
 BEST = Path("save", "CKPT+best")
-
-
-def load(folder, cls=EmotionDiarizer, **options):
-    return cls.from_hparams(folder, run_opts=CPU, **options)
 
 
 def same(model, modules):

@@ -16,13 +16,12 @@ from transformers import AutoModel
 from speechbrain_ext.audio import read_audio
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.grid import FrameGrid
-from speechbrain_ext.inference import EmotionDiarizer
 from speechbrain_ext.inference.layouts import pooling_convolution
 from tests.checkpoints import make_ssl_checkpoint
 from tests.inference.published import OLD, write_published
 from tests.inference.runs import (
-    CPU,
     covers,
+    load,
     padded,
     refused,
     sound,
@@ -62,10 +61,6 @@ def replica(folder, weights, old=False, **options):
                 f"{prefix}parametrizations.weight.original{number}"
             )
     return write_published(folder, hub, state, head, "nhsa", **options)
-
-
-def load(folder, **options):
-    return EmotionDiarizer.from_hparams(folder, run_opts=CPU, **options)
 
 
 class Oracle(Speech_Emotion_Diarization):

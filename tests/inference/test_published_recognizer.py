@@ -15,7 +15,7 @@ from transformers import AutoModel
 
 from speechbrain_ext.audio import read_audio
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
+from speechbrain_ext.inference import EmotionDiarizer
 from tests.checkpoints import make_ssl_checkpoint
 from tests.inference.published import (
     DIARIZER,
@@ -25,6 +25,7 @@ from tests.inference.published import (
     write_published,
 )
 from tests.inference.runs import CPU, padded, refused, sound, write_sound
+from tests.inference.runs import load_recognizer as load
 
 CLASS_PATHS = [
     OLD,
@@ -58,10 +59,6 @@ def replica(
         **options,
     }
     return write_published(folder, hub, state, head, labels, **options)
-
-
-def load(folder, **options):
-    return EmotionRecognizer.from_hparams(folder, run_opts=CPU, **options)
 
 
 def speechbrains(weights, wav, folder):

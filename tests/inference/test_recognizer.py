@@ -22,6 +22,9 @@ from tests.inference.runs import (
     sound,
     write_sound,
 )
+from tests.inference.runs import (
+    load_recognizer as load,
+)
 
 # What the two recipes make; each with the options of its YAML.
 FROZEN = {"normalization": "global"}
@@ -43,10 +46,6 @@ RUNS["contextual"]["max_length"] = 1.5
 def make(folder, sources, options):
     source = sources[options.get("source")]
     return make_recognizer(folder, **{**options, "source": source})
-
-
-def load(folder, **options):
-    return EmotionRecognizer.from_hparams(folder, run_opts=CPU, **options)
 
 
 @pytest.fixture(scope="module", params=RUNS)
