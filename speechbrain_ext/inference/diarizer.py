@@ -121,9 +121,8 @@ class EmotionDiarizer(EmotionModel):
     def diarize_file(self, path, postprocessing=None, progress=False):
         """Segments of a recording, as of ``Analysis``.
 
-        ``postprocessing`` is a ``PostProcessing`` in place of the model's own,
-        or a dict of changes to it. The model's own ``one_event`` is left out,
-        with a warning, for recordings of more than one window.
+        ``postprocessing`` takes the place of the model's own; a dict changes
+        it. Its ``one_event`` is left out for more than one window.
         """
         return self.analyse_file(path, postprocessing, progress).segments
 

@@ -54,11 +54,8 @@ class EmotionModel(Pretrained):
 
         Arguments as for ``Pretrained`` of SpeechBrain and for the class.
         """
-        fetching = {
-            name: options.pop(name)
-            for name in ("local_strategy", "fetch_config")
-            if name in options
-        }
+        names = {"local_strategy", "fetch_config"}.intersection(options)
+        fetching = {name: options.pop(name) for name in names}
         place = Place(str(source), savedir, **fetching)
         modules, hparams = load_model(place, hparams_file, overrides)
         return cls(modules, hparams, run_opts, source=str(source), **options)

@@ -136,11 +136,10 @@ def load_model(place, hparams_file="hyperparams.yaml", overrides=None):
 
 def _training_folder(run, output_folder):
     """Folder in which a run was started, if it is where it was."""
-    if output_folder is None or Path(output_folder).is_absolute():
+    parts = Path(output_folder or "/").parts
+    if parts[:1] == ("/",) or run.parts[-len(parts) :] != parts:
         return None
-    parts = Path(output_folder).parts
-    same = run.parts[-len(parts) :] == parts
-    return Path(*run.parts[: -len(parts)]) if same else None
+    return Path(*run.parts[: -len(parts)])
 
 
 def _relocate(call, base, cache):
@@ -213,10 +212,8 @@ def _best_checkpoint(folder):
 
 def _check_complete(source, modules, saved):
     """See that no module is left with random parameters."""
-    held = torch.nn.ModuleList(
-        module for module in saved.values() if hasattr(module, "parameters")
-    )
-    held = set(map(id, held.parameters()))
+    known = [x for x in saved.values() if isinstance(x, torch.nn.Module)]
+    held = {id(p) for module in known for p in module.parameters()}
     for label, module in _parts(modules):
         own = set(map(id, module.parameters()))
         if _is_trained(module) and not own <= held:

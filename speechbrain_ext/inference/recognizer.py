@@ -26,18 +26,16 @@ class EmotionRecognizer(EmotionModel):
     """A trained model, ready to find the emotion that a recording expresses.
 
     Results come as SpeechBrain's classifiers give them: ``out_prob`` ``[batch,
-    classes]`` (probabilities, not their logarithms), ``score`` ``[batch]`` (the
-    highest of each row), ``index`` ``[batch]`` and ``text_lab``, a list of the
-    classes' names, which are full words.
+    classes]`` (probabilities, not their logarithms), ``score`` ``[batch]``,
+    ``index`` ``[batch]`` and ``text_lab``, a list of full words.
 
     A recording of up to one window is classified just as in training: by its
-    first ``max_length`` seconds, with a warning if it is longer. Of a recording
-    that is longer than a window, the posteriors of the fewest equal stretches
-    (of at most a window, and ``max_length``) are averaged, with a warning.
+    first ``max_length`` seconds, with a warning if it is longer. Of a longer
+    one, the posteriors of the fewest equal stretches (of at most a window, and
+    ``max_length``) are averaged, with a warning.
 
-    A model with speaker normalisation needs recordings of the speaker. All
-    that are given in one call are taken for one speaker's, unless ``speakers``
-    says whose they are; nothing of an earlier call is used.
+    All recordings that are given in one call to a model with speaker
+    normalisation are one speaker's, unless ``speakers`` says whose they are.
 
     Arguments
     ---------
