@@ -12,7 +12,7 @@ from torch import nn
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.base import length_mask
 from speechbrain_ext.models.packing import (
-    frame_by_frame,
+    run_lstm,
     mean_over_frames,
     pack,
     pad,
@@ -168,7 +168,7 @@ class RecurrentHead(nn.Module):
     def forward(self, frames, lengths):
         """Logits ``[frames, classes]``."""
         x = torch.relu(self.projection(self.dropout(frames)))
-        x = frame_by_frame(self.lstm, x, lengths)
+        x = run_lstm(self.lstm, x, lengths)
         return self.linear(self.dropout(x))
 
 
@@ -205,7 +205,7 @@ class LSTMHead(nn.Module):
 
     def forward(self, frames, lengths):
         """Logits ``[batch, classes]``."""
-        x = frame_by_frame(self.lstm, self.first(frames), lengths)
+        x = run_lstm(self.lstm, self.first(frames), lengths)
         return self.output(mean_over_frames(self.dropout(x), lengths))
 
 
