@@ -4,13 +4,14 @@ Every encoder gives the frames of a batch as it would give those of each
 utterance alone, and its ``grid`` says which samples a frame stands for.
 """
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import expected
 
 __all__ = ["load_encoder"]
 
 SSL_TYPES = ("wav2vec2", "hubert", "wavlm")
 # Sources that are no checkpoints.
 FEATURES = ("egemaps", "spectrogram")
+LORA_OPTIONS = ("rank", "alpha", "dropout", "targets")
 
 
 def load_encoder(
@@ -18,8 +19,8 @@ def load_encoder(
 ):
     """Load a pretrained encoder of any supported architecture, or features.
 
-    The architecture is taken from ``model_type`` in the checkpoint's
-    config.json: wav2vec2, hubert, wavlm or whisper.
+    The architecture is ``model_type`` in the checkpoint's config.json:
+    wav2vec2, hubert, wavlm or whisper.
 
     Arguments
     ---------
@@ -32,9 +33,8 @@ def load_encoder(
     pad_to_30s : bool
         For Whisper: whether to compute 30 s whatever the utterance's length.
     lora : dict, optional
-        Options of ``adaptation.add_lora``: adapters are trained in place of
-        the encoder's own weights; none with ``rank: None``. ``freeze`` must be
-        False then.
+        Options of ``adaptation.add_lora``, which needs ``freeze=False``:
+        adapters are trained in place of the weights; none with ``rank: None``.
     **options
         ``freeze`` (True): nothing of the encoder is trained.
         ``freeze_feature_extractor`` (True): its convolutions are not.
@@ -66,20 +66,14 @@ def load_encoder(
         return _load_features(source, pad_to_30s, lora, **options)
     encoder = _load_pretrained(source, save_path, pad_to_30s, **options)
     if lora is not None:
-        _add_lora(encoder, lora)
+        from speechbrain_ext.encoders.adaptation import add_lora
+
+        unknown = set(lora) - set(LORA_OPTIONS)
+        if unknown:
+            known = f"options among {', '.join(LORA_OPTIONS)}"
+            raise expected("lora", known, min(unknown))
+        add_lora(encoder, **lora)
     return encoder
-
-
-def _add_lora(encoder, options):
-    from speechbrain_ext.encoders.adaptation import LORA_OPTIONS, add_lora
-
-    unknown = set(options) - set(LORA_OPTIONS)
-    if unknown:
-        raise UserError(
-            f"lora: expected options among {', '.join(LORA_OPTIONS)}, got "
-            f"'{min(unknown)}'."
-        )
-    add_lora(encoder, **options)
 
 
 def _load_pretrained(source, save_path, pad_to_30s, **options):
@@ -93,11 +87,8 @@ def _load_pretrained(source, save_path, pad_to_30s, **options):
             source, save_path, pad_to_30s=pad_to_30s, **options
         )
     if kind not in SSL_TYPES:
-        raise UserError(
-            "encoder source: expected a checkpoint of the type "
-            f"{', '.join(SSL_TYPES)} or whisper, got '{source}' of the type "
-            f"'{kind}'."
-        )
+        types = f"a checkpoint of the type {', '.join(SSL_TYPES)} or whisper"
+        raise expected("encoder source", f"{types} in '{source}'", kind)
     from speechbrain_ext.encoders.ssl import SSLEncoder
 
     return SSLEncoder(source, save_path, **options)
@@ -119,10 +110,8 @@ def _load_features(
         ("lora", lora, None),
     ):
         if value != needed:
-            raise UserError(
-                f"{name}: expected {needed} for the encoder source '{source}', "
-                f"which is no pretrained model, got {value}."
-            )
+            what = f"{needed} for '{source}', which is no pretrained model"
+            raise expected(name, what, value)
     if source == "egemaps":
         from speechbrain_ext.encoders.egemaps import EgemapsEncoder
 

@@ -1,11 +1,8 @@
 """Whisper's encoder without its decoder and without its 30 seconds.
 
-Whisper pads every utterance with silence to 30 s and lets its frames attend to
-all of it. Here the utterance keeps its own length: the positions are cut to
-it, and an attention mask does for batches what the architecture has no mask
-for. The spectra are those of transformers' ``WhisperFeatureExtractor``, and the
-frames that enter the first transformer layer are the very same as with 30 s;
-the only difference is that the layers do not attend to the silence.
+Whisper pads every utterance with silence to 30 s and attends to all of it. Here
+positions are cut to the utterance and batches are masked. What enters the first
+transformer layer is the same; the layers do not attend to the silence.
 """
 
 import torch
@@ -29,13 +26,10 @@ from speechbrain_ext.encoders.spectra import log_mel, power_spectrum
 class WhisperEncoder(Encoder):
     """The encoder of a pretrained Whisper model.
 
-    It takes up to 30 s and makes a frame of every 20 ms begun, centred at the
-    samples 0, 320, 640, ...: ``ceil(samples / 320)``. Hidden state 0 is what
-    the first transformer layer gets (convolutions and positions), or the
-    output of the convolutions alone (``local_encoder``); the last one is after
-    the final layer normalisation.
-
-    For the options see ``load_encoder``.
+    It takes up to 30 s and makes ``ceil(samples / 320)`` frames, centred at
+    the samples 0, 320, 640, ... Hidden state 0 is what the first transformer
+    layer gets (convolutions and positions; with ``local_encoder``, convolutions
+    alone). For the options see ``load_encoder``.
     """
 
     convolutions = ("model.conv1.", "model.conv2.")
@@ -87,12 +81,7 @@ class WhisperEncoder(Encoder):
         self.num_layers = config.encoder_layers + 1
         # They are sinusoids, which loading makes trainable.
         self.model.embed_positions.requires_grad_(False)
-        if freeze:
-            self.freeze()
-        elif freeze_feature_extractor:
-            self.model.conv1.requires_grad_(False)
-            self.model.conv2.requires_grad_(False)
-        self.train()
+        self._start_training(freeze, freeze_feature_extractor)
 
     def convolve(self, wav, lengths):
         frames = int(self.grid.num_frames(wav.shape[1]))
@@ -106,7 +95,12 @@ class WhisperEncoder(Encoder):
     def contextualize(self, features, frames, all_layers):
         model = self.model
         x = features.to(model.conv1.weight.dtype)
-        mask = None if self.pad_to_30s else self._attention_mask(frames, x)
+        mask = None
+        valid = length_mask(frames, x.shape[1])
+        if not self.pad_to_30s and not bool(valid.all()):
+            lowest = torch.finfo(x.dtype).min
+            mask = x.new_zeros(valid.shape).masked_fill(~valid, lowest)
+            mask = mask[:, None, None]
         x = x + model.embed_positions.weight[: x.shape[1]]
         x = F.dropout(x, model.dropout, self.training)
         longest = int(frames.max())
@@ -166,22 +160,6 @@ class WhisperEncoder(Encoder):
         if self.pad_to_30s or count > self.max_spectra:
             count = self.max_spectra
         with torch.autocast(wav.device.type, enabled=False):
-            power = power_spectrum(
-                full_precision(wav),
-                self.window,
-                self.n_fft,
-                self.hop,
-                count,
-                end=self.max_samples,
-            )
+            sizes = self.n_fft, self.hop, count, self.max_samples
+            power = power_spectrum(full_precision(wav), self.window, *sizes)
             return (log_mel(power, self.filters) + 4.0) / 4.0
-
-    def _attention_mask(self, frames, x):
-        """Additive mask ``[batch, 1, 1, frames]``, None without padding."""
-        valid = length_mask(frames, x.shape[1])
-        if bool(valid.all()):
-            return None
-        mask = x.new_zeros(valid.shape).masked_fill(
-            ~valid, torch.finfo(x.dtype).min
-        )
-        return mask[:, None, None]
