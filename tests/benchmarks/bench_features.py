@@ -4,17 +4,17 @@ r"""Stored features against an encoder that runs in every epoch.
 >     --encoder_source=openai/whisper-tiny.en
 
 from the root of the repository. Trains the Dense model of
-recipes/ssl_embeddings (hparams/ravdess.yaml) on a part of RAVDESS and prints
-how long an epoch takes from features in float16, in float32 and with the
-encoder running, timed in turns; what it costs to extract the features once;
-what they take on disk; and what float16 changes in the features and in the
-posteriors of one trained head. ``--hdf5`` (needs h5py) also compares writing
-and reading with SpeechBrain's ``CachedHDF5DynamicItem``. What was written a
+recipes/ssl_embeddings (hparams/ravdess.yaml) on ``--utterances`` of RAVDESS,
+and a fourth as many for the test. Prints, timed in turns, an epoch from
+features in float16, in float32 and with the encoder running; what extracting
+them once costs and what they take on disk; and what float16 changes in the
+features and, after ``--epochs`` more, in the posteriors. ``--hdf5`` (needs
+h5py) compares with SpeechBrain's ``CachedHDF5DynamicItem``. What was written a
 moment ago is read from memory, as in a run that has that much to spare.
 """
 
-import argparse
 import importlib.util
+import runpy
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -26,10 +26,16 @@ from hyperpyyaml import load_hyperpyyaml
 from speechbrain_ext.base.errors import UserError, exits_cleanly
 from speechbrain_ext.corpora import read_corpus
 from speechbrain_ext.data import make_loader
-from speechbrain_ext.experiment.table import to_markdown
 from speechbrain_ext.protocols import partition
 from speechbrain_ext.training.brain import keep_memory
-from tests.benchmarks.timing import clock, interleave, machine, ratio
+from tests.benchmarks.timing import (
+    clock,
+    footer,
+    interleave,
+    parse,
+    ratio,
+    show,
+)
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "ssl_embeddings"
 STORED = ("float16", "float32")
@@ -37,57 +43,26 @@ STORED = ("float16", "float32")
 SMALLEST = torch.finfo(torch.float16).smallest_normal
 
 
-def parse(arguments):
-    """Options of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n", 1)[0], allow_abbrev=False
-    )
-    parser.add_argument("--data_folder", required=True, help="RAVDESS")
-    parser.add_argument("--encoder_source", required=True)
-    parser.add_argument(
-        "--utterances", type=int, default=240, help="training's; test: a fourth"
-    )
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument(
-        "--epochs", type=int, default=10, help="more, for the posteriors"
-    )
-    parser.add_argument("--hdf5", action="store_true")
-    return parser.parse_args(arguments)
-
-
 def load_data(options):
     """Utterances of the splits, spread evenly over the corpus."""
     utterances, _ = read_corpus("ravdess", options.data_folder)
     split = partition("pepino_ravdess", utterances, 1)
     few = max(1, options.utterances // 4)
-    return {
-        "train": spread(split.train, options.utterances),
-        "valid": spread(split.valid, 1),
-        "test": spread(split.test, few),
-    }
-
-
-def spread(items, number):
-    """So many of the items, all of them if there are no more.
-
-    Example
-    -------
-    >>> spread([0, 1, 2, 3, 4, 5], 3)
-    [0, 2, 4]
-    """
-    step = max(1, len(items) / number)
-    return [items[int(i * step)] for i in range(min(number, len(items)))]
+    numbers = {"train": options.utterances, "valid": 1, "test": few}
+    data = {}
+    for name, number in numbers.items():
+        items = getattr(split, name)
+        step = max(1, len(items) / number)
+        chosen = range(min(number, len(items)))
+        data[name] = [items[int(i * step)] for i in chosen]
+    return data
 
 
 class Model:
     """The recipe's Brain on one source of features, ready to train."""
 
     def __init__(self, options, data, folder, dtype=None):
-        spec = importlib.util.spec_from_file_location(
-            "train", RECIPE / "train.py"
-        )
-        recipe = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(recipe)
+        recipe = runpy.run_path(str(RECIPE / "train.py"))
         overrides = {
             "data_folder": options.data_folder,
             "output_folder": str(folder / "run"),
@@ -95,18 +70,16 @@ class Model:
             "feature_folder": dtype and str(folder),
             "feature_dtype": dtype or "float32",
         }
-        hparams_file = RECIPE / "hparams" / "ravdess.yaml"
-        with open(hparams_file, encoding="utf-8") as file:
-            hparams = load_hyperpyyaml(file, overrides)
+        yaml = (RECIPE / "hparams" / "ravdess.yaml").read_text("utf-8")
+        hparams = load_hyperpyyaml(yaml, overrides)
         run_opts = {"device": "cpu", "noprogressbar": True}
-        self.brain = recipe.EmbeddingBrain(
+        self.brain = recipe["EmbeddingBrain"](
             hparams["modules"], hparams["opt_class"], hparams, run_opts
         )
-
         keep_memory()
 
         def prepare():
-            batches, stored = recipe.dataio_prep(hparams, data, run_opts)
+            batches, stored = recipe["dataio_prep"](hparams, data, run_opts)
             self.brain.batches, self.brain.stored = batches, stored
 
         self.extraction = clock(prepare)
@@ -149,6 +122,7 @@ def compare_precision(half, full, data):
     p, q = half.posteriors(), full.posteriors()
     changed = int((p.argmax(1) != q.argmax(1)).sum())
     return [
+        ["in", "difference"],
         ["features, absolute", f"{absolute:.2g}"],
         [f"features of at least {SMALLEST:.1g}, relative", f"{relative:.2g}"],
         ["normalised features, absolute", f"{normalised:.2g}"],
@@ -195,7 +169,16 @@ def hdf5_table(store, utterances, folder, repeats):
 @exits_cleanly
 def main(arguments=None):
     """Print the tables."""
-    options = parse(arguments)
+    options = parse(
+        __doc__,
+        arguments,
+        "data_folder",
+        "encoder_source",
+        utterances=240,
+        repeats=5,
+        epochs=10,
+        hdf5=False,
+    )
     if options.hdf5 and importlib.util.find_spec("h5py") is None:
         raise UserError("--hdf5 needs h5py; install it with pip install h5py.")
     data = load_data(options)
@@ -210,28 +193,23 @@ def main(arguments=None):
             options.repeats,
         )
         show(
+            epoch_table(models, times, seconds / 3600),
             f"An epoch of {len(train)} utterances; extraction of "
             f"{sum(map(len, data.values()))} ({seconds:.0f} s of audio):",
-            epoch_table(models, times, seconds / 3600),
         )
         half, full = (models[name] for name in STORED)
         for _ in range(options.epochs):
             full.train_epoch()
         show(
+            compare_precision(half, full, data),
             "Largest difference that float16 makes:",
-            [["in", "difference"], *compare_precision(half, full, data)],
         )
         if options.hdf5:
             show(
-                f"The float16 features of {len(train)} utterances:",
                 hdf5_table(half.store, train, folder, options.repeats),
+                f"The float16 features of {len(train)} utterances:",
             )
-    print(f"\nMedians of {options.repeats} repeats; {machine()}")
-
-
-def show(title, cells):
-    """Print a table under a line of text."""
-    print(f"\n{title}\n\n{to_markdown(cells)}")
+    footer(options.repeats)
 
 
 if __name__ == "__main__":

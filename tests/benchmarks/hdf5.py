@@ -2,6 +2,8 @@
 
 import random
 import tempfile
+from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,40 +14,22 @@ from tests.benchmarks.timing import clock
 
 
 def compare_hdf5(source, utterances, folder, repeats):
-    """Time writing and reading of the same features, in turns.
+    """Time writing and reading of the features in a store, in turns.
 
     Every repeat writes anew, and reads in a random order what it has written.
-
-    Arguments
-    ---------
-    source : FeatureStore
-        With the features of all utterances.
-    utterances : list of Utterance
-        What is written and read.
-    folder : pathlib.Path
-        Where to write for the while.
-    repeats : int
-        How often.
-
-    Returns
-    -------
-    dict
-        From a pair such as ``("files", "read")`` (or ``"hdf5"``, ``"write"``)
-        to list of float (s), one a repeat.
+    Gives seconds by pairs such as ``("files", "read")``.
     """
     records = {u.id: u.to_dict() for u in utterances}
     feats = {id: source.load(record) for id, record in records.items()}
-    times = {}
+    times = defaultdict(list)
     for repeat in range(repeats):
         order = random.Random(repeat).sample(list(records), len(records))
-        jobs = {"files": _files, "hdf5": _hdf5}
-        for name in list(jobs)[:: -1 if repeat % 2 else 1]:
+        ways = [("files", _files), ("hdf5", _hdf5)]
+        for name, way in ways[:: -1 if repeat % 2 else 1]:
             with tempfile.TemporaryDirectory(dir=folder) as place:
-                write, read = jobs[name](source, records, feats, Path(place))
-                for job, ids in (write, records), (read, order):
-                    times.setdefault((name, job.__name__), []).append(
-                        clock(lambda job=job, ids=ids: job(ids))
-                    )
+                write, read = way(source, records, feats, Path(place))
+                times[name, "write"].append(clock(partial(write, records)))
+                times[name, "read"].append(clock(partial(read, order)))
     return times
 
 
