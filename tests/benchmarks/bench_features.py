@@ -14,8 +14,11 @@ moment ago is read from memory, as in a run that has that much to spare.
 """
 
 import importlib.util
+import random
 import runpy
 import tempfile
+from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -27,6 +30,7 @@ from speechbrain_ext.base.errors import UserError, exits_cleanly
 from speechbrain_ext.corpora import read_corpus
 from speechbrain_ext.data import make_loader
 from speechbrain_ext.protocols import partition
+from speechbrain_ext.store import FeatureStore
 from speechbrain_ext.training.brain import keep_memory
 from tests.benchmarks.timing import (
     clock,
@@ -35,6 +39,7 @@ from tests.benchmarks.timing import (
     parse,
     ratio,
     show,
+    used,
 )
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "ssl_embeddings"
@@ -47,15 +52,17 @@ def load_data(options):
     """Utterances of the splits, spread evenly over the corpus."""
     utterances, _ = read_corpus("ravdess", options.data_folder)
     split = partition("pepino_ravdess", utterances, 1)
-    few = max(1, options.utterances // 4)
-    numbers = {"train": options.utterances, "valid": 1, "test": few}
-    data = {}
-    for name, number in numbers.items():
-        items = getattr(split, name)
+    many = options.utterances
+
+    def spread(items, number):
         step = max(1, len(items) / number)
-        chosen = range(min(number, len(items)))
-        data[name] = [items[int(i * step)] for i in chosen]
-    return data
+        return [items[int(i * step)] for i in range(min(number, len(items)))]
+
+    return {
+        "train": spread(split.train, many),
+        "valid": spread(split.valid, 1),
+        "test": spread(split.test, max(1, many // 4)),
+    }
 
 
 class Model:
@@ -137,33 +144,67 @@ def epoch_table(models, times, hours):
     """Cells: epochs, extraction and size of every source of features."""
     header = ["features", "epoch (s)", "times faster", "extraction (s)", "MB/h"]
     cells = [header]
-    slowest = times["encoder runs"]
-    for name in STORED:
-        files = models[name].store.folder.rglob("*.npy")
-        size = sum(path.stat().st_size for path in files) / 1e6
-        cells.append(
-            [
-                name,
-                f"{median(times[name]):.2f}",
-                f"{ratio(slowest, times[name]):.1f}",
-                f"{models[name].extraction:.1f}",
-                f"{size / hours:.1f}",
-            ]
-        )
-    return [*cells, ["encoder runs", f"{median(slowest):.2f}", "1", "-", "-"]]
+    for name, model in models.items():
+        faster = f"{ratio(times['encoder runs'], times[name]):.1f}"
+        cells.append([name, f"{median(times[name]):.2f}", faster, "-", "-"])
+        if name in STORED:
+            files = model.store.folder.rglob("*.npy")
+            size = sum(path.stat().st_size for path in files) / 1e6
+            cells[-1][3:] = f"{model.extraction:.1f}", f"{size / hours:.1f}"
+    return cells
 
 
 def hdf5_table(store, utterances, folder, repeats):
-    """Cells: milliseconds an utterance, for files and for HDF5."""
-    from tests.benchmarks.hdf5 import compare_hdf5
+    """Cells: milliseconds to write and to read an utterance, in turns.
 
-    times = compare_hdf5(store, utterances, folder, repeats)
+    Every repeat writes anew, and reads in a random order what it has written.
+    """
+    records = {u.id: u.to_dict() for u in utterances}
+    feats = {id: store.load(record) for id, record in records.items()}
+    times = defaultdict(list)
+    for repeat in range(repeats):
+        order = random.Random(repeat).sample(list(records), len(records))
+        ways = [("files", write_files), ("HDF5", write_hdf5)]
+        for name, way in ways[:: -1 if repeat % 2 else 1]:
+            with tempfile.TemporaryDirectory(dir=folder) as place:
+                begin = used()
+                read = way(store, records, feats, Path(place))
+                times["write", name].append(used() - begin)
+                times["read", name].append(clock(partial(read, order)))
     cells = [["ms an utterance", "files", "HDF5"]]
     for job in ("write", "read"):
-        found = [median(times[name, job]) for name in ("files", "hdf5")]
-        row = [f"{1e3 * seconds / len(utterances):.2f}" for seconds in found]
+        found = [median(times[job, name]) for name in cells[0][1:]]
+        row = [f"{1e3 * seconds / len(records):.2f}" for seconds in found]
         cells.append([job, *row])
     return cells
+
+
+def write_files(source, records, feats, place):
+    """Write with ``FeatureStore``; gives what reads."""
+    store = FeatureStore(place, source.source, source.dtype)
+    for id, record in records.items():
+        store._write(feats[id].numpy(), store.path(record))
+    return lambda ids: [store.load(records[id]) for id in ids]
+
+
+def write_hdf5(source, records, feats, place):
+    """Write with SpeechBrain's ``CachedHDF5DynamicItem``."""
+    from speechbrain.integrations.hdf5.cached_item import CachedHDF5DynamicItem
+
+    item = CachedHDF5DynamicItem(
+        place, takes=["id"], func=lambda id: feats[id].numpy(), provides=["x"]
+    )
+    for id in records:
+        item(id)
+    item.hdf5file.flush()
+
+    def read(ids):
+        item.change_file_mode("r")
+        for id in ids:
+            torch.from_numpy(item(id))
+        item.hdf5file.close()
+
+    return read
 
 
 @exits_cleanly
@@ -188,10 +229,8 @@ def main(arguments=None):
         folder = Path(folder)
         models = {name: Model(options, data, folder, name) for name in STORED}
         models["encoder runs"] = Model(options, data, folder)
-        times = interleave(
-            {name: model.train_epoch for name, model in models.items()},
-            options.repeats,
-        )
+        epochs = {name: model.train_epoch for name, model in models.items()}
+        times = interleave(epochs, options.repeats)
         show(
             epoch_table(models, times, seconds / 3600),
             f"An epoch of {len(train)} utterances; extraction of "
@@ -200,15 +239,11 @@ def main(arguments=None):
         half, full = (models[name] for name in STORED)
         for _ in range(options.epochs):
             full.train_epoch()
-        show(
-            compare_precision(half, full, data),
-            "Largest difference that float16 makes:",
-        )
+        cells = compare_precision(half, full, data)
+        show(cells, "Largest difference that float16 makes:")
         if options.hdf5:
-            show(
-                hdf5_table(half.store, train, folder, options.repeats),
-                f"The float16 features of {len(train)} utterances:",
-            )
+            cells = hdf5_table(half.store, train, folder, options.repeats)
+            show(cells, f"The float16 features of {len(train)} utterances:")
     footer(options.repeats)
 
 

@@ -62,23 +62,15 @@ def step(encode, parameters, size, labels, fused):
 def jobs(source, wav, wav_lens):
     """Steps of all sides, by name."""
     labels = torch.arange(len(wav)) % 8
-    theirs = Wav2Vec2(
-        source,
-        save_path=str(source),
-        output_norm=False,
-        freeze=False,
-        freeze_feature_extractor=True,
-    ).train()
+    options = {"freeze": False, "freeze_feature_extractor": True}
+    theirs = Wav2Vec2(source, str(source), output_norm=False, **options).train()
     pool = StatisticsPooling(return_std=False)
-    found = {
-        REFERENCE: step(
-            lambda: pool(theirs(wav, wav_lens), wav_lens)[:, 0],
-            theirs.parameters(),
-            theirs.model.config.hidden_size,
-            labels,
-            fused=False,
-        )
-    }
+
+    def reference():
+        return pool(theirs(wav, wav_lens), wav_lens)[:, 0]
+
+    model = theirs.parameters(), theirs.model.config.hidden_size
+    found = {REFERENCE: step(reference, *model, labels, fused=False)}
     ours = load_encoder(source, freeze=False)
     frames = ours.grid.num_frames(absolute_lengths(wav_lens, wav.shape[1]))
     features = ConvolvedFeatures(ours)(wav, wav_lens)
@@ -87,15 +79,12 @@ def jobs(source, wav, wav_lens):
         "from stored convolutions": lambda: ours.resume(features, frames),
     }
     for name, encode in ways.items():
-        found[name] = step(
-            lambda encode=encode: mean_over_frames(
-                pack(encode(), frames), frames
-            ),
-            ours.parameters(),
-            ours.output_size,
-            labels,
-            fused=True,
-        )
+
+        def mean(encode=encode):
+            return mean_over_frames(pack(encode(), frames), frames)
+
+        model = ours.parameters(), ours.output_size
+        found[name] = step(mean, *model, labels, fused=True)
     return found
 
 

@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
@@ -25,34 +26,32 @@ from speechbrain_ext.audio import read_audio
 from speechbrain_ext.corpora import read_corpus
 from tests.benchmarks.timing import parse, ratio, show, used
 
-OURS = """
+# What a side imports, does and is told, in a process of its own.
+CODE = """
 import json, resource, sys, time
-from speechbrain_ext.training.preparation import prepare
+{0}
 begin = time.process_time()
-record = prepare(progress=False, **json.loads(sys.argv[1]))
+{1}
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-print(json.dumps([time.process_time() - begin, peak, record["recordings"]]))
+print(json.dumps([time.process_time() - begin, peak]))
 """
-THEIRS = """
-import json, os, resource, sys, time
-folder, data, out = sys.argv[1:]
-sys.path.insert(0, folder)
-from datasets.prepare_RAVDESS import prepare_ravdess
-begin = time.process_time()
-found = prepare_ravdess(data, out)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-print(json.dumps([time.process_time() - begin, peak, len(found)]))
-"""
+OURS = CODE.format(
+    "from speechbrain_ext.training.preparation import prepare",
+    "prepare(progress=False, **json.loads(sys.argv[1]))",
+)
+THEIRS = CODE.format(
+    "sys.path.insert(0, sys.argv[1])\n"
+    "from datasets.prepare_RAVDESS import prepare_ravdess",
+    "prepare_ravdess(*sys.argv[2:])",
+)
 RECIPE = "recipes/ZaionEmotionDataset/emotion_diarization"
-
-
 NAMES = ("neutral", "happy", "sad", "angry")
 OTHERS = ("calm", "fearful", "disgust", "surprised")
 BOUNDS = {"train": (1, 20), "valid": (21, 22), "test": (23, 24)}
 
 
 def run(code, *arguments):
-    """Processor time of a process, of its work, its memory and its result."""
+    """Processor time of a process and of its work (s), and its memory (GB)."""
     before = used()
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)],
@@ -96,7 +95,7 @@ def copy_at(data, folder, rate):
 
 def compare(options, work):
     """Times of every side, a list a repeat."""
-    times = {"without cache": [], "with cache": [], "SpeechBrain": []}
+    times = defaultdict(list)
     for repeat in range(options.repeats):
         folder = work / str(repeat)
         data = copy_at(options.data_folder, folder / "data", options.rate)
@@ -110,7 +109,7 @@ def compare(options, work):
             sides["SpeechBrain"] = THEIRS, recipe, copy, folder / "out.json"
         for name, side in sides.items():
             times[name].append(run(*side))
-    return {name: found for name, found in times.items() if found}
+    return times
 
 
 def grow(count, work):
@@ -157,7 +156,7 @@ def main(arguments=None):
             if options.speechbrain:
                 cells[0] += ["whole, times", "work, times"]
             for name, rows in times.items():
-                columns = list(zip(*rows))[:3]
+                columns = list(zip(*rows))
                 cells.append([name, *(f"{median(x):.2f}" for x in columns)])
                 if options.speechbrain:
                     theirs = zip(*times["SpeechBrain"])
@@ -169,7 +168,7 @@ def main(arguments=None):
                 ["recordings", "work (s)", "memory (GB)", "with cache (s)"]
             ]
             for count in options.growth:
-                (_, work_s, peak, _), again = grow(count, Path(work))
+                (_, work_s, peak), again = grow(count, Path(work))
                 found = f"{work_s:.1f}", f"{peak:.2f}", f"{again[1]:.1f}"
                 cells.append([str(count), *found])
             show(cells)

@@ -81,11 +81,8 @@ def test_padding_never_changes_a_result(make, kind, output_norm):
 
 
 def test_lengths(make, kind):
-    encoder = make()
-    check_lengths(
-        encoder, EDGES.get(kind, [1, 399, 400, 719, 720, 1041, 16000])
-    )
-    check_lengths(encoder, EVERY.get(kind, []))
+    lengths = EDGES.get(kind, [1, 399, 400, 719, 720, 1041, 16000])
+    check_lengths(make(), [*lengths, *EVERY.get(kind, [])])
 
 
 @pytest.mark.parametrize("freeze_feature_extractor", [True, False])
@@ -96,17 +93,11 @@ def test_gradients(make, kind, freeze_feature_extractor):
         wav = torch.randn(1, 8000, requires_grad=True)
         assert not encoder(wav).requires_grad
         return
-    options = {
-        "freeze": False,
-        "freeze_feature_extractor": freeze_feature_extractor,
-    }
-    encoder = make(**({} if kind == "prosody" else options))
+    options = {"freeze_feature_extractor": freeze_feature_extractor}
+    encoder = make() if kind == "prosody" else make(freeze=False, **options)
     check_gradients(encoder)
-    trained = {
-        parameter.requires_grad
-        for name, parameter in encoder.named_parameters()
-        if name.startswith(encoder.convolutions)
-    }
+    convolutions = encoder.convolution_parameters().values()
+    trained = {parameter.requires_grad for parameter in convolutions}
     assert trained == ({not freeze_feature_extractor} if trained else set())
 
 
@@ -145,8 +136,7 @@ def test_what_follows_the_convolutions_runs_apart(make, kind):
         encoder.layers[-1].final_layer_norm.bias.add_(1.0)
     encoder.train().resume(features, frames).square().sum().backward()
     assert convolved.fingerprint() == before != encoder.fingerprint()
-    trained = dict(encoder.named_parameters())
-    for name, parameter in trained.items():
+    for name, parameter in encoder.named_parameters():
         assert parameter.requires_grad == (parameter.grad is not None), name
     with torch.no_grad():
         next(iter(convolved._weights().values())).add_(1.0)

@@ -1,6 +1,5 @@
 """Whisper's encoder, against transformers' with its 30 s of input."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -29,11 +28,6 @@ MODELS = {
 def folder(request, tmp_path_factory):
     path = tmp_path_factory.mktemp(request.param)
     return make_whisper_checkpoint(path, **MODELS[request.param])
-
-
-@pytest.fixture(params=[False, True], ids=["cut", "30s"])
-def pad_to_30s(request):
-    return request.param
 
 
 def features(folder, wav):
@@ -112,17 +106,17 @@ def _without_last_key(forward):
     return wrapped
 
 
-def test_padding_beside_30_s(whisper):
-    encoder = WhisperEncoder(whisper)
-    assert worst_difference(encoder, utterances([480000, 4000])) < 1e-5
-
-
 def test_eager_attention_is_masked_alike(whisper):
     wavs = utterances([16000, 5000])
     encoder = WhisperEncoder(whisper)
     usual = encoder(*collate(wavs))
     encoder.model.set_attn_implementation("eager")
     assert (encoder(*collate(wavs)) - usual).abs().max() < 1e-5
+
+
+def test_padding_beside_30_s(whisper):
+    encoder = WhisperEncoder(whisper)
+    assert worst_difference(encoder, utterances([480000, 4000])) < 1e-5
 
 
 def test_the_decoder_is_not_loaded(whisper):
@@ -153,13 +147,14 @@ def test_layerdrop_is_off_and_files_belong_together(tmp_path):
         WhisperEncoder(tmp_path)
 
 
+@pytest.mark.parametrize("pad_to_30s", [False, True])
 def test_the_local_encoder_is_the_convolutions(whisper, pad_to_30s):
     model = WhisperModel.from_pretrained(whisper).encoder.eval()
+    gelu = torch.nn.functional.gelu
 
+    @torch.no_grad()
     def convolved(wav):
-        with torch.no_grad():
-            x = torch.nn.functional.gelu(model.conv1(features(whisper, wav)))
-            x = torch.nn.functional.gelu(model.conv2(x))
+        x = gelu(model.conv2(gelu(model.conv1(features(whisper, wav)))))
         return x[0].T[: -(-len(wav) // 320)]
 
     wavs = utterances([16000, 4000, 9001])
@@ -182,17 +177,13 @@ def test_fingerprint(tmp_path, whisper):
     assert len(set(prints)) == 5
 
 
-@pytest.fixture(scope="module")
-def real():
-    source = os.environ.get("SPEECH_ENCODER")
-    folder = os.environ.get("RAVDESS_FOLDER")
-    if not source or not folder:
-        pytest.skip("SPEECH_ENCODER and RAVDESS_FOLDER are not both set")
-    if '"whisper"' not in (Path(source) / "config.json").read_text():
+@pytest.fixture
+def real(speech_encoder, ravdess_folder):
+    if '"whisper"' not in (Path(speech_encoder) / "config.json").read_text():
         pytest.skip("SPEECH_ENCODER is no Whisper model")
-    files = sorted(Path(folder).glob("Actor_*/*.flac"))[::360]
+    files = sorted(Path(ravdess_folder).glob("Actor_*/*.flac"))[::360]
     wavs = [soundfile.read(file, dtype="float32")[0] for file in files]
-    return source, [torch.from_numpy(wav) for wav in wavs]
+    return speech_encoder, [torch.from_numpy(wav) for wav in wavs]
 
 
 def test_real_padding(real):
