@@ -19,12 +19,8 @@ from tests.encoders.padding import (
     utterances,
 )
 
-LOCAL = {
-    "egemaps": {},
-    "spectrogram": {},
-    "prosody": ProsodyEncoder,
-    "statistics": ProsodyStatistics,
-}
+PROSODY = {"prosody": ProsodyEncoder, "statistics": ProsodyStatistics}
+LOCAL = "egemaps", "spectrogram", *PROSODY
 # A window of the spectrogram is as good as zero at its first samples.
 SHORT_TO_LONG = [length for length in LENGTHS if length > 5] + [99]
 EDGES = {
@@ -53,14 +49,15 @@ def make(kind, checkpoint):
 
     def build(**options):
         torch.manual_seed(0)
-        if kind in ("egemaps", "spectrogram"):
-            return load_encoder(kind, **options)
+        if kind in PROSODY:
+            return PROSODY[kind](**options)
         if kind in LOCAL:
-            return LOCAL[kind](**options)
+            return load_encoder(kind, **options)
         if kind == "30s":
-            options["pad_to_30s"] = True
-        name = "whisper" if kind == "30s" else kind
-        return load_encoder(checkpoint(name), **options)
+            return load_encoder(
+                checkpoint("whisper"), pad_to_30s=True, **options
+            )
+        return load_encoder(checkpoint(kind), **options)
 
     return build
 
@@ -143,16 +140,12 @@ def test_what_follows_the_convolutions_runs_apart(make, kind):
     assert convolved.fingerprint() != before
 
 
-# The option that turns dropout up, by the function that writes a checkpoint.
-DROPOUT = {
-    make_ssl_checkpoint: "hidden_dropout",
-    make_whisper_checkpoint: "dropout",
-}
+WRITE = make_ssl_checkpoint, make_whisper_checkpoint
 
 
-@pytest.mark.parametrize("write, option", DROPOUT.items())
-def test_frozen_stays_frozen(write, option, tmp_path):
-    write(tmp_path, **{option: 0.5})
+@pytest.mark.parametrize("write", WRITE)
+def test_frozen_stays_frozen(write, tmp_path):
+    write(tmp_path, dropout=0.5, hidden_dropout=0.5)
     wav = utterances([8000])[0][None].requires_grad_(True)
     encoder = load_encoder(tmp_path).train()
     assert not any(module.training for module in encoder.modules())
@@ -166,7 +159,7 @@ def test_frozen_stays_frozen(write, option, tmp_path):
     assert not torch.equal(encoder(wav), encoder(wav))
 
 
-@pytest.mark.parametrize("write", DROPOUT)
+@pytest.mark.parametrize("write", WRITE)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_files_are_loaded_in_float32(write, dtype, tmp_path):
     encoder = load_encoder(write(tmp_path, dtype=dtype))
