@@ -4,13 +4,23 @@ Every encoder gives the frames of a batch as it would give those of each
 utterance alone, and its ``grid`` says which samples a frame stands for.
 """
 
+from importlib import import_module
+
 from speechbrain_ext.base.errors import expected
 
 __all__ = ["load_encoder"]
 
-SSL_TYPES = ("wav2vec2", "hubert", "wavlm")
-# Sources that are no checkpoints.
-FEATURES = ("egemaps", "spectrogram")
+# By the type of a checkpoint, or by a source that is none.
+PRETRAINED = {
+    "wav2vec2": "ssl.SSLEncoder",
+    "hubert": "ssl.SSLEncoder",
+    "wavlm": "ssl.SSLEncoder",
+    "whisper": "whisper.WhisperEncoder",
+}
+FEATURES = {
+    "egemaps": "egemaps.EgemapsEncoder",
+    "spectrogram": "spectra.SpectrogramEncoder",
+}
 LORA_OPTIONS = ("rank", "alpha", "dropout", "targets")
 
 
@@ -64,7 +74,15 @@ def load_encoder(
         lora = None
     if source in FEATURES:
         return _load_features(source, pad_to_30s, lora, **options)
-    encoder = _load_pretrained(source, save_path, pad_to_30s, **options)
+    from speechbrain_ext.encoders.loading import load_config
+
+    kind = load_config(source, save_path).model_type
+    if kind not in PRETRAINED:
+        types = f"a checkpoint of the type {', '.join(PRETRAINED)}"
+        raise expected("encoder source", f"{types} in '{source}'", kind)
+    if kind == "whisper":
+        options["pad_to_30s"] = pad_to_30s
+    encoder = _class(PRETRAINED[kind])(source, save_path, **options)
     if lora is not None:
         from speechbrain_ext.encoders.adaptation import add_lora
 
@@ -76,22 +94,10 @@ def load_encoder(
     return encoder
 
 
-def _load_pretrained(source, save_path, pad_to_30s, **options):
-    from speechbrain_ext.encoders.loading import load_config
-
-    kind = load_config(source, save_path).model_type
-    if kind == "whisper":
-        from speechbrain_ext.encoders.whisper import WhisperEncoder
-
-        return WhisperEncoder(
-            source, save_path, pad_to_30s=pad_to_30s, **options
-        )
-    if kind not in SSL_TYPES:
-        types = f"a checkpoint of the type {', '.join(SSL_TYPES)} or whisper"
-        raise expected("encoder source", f"{types} in '{source}'", kind)
-    from speechbrain_ext.encoders.ssl import SSLEncoder
-
-    return SSLEncoder(source, save_path, **options)
+def _class(path):
+    """A class of this package, whose module is imported where it is needed."""
+    module, name = path.split(".")
+    return getattr(import_module(f"{__name__}.{module}"), name)
 
 
 def _load_features(
@@ -112,10 +118,4 @@ def _load_features(
         if value != needed:
             what = f"{needed} for '{source}', which is no pretrained model"
             raise expected(name, what, value)
-    if source == "egemaps":
-        from speechbrain_ext.encoders.egemaps import EgemapsEncoder
-
-        return EgemapsEncoder(output_norm)
-    from speechbrain_ext.encoders.spectra import SpectrogramEncoder
-
-    return SpectrogramEncoder(output_norm)
+    return _class(FEATURES[source])(output_norm)

@@ -24,6 +24,12 @@ from speechbrain_ext.protocols import partition
 from speechbrain_ext.store import FeatureStore
 from tests.benchmarks.timing import parse, show
 
+OPTIONS = {
+    "corpus": "ravdess",
+    "protocol": "pepino_ravdess",
+    "fold": 1,
+    "feature_folder": "results/features",
+}
 LAYERS = {"last": slice(-1, None), "all": slice(None)}
 STATISTICS = {"mean": 1, "mean, sd": 2}
 SPLITS = ("valid", "test")
@@ -65,14 +71,7 @@ def recall(pooled, data, by):
 def main(arguments=None):
     """Print the table."""
     options = parse(
-        __doc__,
-        arguments,
-        "data_folder",
-        "encoder_source",
-        corpus="ravdess",
-        protocol="pepino_ravdess",
-        fold=1,
-        feature_folder="results/features",
+        __doc__, arguments, "data_folder", "encoder_source", **OPTIONS
     )
     utterances, _ = read_corpus(options.corpus, options.data_folder)
     split = partition(options.protocol, utterances, options.fold)

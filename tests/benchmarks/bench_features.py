@@ -42,6 +42,7 @@ from tests.benchmarks.timing import (
     used,
 )
 
+OPTIONS = {"utterances": 240, "repeats": 5, "epochs": 10, "hdf5": False}
 RECIPE = Path(__file__).parents[2] / "recipes" / "ssl_embeddings"
 STORED = ("float16", "float32")
 # Below, float16 has an absolute precision and no relative one.
@@ -211,14 +212,7 @@ def write_hdf5(source, records, feats, place):
 def main(arguments=None):
     """Print the tables."""
     options = parse(
-        __doc__,
-        arguments,
-        "data_folder",
-        "encoder_source",
-        utterances=240,
-        repeats=5,
-        epochs=10,
-        hdf5=False,
+        __doc__, arguments, "data_folder", "encoder_source", **OPTIONS
     )
     if options.hdf5 and importlib.util.find_spec("h5py") is None:
         raise UserError("--hdf5 needs h5py; install it with pip install h5py.")

@@ -31,6 +31,7 @@ from speechbrain_ext.models.packing import mean_over_frames, pack
 from speechbrain_ext.training.brain import keep_memory
 from tests.benchmarks.timing import against, footer, interleave, parse, show
 
+OPTIONS = {"encoder_source": None, "utterances": 8, "repeats": 5}
 REFERENCE = "SpeechBrain"
 
 
@@ -103,14 +104,7 @@ def normalisations(wav_lens, frames=12800, channels=512):
 @exits_cleanly
 def main(arguments=None):
     """Print the tables."""
-    options = parse(
-        __doc__,
-        arguments,
-        "data_folder",
-        encoder_source=None,
-        utterances=8,
-        repeats=5,
-    )
+    options = parse(__doc__, arguments, "data_folder", **OPTIONS)
     utterances, _ = read_corpus("ravdess", options.data_folder)
     # Of similar length, as a batch of buckets has them.
     utterances.sort(key=lambda utterance: utterance.duration)

@@ -26,6 +26,13 @@ from speechbrain_ext.audio import read_audio
 from speechbrain_ext.corpora import read_corpus
 from tests.benchmarks.timing import parse, ratio, show, used
 
+OPTIONS = {
+    "data_folder": None,
+    "speechbrain": None,
+    "rate": 48000,
+    "repeats": 3,
+    "growth": [],
+}
 # What a side imports, does and is told, in a process of its own.
 CODE = """
 import json, resource, sys, time
@@ -140,15 +147,7 @@ def grow(count, work):
 
 def main(arguments=None):
     """Print the tables."""
-    options = parse(
-        __doc__,
-        arguments,
-        data_folder=None,
-        speechbrain=None,
-        rate=48000,
-        repeats=3,
-        growth=[],
-    )
+    options = parse(__doc__, arguments, **OPTIONS)
     with tempfile.TemporaryDirectory() as work:
         if options.data_folder:
             times = compare(options, Path(work))

@@ -19,19 +19,18 @@ from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.encoders import load_encoder
 from tests.benchmarks.timing import footer, interleave, parse, ratio, show
 
+OPTIONS = {
+    "seconds": [1.0, 3.0, 10.0],
+    "batch_sizes": [1, 8],
+    "repeats": 5,
+    "seed": 1,
+}
+
 
 @exits_cleanly
 def main(arguments=None):
     """Print the table."""
-    options = parse(
-        __doc__,
-        arguments,
-        "encoder_source",
-        seconds=[1.0, 3.0, 10.0],
-        batch_sizes=[1, 8],
-        repeats=5,
-        seed=1,
-    )
+    options = parse(__doc__, arguments, "encoder_source", **OPTIONS)
     encoders = {
         "true length": load_encoder(options.encoder_source),
         "30 s": load_encoder(options.encoder_source, pad_to_30s=True),

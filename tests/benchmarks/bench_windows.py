@@ -31,6 +31,11 @@ from tests.benchmarks.timing import (
 from tests.checkpoints import make_ssl_checkpoint
 from tests.inference.published import write_published
 
+OPTIONS = {
+    "encoder_source": None,
+    "seconds": [31.0, 45.0, 60.0, 90.0, 120.0],
+    "repeats": 3,
+}
 # As in the base models, but for the number of layers.
 SIZES = {
     "hidden_size": 768,
@@ -52,13 +57,7 @@ class Whole(Speech_Emotion_Diarization):
 @exits_cleanly
 def main(arguments=None):
     """Print the table."""
-    options = parse(
-        __doc__,
-        arguments,
-        encoder_source=None,
-        seconds=[31.0, 45.0, 60.0, 90.0, 120.0],
-        repeats=3,
-    )
+    options = parse(__doc__, arguments, **OPTIONS)
     cells = [["recording (s)", "whole (s)", "windows (s)", "ratio"]]
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)

@@ -65,7 +65,7 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 PREPROCESSOR = "preprocessor_config.json"
 # A file, what is done to it (settings that change, "cut" or "gone"), and words.
 DAMAGES = [
-    (CONFIG, {"model_type": "bert"}, "'bert'", "wav2vec2, hubert, wavlm or"),
+    (CONFIG, {"model_type": "bert"}, "'bert'", "wav2vec2, hubert, wavlm, "),
     (CONFIG, {"model_type": "no-such-thing"}, "config.json' is invalid"),
     (CONFIG, "cut", "config.json' is invalid"),
     (CONFIG, "gone", "config.json' does not exist"),
