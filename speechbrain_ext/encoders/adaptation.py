@@ -54,10 +54,9 @@ def parameter_groups(encoder, lr, decay):
 def unfreeze_top(encoder, num_layers):
     """Let the top transformer layers train, and nothing below them.
 
-    The final normalisation trains with the top layer, and what comes before
-    the layers with all of them. What was frozen on loading stays so. With DDP,
-    call this after the wrapping and run with ``--find_unused_parameters``:
-    DDP never learns of parameters that were frozen when it was made.
+    What comes before the layers trains with all of them; what was frozen on
+    loading stays so. With DDP, call this after the wrapping and run with
+    ``--find_unused_parameters``.
     """
     _check_trained(encoder, "unfreeze_every")
     depths = _depths(encoder)

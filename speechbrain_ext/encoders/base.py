@@ -24,8 +24,7 @@ class Encoder(nn.Module):
 
     sample_rate = 16000
     max_samples = None
-    # What is read of a record, and whether single utterances are to be spread
-    # over the cores.
+    # What is read of a record, and whether utterances spread over the cores.
     reads = ("audio",)
     parallel = False
     # Of pretrained encoders: the transformer layers from the bottom upwards,
@@ -35,8 +34,7 @@ class Encoder(nn.Module):
     final_norm = None
     convolutions = ()
     convolved_size = None
-    # What ``adaptation`` keeps: names of the parameters that may train, and
-    # what shapes the adapters.
+    # What ``adaptation`` keeps: names that may train, and shape of adapters.
     may_train = None
     lora = None
 

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import AutoModel
 
+from speechbrain_ext.encoders import loading
 from speechbrain_ext.encoders.base import (
     Encoder,
     full_precision,
@@ -19,12 +20,6 @@ from speechbrain_ext.encoders.base import (
     normalise,
 )
 from speechbrain_ext.encoders.grid import FrameGrid
-from speechbrain_ext.encoders.loading import (
-    config_dict,
-    load_config,
-    load_feature_extractor,
-    load_weights,
-)
 
 
 class SSLEncoder(Encoder):
@@ -49,7 +44,7 @@ class SSLEncoder(Encoder):
     ):
         super().__init__(output_norm)
         self.local_encoder = local_encoder
-        config = load_config(source, save_path)
+        config = loading.load_config(source, save_path)
         # Masks are pretraining's. A dropped layer's weights get no gradient,
         # which breaks DDP, and so does computing parts of the graph twice.
         config.apply_spec_augment = False
@@ -57,9 +52,9 @@ class SSLEncoder(Encoder):
         config.gradient_checkpointing = False
         # An adapter would halve the frames; it is not part of the encoder.
         config.add_adapter = False
-        extractor = load_feature_extractor(source, save_path)
+        extractor = loading.load_feature_extractor(source, save_path)
         self.do_normalize = bool(extractor.do_normalize)
-        self.model = load_weights(AutoModel, source, config, save_path)
+        self.model = loading.load_weights(AutoModel, source, config, save_path)
         # What it does for checkpointing fails on waveforms with gradients.
         self.model.feature_extractor._requires_grad = False
         convolutions = [
@@ -147,13 +142,13 @@ class SSLEncoder(Encoder):
 
     def describe(self):
         return {
-            "config": config_dict(self.model.config),
+            "config": loading.config_dict(self.model.config),
             "do_normalize": self.do_normalize,
             "local_encoder": self.local_encoder,
         }
 
     def describe_convolutions(self):
-        config = config_dict(self.model.config)
+        config = loading.config_dict(self.model.config)
         names = [n for n in config if "feat_extract" in n or "conv_" in n]
         described = {name: config[name] for name in names}
         return {"do_normalize": self.do_normalize, **described}

@@ -12,14 +12,9 @@ from transformers.models.whisper.modeling_whisper import (
 )
 
 from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.encoders import loading
 from speechbrain_ext.encoders.base import Encoder, full_precision, length_mask
 from speechbrain_ext.encoders.grid import FrameGrid
-from speechbrain_ext.encoders.loading import (
-    config_dict,
-    load_config,
-    load_feature_extractor,
-    load_weights,
-)
 from speechbrain_ext.encoders.spectra import log_mel, power_spectrum
 
 
@@ -47,22 +42,19 @@ class WhisperEncoder(Encoder):
         super().__init__(output_norm)
         self.local_encoder = local_encoder
         self.pad_to_30s = pad_to_30s
-        config = load_config(source, save_path)
+        config = loading.load_config(source, save_path)
         # A dropped layer's weights get no gradient, which breaks DDP, and so
         # does computing parts of the graph twice.
         config.encoder_layerdrop = 0.0
         config.gradient_checkpointing = False
         self._set_preprocessing(source, save_path, config)
-        self.model = load_weights(
-            TransformersEncoder,
-            source,
-            config,
-            save_path,
-            # The encoder's weights alone, from the whole model's file.
-            key_mapping={r"^(model\.)?encoder\.": ""},
+        # The encoder's weights alone, from the whole model's file.
+        names = {r"^(model\.)?encoder\.": ""}
+        self.model = loading.load_weights(
+            TransformersEncoder, source, config, save_path, key_mapping=names
         )
         convolutions = [
-            (layer.kernel_size[0], layer.stride[0], layer.padding[0])
+            (*layer.kernel_size, *layer.stride, *layer.padding)
             for layer in (self.model.conv1, self.model.conv2)
         ]
         # There is a spectrum for every hop begun. A frame is centred at the
@@ -70,10 +62,8 @@ class WhisperEncoder(Encoder):
         self.grid = FrameGrid(
             [(1, self.hop, 0), *convolutions], first=-self.hop
         )
-        self.max_spectra = config.max_source_positions * (
-            self.grid.stride // self.hop
-        )
-        self.max_samples = self.max_spectra * self.hop
+        self.max_samples = config.max_source_positions * self.grid.stride
+        self.max_spectra = self.max_samples // self.hop
         self.output_size = config.d_model
         if not pad_to_30s:
             # Else the silence after the utterance belongs to it, too.
@@ -124,7 +114,7 @@ class WhisperEncoder(Encoder):
 
     def describe(self):
         return {
-            "config": config_dict(self.model.config),
+            "config": loading.config_dict(self.model.config),
             **self.describe_convolutions(),
             "pad_to_30s": self.pad_to_30s,
             "local_encoder": self.local_encoder,
@@ -138,7 +128,7 @@ class WhisperEncoder(Encoder):
         }
 
     def _set_preprocessing(self, source, save_path, config):
-        extractor = load_feature_extractor(source, save_path)
+        extractor = loading.load_feature_extractor(source, save_path)
         if extractor.feature_size != config.num_mel_bins:
             raise UserError(
                 f"encoder source: '{source}' has {extractor.feature_size} mel "
