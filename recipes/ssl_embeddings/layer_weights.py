@@ -35,22 +35,17 @@ def read_weights(folders):
             skipped.append(str(folder))
             continue
         encoder, corpus, normalization, _ = (str(run[key]) for key in COMMON)
-        name = (
-            f"{PurePosixPath(encoder).name}, {corpus}, "
-            f"{normalization} normalization"
-        )
+        encoder = PurePosixPath(encoder).name
+        name = f"{encoder}, {corpus}, {normalization} normalization"
         lines.setdefault(name, []).append((folder, run))
     if not lines:
         raise UserError(
             f"'{skipped[0]}'{' and all other runs' if skipped[1:] else ''}: no "
-            "mixture of layers, thus no weights; give runs of an encoder with "
-            "several layers that were trained with 'layers: all'."
+            "mixture of layers; give runs with 'layers: all'."
         )
     if skipped:
-        print(
-            f"Skipped, without a mixture of layers: {', '.join(skipped)}",
-            file=sys.stderr,
-        )
+        names = ", ".join(skipped)
+        print(f"Skipped, without a mixture of layers: {names}", file=sys.stderr)
     return {name: by_seed(name, runs) for name, runs in lines.items()}
 
 
@@ -67,10 +62,7 @@ def by_seed(name, runs):
                     f"'{run[key]}'); draw them in two pictures."
                 )
         if len(run["layer_weights"]) != len(expected["layer_weights"]):
-            raise UserError(
-                f"{pair}, but they differ in their number of layers; draw them "
-                "in two pictures."
-            )
+            raise UserError(f"{pair}, but differ in their number of layers.")
         folds = seeds.setdefault(run["seed"], {})
         if run["fold"] in folds:
             raise UserError(
@@ -80,15 +72,15 @@ def by_seed(name, runs):
         folds[run["fold"]] = folder, run["layer_weights"]
     every = set().union(*seeds.values())
     for seed, folds in seeds.items():
+        # Averages over different folds would differ by more than the seed.
         for fold in sorted(every.difference(folds), key=str):
-            # Averages over different folds would differ by more than the seed.
             raise UserError(
                 f"'{name}': seed {seed} lacks fold {fold}, which other seeds "
                 "have; give the same folds of all seeds."
             )
     return {
-        seed: np.mean([weights for _, weights in seeds[seed].values()], axis=0)
-        for seed in sorted(seeds)
+        seed: np.mean([weights for _, weights in folds.values()], axis=0)
+        for seed, folds in sorted(seeds.items())
     }
 
 
@@ -108,9 +100,7 @@ def main(arguments):
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="the picture (.png, .svg, .pdf)")
-    parser.add_argument(
-        "runs", type=Path, nargs="+", metavar="RUN", help="run folder"
-    )
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("--title", help="over the picture")
     options = parser.parse_args(arguments)
     weights = read_weights(options.runs)

@@ -56,6 +56,12 @@ def exits_cleanly(main):
     return wrapped
 
 
+def expected(option, what, value, remedy=None):
+    """The error of an option or file whose value is not what it takes."""
+    end = f"; {remedy}." if remedy else "."
+    return UserError(f"{option}: expected {what}, got {value!r}{end}")
+
+
 def is_number(value, kind=numbers.Real):
     """Whether a value is a finite number; true and false are none."""
     if not isinstance(value, kind) or isinstance(value, bool):

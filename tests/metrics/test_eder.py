@@ -18,7 +18,7 @@ from speechbrain_ext.metrics.diarization import (
     transition_name,
 )
 from speechbrain_ext.metrics.eder import main
-from speechbrain_ext.metrics.segments import all_neutral, whole_utterance
+from speechbrain_ext.metrics.segments import whole_utterance
 
 NAMES = ["neutral", "happy", "sad", "angry"]
 PARTS = ("false_alarm", "missed_emotion", "confusion", "overlap")
@@ -263,7 +263,6 @@ def test_by_hand(reference, hypothesis, duration, expected):
 def test_baselines(emotion):
     found = eder(is_so(("sad", 0, 2)), whole_utterance(emotion, 4.0), 4.0)
     assert found.rate == 0.5
-    assert all_neutral(4.0) == whole_utterance("neutral", 4.0)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +285,7 @@ def test_bad_segments(segment, sentence):
 
 @pytest.mark.parametrize("duration", [0, -1, math.inf, "1", None])
 def test_bad_durations(duration):
-    with pytest.raises(UserError, match="not a length in seconds"):
+    with pytest.raises(UserError, match="expected a length in seconds"):
         eder([], [], duration)
 
 

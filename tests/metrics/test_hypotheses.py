@@ -55,7 +55,7 @@ def test_reference_from_manifests(tmp_path):
         ("{", "line 1: not valid JSON"),
         ([], "is not a reference"),
         ({}, "is not a reference"),
-        ({"x": []}, "'x': the record is not an object"),
+        ({"x": []}, "'x': \\[\\] is not an object"),
         ({"x": {"emotion": SAD}}, "'x': the field 'duration' is missing"),
         ({"x": {"duration": 2}}, "'x': the field 'emotion' is missing"),
         ({"x": {"duration": -2, "emotion": SAD}}, "'duration' is -2"),

@@ -10,7 +10,7 @@ from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import write_json
 from speechbrain_ext.metrics.diarization import EderStats
 from speechbrain_ext.metrics.recognition import RecognitionStats
-from speechbrain_ext.metrics.segments import all_neutral
+from speechbrain_ext.metrics.segments import whole_utterance
 from speechbrain_ext.models.mixture import LayerMixture
 from speechbrain_ext.training.results import (
     KEYS,
@@ -35,7 +35,7 @@ def stats(said=("sad", "neutral", "neutral"), speakers=("ann", "bob", "bob")):
 def diarization():
     found = EderStats()
     sad = [{"emo": "sad", "start": 0.0, "end": 1.0}]
-    found.append("a", sad, all_neutral(4.0), 4.0, "ann")
+    found.append("a", sad, whole_utterance("neutral", 4.0), 4.0, "ann")
     return found
 
 
@@ -143,8 +143,8 @@ def test_results_of_earlier_versions_are_read(tmp_path):
         ([], "has no 'metrics'"),
         ({}, "has no 'metrics'"),
         ({"metrics": {}}, "no figures under 'metrics'"),
-        ({"metrics": {"UA": "good"}}, "'UA' is 'good', not a number"),
-        ({"metrics": {"UA": True}}, "'UA' is True, not a number"),
+        ({"metrics": {"UA": "good"}}, "UA: expected a number, got 'good'"),
+        ({"metrics": {"UA": True}}, "UA: expected a number, got True"),
     ],
 )
 def test_results_that_are_not_what_they_should_be(wrong, sentence, tmp_path):
