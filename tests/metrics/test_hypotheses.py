@@ -26,26 +26,19 @@ def write(folder, data, name="a.json"):
     return path
 
 
-def test_reference_in_the_layout_of_zed(tmp_path):
+def test_references(tmp_path):
+    """In the layout of ZED.json, and as manifests have them."""
     record = {"wav": "x.wav", "duration": 2, "emotion": SAD, "transcript": "."}
-    assert read_reference(write(tmp_path, {"x": record})) == {
-        "x": {"emotion": SAD, "duration": 2.0, "speaker": None}
-    }
-
-
-def test_reference_from_manifests(tmp_path):
+    expected = {"emotion": SAD, "duration": 2.0, "speaker": None}
+    assert read_reference(write(tmp_path, {"x": record})) == {"x": expected}
     path = tmp_path / "test.json"
-    save_manifest(
-        [
-            Utterance("x", 2.0, "", "happy", "demo", wav="x.wav"),
-            Utterance("y", 2.0, "s1", SAD, "demo", pieces=[]),
-        ],
-        path,
-    )
+    one = Utterance("x", 2.0, "", "happy", "demo", wav="x.wav")
+    two = Utterance("y", 2.0, "s1", SAD, "demo", pieces=[])
+    save_manifest([one, two], path)
     whole = [{"emo": "happy", "start": 0.0, "end": 2.0}]
     assert read_reference(path) == {
-        "x": {"emotion": whole, "duration": 2.0, "speaker": None},
-        "y": {"emotion": SAD, "duration": 2.0, "speaker": "s1"},
+        "x": {**expected, "emotion": whole},
+        "y": {**expected, "speaker": "s1"},
     }
 
 
@@ -96,19 +89,16 @@ def test_hypothesis_as_speechbrain_gives_it(tmp_path):
     }
 
 
-def test_hypothesis_in_the_layout_of_zed(tmp_path):
-    path = write(tmp_path, {"x": {"duration": 2, "emotion": SAD}})
-    assert read_hypothesis(path) == {
-        "x": [{"start": 0.5, "end": 1.0, "emotion": "sad"}]
-    }
-
-
-def test_hypothesis_as_rttm(tmp_path):
-    line = "SPEAKER x.wav 1 0.5 0.5 <NA> <NA> s <NA> <NA>\n"
-    path = write(tmp_path, line, "a.RTTM")
-    assert read_hypothesis(path) == {
-        "x": [{"start": 0.5, "end": 1.0, "emotion": "sad"}]
-    }
+@pytest.mark.parametrize(
+    "name, data",
+    [
+        ("a.json", {"x": {"duration": 2, "emotion": SAD}}),
+        ("a.RTTM", "SPEAKER x.wav 1 0.5 0.5 <NA> <NA> s <NA> <NA>\n"),
+    ],
+)
+def test_hypotheses_in_other_layouts(tmp_path, name, data):
+    expected = [{"start": 0.5, "end": 1.0, "emotion": "sad"}]
+    assert read_hypothesis(write(tmp_path, data, name)) == {"x": expected}
 
 
 @pytest.mark.parametrize(
@@ -137,9 +127,6 @@ def test_names_of_utterances(tmp_path, name, ids, id):
         ({"x": {"duration": 2}}, "'x': the field 'emotion' is missing"),
         ({"x": [[0, 1, "n"]]}, "'x', segment 1: .* is not an object"),
         ({"x": [{"start": 0, "end": 1}]}, "segment 1: the field 'emotion'"),
-        ({"x": [{"start": "0", "end": 1, "emotion": "n"}]}, "'start' is '0'"),
-        ({"x": [{"start": 0, "end": -1, "emotion": "n"}]}, "'end' is -1"),
-        ({"x": [{"start": 0, "end": 1, "emotion": "f"}]}, "the emotion 'f' is"),
         ({"a/x.wav": [], "b/x.wav": []}, "both mean the utterance 'x'"),
         ([{"x": []}], "is not a hypothesis"),
     ],
@@ -148,11 +135,6 @@ def test_bad_hypotheses(tmp_path, data, sentence):
     with pytest.raises(UserError, match=sentence) as error:
         read_hypothesis(write(tmp_path, data))
     assert str(tmp_path / "a.json") in str(error.value)
-
-
-def test_a_format_no_one_knows(tmp_path):
-    with pytest.raises(UserError, match="neither '.rttm' nor '.json'"):
-        read_hypothesis(tmp_path / "a.csv")
 
 
 # RTTM
@@ -195,11 +177,11 @@ def test_pyannote_reads_it(tmp_path):
     write_rttm(path, {"x": segments, "y": segments[:1]})
     theirs = load_rttm(path)
     assert set(theirs) == {"x", "y"}
-    tracks = [
+    tracks = theirs["x"].itertracks(yield_label=True)
+    assert [
         {"start": segment.start, "end": segment.end, "emotion": label}
-        for segment, _, label in theirs["x"].itertracks(yield_label=True)
-    ]
-    assert tracks == segments
+        for segment, _, label in tracks
+    ] == segments
 
 
 def test_reads_what_other_tools_write(tmp_path):
@@ -244,13 +226,16 @@ def test_bad_lines(tmp_path, line, sentence):
 
 
 def test_bad_files(tmp_path):
-    with pytest.raises(UserError, match="does not exist"):
-        read_rttm(tmp_path / "no.rttm")
-    with pytest.raises(UserError, match="Cannot read"):
-        read_rttm(tmp_path)
     (tmp_path / "a.rttm").write_bytes(b"SPEAKER \xff")
-    with pytest.raises(UserError, match="not UTF-8"):
-        read_rttm(tmp_path / "a.rttm")
+    (tmp_path / "b.rttm").mkdir()
+    for name, sentence in (
+        ("no.rttm", "does not exist"),
+        ("a.rttm", "not UTF-8"),
+        ("b.rttm", "Cannot read"),
+        ("a.csv", "neither '.rttm' nor '.json'"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            read_hypothesis(tmp_path / name)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Scripts that draw pictures of several runs: what they count and refuse."""
 
 import csv
-import importlib.util
 import json
 import re
 import statistics
@@ -11,19 +10,9 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from tests.plots.conftest import keep_figures
-from tests.recipes.running import ROOT
+from tests.recipes.running import EMBEDDINGS, FINETUNING, script
 
 CLASSES = ["neutral", "happy", "sad"]
-
-
-def load(recipe, script):
-    """The command line of a script."""
-    spec = importlib.util.spec_from_file_location(
-        f"{recipe}_{script}", ROOT / "recipes" / recipe / f"{script}.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
 
 
 @pytest.fixture
@@ -32,26 +21,24 @@ def figures(monkeypatch):
     return keep_figures(monkeypatch)
 
 
-def drawing(folder, recipe, script, name):
+def drawing(recipe, name, path):
     """Runs a script; gives the lines of its table."""
-    main = load(recipe, script)
 
     def draw(*words):
-        main([str(folder / "out" / name), *map(str, words)])
-        stem = name.removesuffix(".png")
-        return table(folder / "out" / f"{stem}.csv")
+        script(recipe, name).main([str(path), *map(str, words)])
+        return table(path.parent / f"{path.name.removesuffix('.png')}.csv")
 
     return draw
 
 
 @pytest.fixture
 def draw_layers(tmp_path):
-    return drawing(tmp_path, "ssl_embeddings", "layer_weights", "a.png")
+    return drawing(EMBEDDINGS, "layer_weights", tmp_path / "out" / "a.png")
 
 
 @pytest.fixture
 def draw_confusion(tmp_path):
-    return drawing(tmp_path, "ssl_finetuning", "confusion", "v1.5")
+    return drawing(FINETUNING, "confusion", tmp_path / "out" / "v1.5")
 
 
 @pytest.fixture
@@ -75,13 +62,11 @@ def table(path):
         return list(csv.reader(file))
 
 
-def write_run(folder, results, table=None):
+def write_run(folder, results, table=()):
     """Leave what a run leaves, as far as it counts here."""
     folder.mkdir(parents=True)
-    text = {k: v for k, v in results.items() if v != "absent"}
-    (folder / "results.json").write_text(json.dumps(text))
-    if table:
-        (folder / "predictions.csv").write_text("\n".join(table) + "\n")
+    (folder / "results.json").write_text(json.dumps(results))
+    (folder / "predictions.csv").write_text("\n".join(table) + "\n")
     return folder
 
 
@@ -94,17 +79,14 @@ def mixture_run(folder, weights, seed=1, fold=1, **more):
         "encoder_source": "facebook/wav2vec2-base",
         "normalization": "speaker",
         "layer_weights": weights,
-        **more,
     }
-    return write_run(folder, results)
+    return write_run(folder, {**results, **more})
 
 
 def recognition_run(folder, rows, seed=1, classes=CLASSES):
     lines = [f"{id},ann,{said[0]},{said[1]},0.5" for id, said in rows]
-    header = "id,speaker,reference,predicted,p_sad"
-    return write_run(
-        folder, {"classes": classes, "seed": seed}, [header, *lines]
-    )
+    lines.insert(0, "id,speaker,reference,predicted,p_sad")
+    return write_run(folder, {"classes": classes, "seed": seed}, lines)
 
 
 def random_rows(count, seed, prefix=""):
@@ -164,28 +146,21 @@ def test_layer_weights_average_over_folds_first(tmp_path, draw_layers, figures):
     assert ends == pytest.approx([0.55 - half, 0.55 + half])
 
 
-def test_runs_without_a_mixture(tmp_path, draw_layers, refused):
+def test_runs_without_a_mixture(tmp_path, draw_layers, refused, capsys):
     null = mixture_run(tmp_path / "null", None)
     refused("'.*null': no mixture of layers", draw_layers, null)
-    more = mixture_run(tmp_path / "more", None, 2)
+    more = mixture_run(tmp_path / "more", None, encoder_source="egemaps")
     refused("null' and all other runs: no mixture", draw_layers, null, more)
     refused("give folders of finished runs", draw_layers, tmp_path / "no")
-    other = mixture_run(tmp_path / "other", [1.0], encoder_source="absent")
+    other = write_run(tmp_path / "other", {"layer_weights": [1.0]})
     refused("has no 'encoder_source'", draw_layers, other)
-
-
-def test_runs_without_a_mixture_are_skipped(tmp_path, draw_layers, capsys):
-    local = mixture_run(tmp_path / "local", None)
+    # Beside others they are skipped.
     good = mixture_run(tmp_path / "good", [0.25, 0.75])
-    classical = mixture_run(
-        tmp_path / "classical", None, encoder_source="egemaps"
-    )
     alone = draw_layers(good)
     assert capsys.readouterr().err == ""
-    assert draw_layers(local, good, classical) == alone
-    assert capsys.readouterr().err == (
-        f"Skipped, without a mixture of layers: {local}, {classical}\n"
-    )
+    assert draw_layers(null, good, more) == alone
+    skipped = f"Skipped, without a mixture of layers: {null}, {more}\n"
+    assert capsys.readouterr().err == skipped
 
 
 def test_mixtures_that_do_not_belong_together(tmp_path, draw_layers, refused):
@@ -193,18 +168,13 @@ def test_mixtures_that_do_not_belong_together(tmp_path, draw_layers, refused):
     again = mixture_run(tmp_path / "again", [0.5, 0.5])
     refused("one' and '.*again' are the same seed", draw_layers, one, again)
     refused("are the same seed and fold", draw_layers, one, one)
-    for place, (sentence, more) in enumerate(
-        (
-            (
-                "their encoder_source differ",
-                {"encoder_source": "a/wav2vec2-base"},
-            ),
-            ("their hparams differ", {"hparams": "lstm.yaml"}),
-            ("seed 1 lacks fold 2", {"fold": 2}),
-            ("differ in their number of layers", {"layer_weights": [1, 2, 3]}),
-        )
+    for sentence, more in (
+        ("encoder_source differ", {"encoder_source": "a/wav2vec2-base"}),
+        ("their hparams differ", {"hparams": "lstm.yaml"}),
+        ("seed 1 lacks fold 2", {"fold": 2}),
+        ("differ in their number of layers", {"layer_weights": [1, 2, 3]}),
     ):
-        other = mixture_run(tmp_path / str(place), [0.5, 0.5], 2, **more)
+        other = mixture_run(tmp_path / sentence, [0.5, 0.5], 2, **more)
         refused(sentence, draw_layers, one, other)
 
 
@@ -284,8 +254,14 @@ def test_bad_predictions(tmp_path, draw_confusion, refused):
         (head, "has no predictions"),
         (head + "a,ann,sad\n", "line 2: expected 4 fields"),
         (head + "a,ann,sad,sad,1\n", "line 2: expected 4 fields"),
-        (head + "a,ann,bored,sad\n", "line 2: reference is 'bored', which"),
-        (head + "\na,ann,sad,\n", "line 3: predicted is '', which is none"),
+        (
+            head + "a,ann,bored,sad\n",
+            "line 2, reference: expected a class of .* got 'bored'",
+        ),
+        (
+            head + "\na,ann,sad,\n",
+            "line 3, predicted: expected a class of .* got ''",
+        ),
         (head + 'a,"ann,sad\n', "is not readable as CSV"),
     ):
         file.write_text(text)
@@ -303,7 +279,7 @@ def test_bad_arguments(tmp_path, draw_confusion, refused):
     refused("give each model once", draw_confusion, f"a={run}", f"a={run}")
     refused("has no results.json", draw_confusion, f"a={tmp_path / 'no'}")
     (run / "results.json").write_text('{"seed": 1, "metrics": {"EDER": 6.5}}')
-    refused("has no 'classes'; give runs", draw_confusion, f"a={run}")
+    refused("has no 'classes'; give other runs", draw_confusion, f"a={run}")
 
 
 def test_a_failed_picture_leaves_nothing(tmp_path, draw_confusion, monkeypatch):
