@@ -29,16 +29,13 @@ class PostProcessing:
         Length (s) of a median filter over each class's posteriors.
     min_duration : float, optional
         Shortest segment (s). The shortest one goes first, to the longer of
-        its neighbours, until none is left. With ``one_event`` it is a
-        condition on the sequences to choose from instead.
+        its neighbours, until none is left.
     one_event : bool
         Whether the recording holds exactly one emotional event: the most
-        probable of the sequences of Figure 5 is taken, given the posteriors
-        of independent frames. Not for recordings of several events. With
+        probable of the sequences of Figure 5 is taken. With
         ``min_duration``, the event and the neutral time before and after it
         are each at least that long, or there is no neutral time on that
-        side; an event that fits in no other way covers the whole recording,
-        so that it is never lost.
+        side; an event that fits in no other way covers the whole recording.
 
     Raises
     ------

@@ -4,21 +4,18 @@
 > python layer_weights.py OUT.png RUN [RUN ...]
 
 Runs with the same encoder, corpus and normalisation become one line: the mean
-over seeds, with the standard deviation as error bars. The weights of the folds
-of a seed are averaged first. Layer 0 is the local encoder. OUT.csv beside the
-picture has the numbers: name, seed, layer, weight. Runs without a mixture of
-layers are skipped.
+over seeds (of the mean over folds), the standard deviation as error bars. Layer
+0 is the local encoder; OUT.csv has the numbers.
 """
 
 import argparse
-import csv
 import sys
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from speechbrain_ext.base.errors import UserError, exits_cleanly
-from speechbrain_ext.base.files import atomic_open
+from speechbrain_ext.metrics.predictions import write_predictions
 from speechbrain_ext.plots import layer_weights
 from speechbrain_ext.training.results import read_results
 
@@ -84,17 +81,6 @@ def by_seed(name, runs):
     }
 
 
-def write_csv(path, weights):
-    """Write what ``read_weights`` returns as a table."""
-    with atomic_open(path, newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["name", "seed", "layer", "weight"])
-        for name, seeds in weights.items():
-            for seed, row in seeds.items():
-                for layer, weight in enumerate(row):
-                    writer.writerow([name, seed, layer, f"{weight:.6f}"])
-
-
 @exits_cleanly
 def main(arguments):
     """The command line."""
@@ -107,8 +93,14 @@ def main(arguments):
     rows = {name: list(seeds.values()) for name, seeds in weights.items()}
     layer_weights(options.out, rows, options.title)
     table = options.out.with_suffix(".csv")
-    write_csv(table, weights)
-    drawn = sum(len(seeds) for seeds in weights.values())
+    entries = [
+        {"name": name, "seed": seed, "layer": layer, "weight": f"{weight:.6f}"}
+        for name, seeds in weights.items()
+        for seed, row in seeds.items()
+        for layer, weight in enumerate(row)
+    ]
+    write_predictions(table, entries)
+    drawn = sum(map(len, weights.values()))
     print(f"{options.out}, {table}: {len(weights)} lines, {drawn} seeds")
 
 

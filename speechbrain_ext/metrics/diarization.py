@@ -1,4 +1,4 @@
-"""EDER with its four components, and the emotion transition.
+"""EDER with its four components, (FA + ME + CF + OL) / duration; transitions.
 
 Wang et al., "Speech Emotion Diarization: Which Emotion Appears When?" (2023),
 section 3.2, equation 1 and figure 4; section 5.3, table 3.
@@ -26,14 +26,11 @@ from speechbrain_ext.metrics.segments import (
 )
 
 PARTS = ("false_alarm", "missed_emotion", "confusion", "overlap")
-
 # A shorter hole (s) between or after labels is no neutral state: encoders
 # leave up to 25 ms at the end of a file without a frame.
 HOLE = 0.03
-
 # Shorter labels (s) come from rounding to milliseconds.
 ROUNDING = 0.002
-
 # Long recordings each have a sequence of their own, which no table holds.
 LONGEST_ROW = 5
 
@@ -157,18 +154,7 @@ def transition_name(sequence):
 
 @dataclass
 class EderStats:
-    """EDER over a test set.
-
-    Example
-    -------
-    >>> stats = EderStats()
-    >>> happy = [{"emo": "happy", "start": 0.0, "end": 1.0}]
-    >>> stats.append("a", happy, [], 2.0)
-    >>> stats.append("b", happy, [], 4.0)
-    >>> summary = stats.summarize()
-    >>> summary["eder"], round(summary["eder_pooled"], 2)
-    (37.5, 33.33)
-    """
+    """EDER over a test set."""
 
     rows: dict = field(default_factory=dict)
     sequences: list = field(default_factory=list)

@@ -1,12 +1,7 @@
-"""The emotion diarization error rate (EDER), its parts and its uncertainty.
+"""Scores any system, whatever made its output.
 
-Wang et al., "Speech Emotion Diarization: Which Emotion Appears When?" (2023),
-section 3.2, equation 1 and figure 4: EDER = (FA + ME + CF + OL) / duration.
-Transition accuracy is that of section 5.3, table 3. Any system can be scored,
-whatever made its output::
-
-    python -m speechbrain_ext.metrics.eder --reference ZED.json \\
-        --hypothesis system.rttm
+> python -m speechbrain_ext.metrics.eder --reference ZED.json \\
+      --hypothesis system.rttm
 """
 
 import argparse

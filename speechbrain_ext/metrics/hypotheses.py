@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path, PurePosixPath
 
 from speechbrain_ext.base.emotions import emotion_name
-from speechbrain_ext.base.errors import UserError, is_whole
+from speechbrain_ext.base.errors import UserError, expected, is_whole
 from speechbrain_ext.base.files import atomic_open, read_json
 from speechbrain_ext.metrics.segments import check_fields, check_hypothesis
 from speechbrain_ext.utterance import check_duration, check_segments
@@ -48,9 +48,7 @@ def read_reference(path):
         check_segments(emotion, duration, where)
         speaker = record.get("speaker")
         if not isinstance(speaker, str | None) and not is_whole(speaker):
-            raise UserError(
-                f"{where}: the field 'speaker' is {speaker!r}, not a name."
-            )
+            raise expected(f"{where}, speaker", "a name", speaker)
         references[id] = {
             "emotion": [
                 {
@@ -88,10 +86,13 @@ def read_hypothesis(path, ids=None):
     if suffix == ".rttm":
         named = read_rttm(path)
     elif suffix == ".json":
-        named = {
-            name: _hypothesis(value, f"'{path}', utterance '{name}'")
-            for name, value in _objects(path, "hypothesis").items()
-        }
+        named = {}
+        for name, value in _objects(path, "hypothesis").items():
+            where = f"'{path}', utterance '{name}'"
+            if isinstance(value, dict):
+                check_fields(value, ["emotion"], where)
+                value = value["emotion"]
+            named[name] = check_hypothesis(value, where)
     else:
         raise UserError(
             f"'{path}' is neither '.rttm' nor '.json'; give a hypothesis in "
@@ -107,13 +108,6 @@ def read_hypothesis(path, ids=None):
             )
         names[id] = name
     return {id: named[name] for id, name in names.items()}
-
-
-def _hypothesis(value, where):
-    if isinstance(value, dict):
-        check_fields(value, ["emotion"], where)
-        value = value["emotion"]
-    return check_hypothesis(value, where)
 
 
 def _id(name):

@@ -19,18 +19,7 @@ from speechbrain_ext.metrics.predictions import figure_of, write_predictions
 
 @dataclass
 class RecognitionStats:
-    """Classes that were recognised over a test set.
-
-    Example
-    -------
-    >>> stats = RecognitionStats(["sad", "angry"])
-    >>> stats.append("a", "sad", np.log([0.9, 0.1]), "ann")
-    >>> stats.append("b", "sad", np.log([0.2, 0.8]), "ann")
-    >>> stats.append("c", "angry", np.log([0.3, 0.7]), "bob")
-    >>> summary = stats.summarize()
-    >>> summary["UA"], round(summary["WA"], 1), summary["confusion"]
-    (75.0, 66.7, [[1, 1], [0, 1]])
-    """
+    """Classes that were recognised over a test set."""
 
     classes: list
     rows: dict = field(default_factory=dict)

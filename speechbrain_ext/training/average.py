@@ -1,8 +1,7 @@
 """Several finished runs as one system: the mean of their posteriors.
 
-``python -m speechbrain_ext.recognition.average RUN RUN...`` for runs of any
-recipe of recognition, over the same utterances and the same classes. Choose
-the runs by their figures of the validation set.
+Runs of recognition over the same utterances and classes; choose them by their
+figures of the validation set.
 """
 
 import argparse

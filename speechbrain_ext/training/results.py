@@ -22,8 +22,6 @@ KEYS = (
     "recipe hparams classes corpus fold seed protocol metrics valid test "
     "intervals_over versions"
 ).split()
-
-
 _AGAIN = "give other runs, or delete the file and start the run again"
 
 
