@@ -56,7 +56,10 @@ def test_references(tmp_path):
         ({"x": {"duration": 0.8, "emotion": SAD}}, "segment 1 runs from 0.5"),
         ({"x": {"duration": 2, "emotion": [{"emo": "sad"}]}}, "'start'"),
         ({"x": {"duration": 2, "emotion": "q"}}, "'x': the emotion 'q' is"),
-        ({"x": {"duration": 2, "emotion": SAD, "speaker": []}}, "speaker: expected"),
+        (
+            {"x": {"duration": 2, "emotion": SAD, "speaker": []}},
+            "speaker: expected",
+        ),
     ],
 )
 def test_bad_references(tmp_path, data, sentence):

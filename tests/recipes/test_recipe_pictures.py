@@ -96,38 +96,33 @@ def random_rows(count, seed, prefix=""):
 
 
 def test_layer_weights_by_model_and_seed(tmp_path, draw_layers, figures):
-    first = [[0.1, 0.9], [0.3, 0.7], [0.4, 0.6]]
-    runs = [
-        mixture_run(tmp_path / f"a{seed}", row, seed)
-        for seed, row in zip((3, 1, 2), first)
+    other = {"encoder_source": "/models/big.en/"}
+    rows = [
+        (3, [0.1, 0.9], {}),
+        (1, [0.3, 0.7], {}),
+        (2, [0.4, 0.6], {}),
+        (7, [0.2, 0.8], other),
+        (7, [0.5, 0.5], {"normalization": "global"}),
     ]
-    for name, row, more in (
-        ("b", [0.2, 0.8], {"encoder_source": "/models/big.en/"}),
-        ("c", [0.5, 0.5], {"normalization": "global"}),
-    ):
-        runs.append(mixture_run(tmp_path / name, row, 7, **more))
+    runs = [
+        mixture_run(tmp_path / str(place), row, seed, **more)
+        for place, (seed, row, more) in enumerate(rows)
+    ]
     lines = draw_layers(*runs)
     base = "wav2vec2-base, ravdess, speaker normalization"
-    big = "big.en, ravdess, speaker normalization"
-    other = "wav2vec2-base, ravdess, global normalization"
-    weights = [
-        (base, 1, first[1]),
-        (base, 2, first[2]),
-        (base, 3, first[0]),
-        (big, 7, [0.2, 0.8]),
-        (other, 7, [0.5, 0.5]),
-    ]
     assert lines[0] == ["name", "seed", "layer", "weight"]
+    names = [base] * 3 + [base.replace("wav2vec2-base", "big.en")]
+    names.append(base.replace("speaker", "global"))
+    expected = zip(names, [*sorted(rows[:3], key=str), *rows[3:]])
     assert lines[1:] == [
         [name, str(seed), str(layer), f"{weight:.6f}"]
-        for name, seed, row in weights
+        for name, (seed, row, _) in expected
         for layer, weight in enumerate(row)
     ]
     drawn = figures[0].axes[0].containers
     assert len(drawn) == 3
-    assert drawn[0][0].get_ydata() == pytest.approx(
-        [statistics.mean(column) for column in zip(*first)]
-    )
+    means = np.mean([row for _, row, _ in rows[:3]], axis=0)
+    assert drawn[0][0].get_ydata() == pytest.approx(means)
     assert {f.name for f in (tmp_path / "out").iterdir()} == {"a.csv", "a.png"}
 
 
@@ -194,19 +189,18 @@ def test_confusion_adds_up_folds_and_seeds(tmp_path, draw_confusion, figures):
     assert len(lines) == 7
     panels = {axis.get_title(): axis for axis in figures[0].axes}
     assert list(panels) == ["one", "all"]
-    for place, (name, parts) in enumerate(models.items()):
-        truth, said = zip(*(pair for rows in parts for _, pair in rows))
+    rows = iter(lines[1:])
+    for name, parts in models.items():
+        truth, said = zip(*(pair for part in parts for _, pair in part))
         expected = 100 * confusion_matrix(
             truth, said, labels=CLASSES, normalize="true"
         )
         drawn = panels[name].collections[0].get_array().filled(np.nan)
         assert drawn.ravel() == pytest.approx(expected.ravel())
-        rows = lines[1 + 3 * place : 4 + 3 * place]
-        for row, label, shares in zip(rows, CLASSES, expected):
+        for label, shares, row in zip(CLASSES, expected, rows):
             assert row[:2] == [name, label]
-            assert [float(x) for x in row[2:5]] == pytest.approx(
-                shares, abs=0.00501
-            )
+            found = [float(x) for x in row[2:5]]
+            assert found == pytest.approx(shares, abs=0.00501)
             assert row[5] == str(truth.count(label))
     files = {file.name for file in (tmp_path / "out").iterdir()}
     assert files == {"v1.5.csv", "v1.5.png"}
@@ -230,18 +224,6 @@ def test_an_utterance_counts_once_a_seed(tmp_path, draw_confusion, refused):
     seed = recognition_run(tmp_path / "seed", rows, seed=2)
     lines = draw_confusion(f"a={one},{seed}", f"b={one}")
     assert sum(int(line[-1]) for line in lines[1:]) == 15
-
-
-def test_models_with_different_classes(tmp_path, draw_confusion, refused):
-    one = recognition_run(tmp_path / "one", random_rows(5, 0))
-    rows = random_rows(5, 1, "b")
-    swapped = recognition_run(tmp_path / "two", rows, classes=CLASSES[::-1])
-    sentence = (
-        "one' and '.*two' have different classes "
-        r"\(neutral, happy, sad; sad, happy, neutral\)"
-    )
-    refused(sentence, draw_confusion, f"a={one}", f"b={swapped}")
-    refused(sentence, draw_confusion, f"a={one},{swapped}")
 
 
 def test_bad_predictions(tmp_path, draw_confusion, refused):
@@ -278,8 +260,16 @@ def test_bad_arguments(tmp_path, draw_confusion, refused):
         refused(f"'{word}': give each model once", draw_confusion, word)
     refused("give each model once", draw_confusion, f"a={run}", f"a={run}")
     refused("has no results.json", draw_confusion, f"a={tmp_path / 'no'}")
+    rows = random_rows(5, 1, "b")
+    swapped = recognition_run(tmp_path / "two", rows, classes=CLASSES[::-1])
+    sentence = (
+        "run' and '.*two' have different classes "
+        r"\(neutral, happy, sad; sad, happy, neutral\)"
+    )
+    refused(sentence, draw_confusion, f"a={run}", f"b={swapped}")
+    refused(sentence, draw_confusion, f"a={run},{swapped}")
     (run / "results.json").write_text('{"seed": 1, "metrics": {"EDER": 6.5}}')
-    refused("has no 'classes'; give other runs", draw_confusion, f"a={run}")
+    refused("has no 'classes'; give other", draw_confusion, f"a={run}")
 
 
 def test_a_failed_picture_leaves_nothing(tmp_path, draw_confusion, monkeypatch):
