@@ -86,9 +86,8 @@ def test_one_event_outlasts_a_longer_min_duration():
 
 @given(posteriors((20, 3)), st.sampled_from([0.02, 0.05, 0.1, 0.3]))
 def test_no_segment_is_too_short(log_probs, shortest):
-    labels = PostProcessing(min_duration=shortest).decode(
-        log_probs, CLASSES, 0.02
-    )
+    options = PostProcessing(min_duration=shortest)
+    labels = options.decode(log_probs, CLASSES, 0.02)
     found = runs(labels)
     assert len(labels) == 20
     assert len(found) == 1 or min(n for _, n in found) >= shortest / 0.02
@@ -140,13 +139,10 @@ def test_min_duration_of_very_many_runs():
 @given(posteriors((15, 3)), st.none() | st.floats(0, 1))
 def test_unsure_frames_are_neutral(log_probs, threshold):
     """All others, and all of them without a threshold, have the best class."""
-    options = PostProcessing(threshold=threshold)
-    assert options.decode(log_probs, CLASSES, 0.02) == [
-        CLASSES[frame.argmax()]
-        if frame.max() >= (threshold or 0)
-        else "neutral"
-        for frame in np.exp(log_probs)
-    ]
+    found = PostProcessing(threshold=threshold).decode(log_probs, CLASSES, 0.02)
+    for label, frame in zip(found, np.exp(log_probs), strict=True):
+        sure = frame.max() >= (threshold or 0)
+        assert label == (CLASSES[frame.argmax()] if sure else "neutral")
 
 
 def test_the_median_filter_removes_a_blip_and_keeps_an_edge():
@@ -235,13 +231,10 @@ def test_grids_of_the_recipe_on_the_command_line(path):
 
 
 def test_tuning_takes_the_mildest_of_equals():
-    best, tried = tune(
-        {"one_event": [False, True], "threshold": [None, 0.5]}, lambda _: 1.0
-    )
+    grid = {"one_event": [False, True], "threshold": [None, 0.5]}
+    best, tried = tune(grid, lambda _: 1.0)
     assert best == PostProcessing()
     assert len(tried) == 3, "the two exclude each other"
-    best, tried = tune(
-        {"median": [None, 0.1, 0.3]}, lambda options: -(options.median or 0)
-    )
-    assert best == PostProcessing(median=0.3)
+    best, tried = tune({"median": [None, 0.1]}, lambda one: -(one.median or 0))
+    assert best == PostProcessing(median=0.1)
     assert tried[1] == {"median": 0.1, "error": -0.1}

@@ -1,5 +1,6 @@
 """References and hypotheses in every layout; RTTM there and back."""
 
+import itertools
 import json
 
 import pytest
@@ -56,10 +57,7 @@ def test_references(tmp_path):
         ({"x": {"duration": 0.8, "emotion": SAD}}, "segment 1 runs from 0.5"),
         ({"x": {"duration": 2, "emotion": [{"emo": "sad"}]}}, "'start'"),
         ({"x": {"duration": 2, "emotion": "q"}}, "'x': the emotion 'q' is"),
-        (
-            {"x": {"duration": 2, "emotion": SAD, "speaker": []}},
-            "speaker: expected",
-        ),
+        ({"x": {"duration": 2, "emotion": SAD, "speaker": []}}, "speaker: "),
     ],
 )
 def test_bad_references(tmp_path, data, sentence):
@@ -150,21 +148,21 @@ GOOD = "SPEAKER a 1 0.5 1.5 <NA> <NA> sad <NA> <NA>\n"
     st.floats(0, 4000),
 )
 def test_segments_that_touch_still_touch(tmp_path_factory, lengths, start):
+    times, names = [start], ("neutral", "happy", "angry")
     segments = []
-    for number, length in enumerate(lengths):
-        name = ("neutral", "happy", "angry")[number % 3]
-        end = start + length
-        segments.append({"start": start, "end": end, "emotion": name})
-        start = end
+    for length, name in zip(lengths, itertools.cycle(names)):
+        times.append(times[-1] + length)
+        segments.append({"start": times[-2], "end": times[-1], "emotion": name})
     path = tmp_path_factory.mktemp("rttm") / "a.rttm"
     write_rttm(path, {"x": segments})
     read = read_rttm(path)["x"]
     for one, other in zip(read, read[1:]):
         assert one["end"] == other["start"]
     for before, after in zip(segments, read, strict=True):
-        assert after["emotion"] == before["emotion"]
-        assert after["start"] == pytest.approx(before["start"], abs=6e-7)
-        assert after["end"] == pytest.approx(before["end"], abs=6e-7)
+        assert after == {
+            name: x if name == "emotion" else pytest.approx(x, abs=6e-7)
+            for name, x in before.items()
+        }
     # What has been written once is written the same again.
     again = path.with_name("b.rttm")
     write_rttm(again, {"x": read})
@@ -221,8 +219,7 @@ def test_reads_what_other_tools_write(tmp_path):
     ],
 )
 def test_bad_lines(tmp_path, line, sentence):
-    path = tmp_path / "bad.rttm"
-    path.write_text(GOOD + "\n" + line + "\n")
+    path = write(tmp_path, f"{GOOD}\n{line}\n", "bad.rttm")
     with pytest.raises(UserError, match=sentence) as error:
         read_rttm(path)
     assert f"'{path}', line 3: " in str(error.value)
@@ -242,18 +239,19 @@ def test_bad_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "diarizations, sentence",
+    "id, change, sentence",
     [
-        ({"a b": [{"start": 0, "end": 1, "emotion": "sad"}]}, "'a b'"),
-        ({"a": [{"start": 0, "end": 1, "emotion": "so sad"}]}, "'so sad'"),
-        ({"": [{"start": 0, "end": 1, "emotion": "sad"}]}, "the name ''"),
-        ({"a": []}, "'a', which has no segment"),
-        ({"a": [{"start": 0, "emotion": "sad"}]}, "'a', segment 1.*'end'"),
+        ("a b", {}, "'a b'"),
+        ("a", {"emotion": "so sad"}, "'so sad'"),
+        ("", {}, "the name ''"),
+        ("a", None, "'a', which has no segment"),
+        ("a", {"end": "1"}, "'a', segment 1.*'end'"),
     ],
 )
-def test_what_rttm_cannot_hold(tmp_path, diarizations, sentence):
-    path = tmp_path / "a.rttm"
-    path.write_text(GOOD)
+def test_what_rttm_cannot_hold(tmp_path, id, change, sentence):
+    path = write(tmp_path, GOOD, "a.rttm")
+    sad = {"start": 0, "end": 1, "emotion": "sad"}
+    segments = [] if change is None else [{**sad, **change}]
     with pytest.raises(UserError, match=sentence):
-        write_rttm(path, diarizations)
+        write_rttm(path, {id: segments})
     assert path.read_text() == GOOD
