@@ -84,15 +84,6 @@ def test_one_event_outlasts_a_longer_min_duration():
     assert found == [("sad", 15)]
 
 
-@given(posteriors((20, 3)), st.sampled_from([0.02, 0.05, 0.1, 0.3]))
-def test_no_segment_is_too_short(log_probs, shortest):
-    options = PostProcessing(min_duration=shortest)
-    labels = options.decode(log_probs, CLASSES, 0.02)
-    found = runs(labels)
-    assert len(labels) == 20
-    assert len(found) == 1 or min(n for _, n in found) >= shortest / 0.02
-
-
 def drop_short_step_by_step(labels, shortest):
     """The rule as it reads: look at all runs anew after every change."""
     labels = list(labels)

@@ -138,14 +138,11 @@ def failing(capsys, arguments):
     return captured.err
 
 
-def test_a_missing_file(files, capsys):
+def test_files_that_do_not_fit(files, capsys):
+    """What is missing, and what is read and would be written over."""
     for place in (1, 3):
         arguments = [*files[:place], "no.json", *files[place + 1 :]]
         assert "does not exist" in failing(capsys, arguments)
-
-
-def test_never_writes_over_what_it_reads(files, capsys):
-    for path in (files[1], files[3]):
-        before = open(path).read()
-        assert "--csv" in failing(capsys, [*files, "--csv", path])
-        assert open(path).read() == before
+        before = open(files[place]).read()
+        assert "--csv" in failing(capsys, [*files, "--csv", files[place]])
+        assert open(files[place]).read() == before

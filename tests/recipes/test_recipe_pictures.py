@@ -270,20 +270,3 @@ def test_bad_arguments(tmp_path, draw_confusion, refused):
     refused(sentence, draw_confusion, f"a={run},{swapped}")
     (run / "results.json").write_text('{"seed": 1, "metrics": {"EDER": 6.5}}')
     refused("has no 'classes'; give other", draw_confusion, f"a={run}")
-
-
-def test_a_failed_picture_leaves_nothing(tmp_path, draw_confusion, monkeypatch):
-    run = recognition_run(tmp_path / "run", random_rows(3, 0))
-    draw_confusion(f"a={run}")
-    before = {f: f.read_bytes() for f in (tmp_path / "out").iterdir()}
-
-    def fail(self, file, **options):
-        with open(file, "wb") as part:
-            part.write(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
-    with pytest.raises(SystemExit):
-        draw_confusion(f"a={run}", f"b={run}")
-    after = {f: f.read_bytes() for f in (tmp_path / "out").iterdir()}
-    assert after == before

@@ -97,6 +97,9 @@ def test_the_command_leaves_what_it_should(undisturbed):
     assert sum(results["layer_weights"]) == pytest.approx(1)
     log = (folder / "train_log.txt").read_text().splitlines()
     assert len(log) == 3 and "UA" in log[0]
+    # Speakers are not in the checkpoint.
+    (file, *_) = (folder / "save").glob("CKPT+*/normalizer.ckpt")
+    assert set(torch.load(file, weights_only=True)) == {"size"}
 
 
 def test_the_run_serves_inference(undisturbed):
@@ -179,11 +182,6 @@ def test_improvised_turns_with_full_agreement(
     )
     std = (saved["squares"] / saved["count"]).sqrt()[:, 0]
     np.testing.assert_allclose(std, frames.std(axis=1), rtol=1e-9)
-
-
-def test_speakers_are_not_in_the_checkpoint(undisturbed):
-    (file, *_) = (undisturbed[0] / "save").glob("CKPT+*/normalizer.ckpt")
-    assert set(torch.load(file, weights_only=True)) == {"size"}
 
 
 def test_iemocap(train, short_iemocap, tmp_path):
@@ -322,23 +320,6 @@ def test_what_cannot_be_is_said(
     # Some are found before the corpus is read.
     early = option in EARLY or sentence == APART
     assert not (early and (tmp_path / "run" / "manifests").exists())
-
-
-def test_the_folder_of_another_corpus(options, short_iemocap, tmp_path, capsys):
-    overrides = options(tmp_path, data_folder=str(short_iemocap))
-    sentence = refuse_here(EMBEDDINGS, "ravdess.yaml", overrides, capsys)
-    assert "holds no RAVDESS recordings" in sentence
-
-
-def test_other_options_do_not_meet_an_old_preparation(
-    options, tmp_path, capsys
-):
-    wrong = options(tmp_path, protocol="issa_ravdess", feature_dtype="int8")
-    refuse_here(EMBEDDINGS, "ravdess.yaml", wrong, capsys)
-    assert (tmp_path / "run" / "manifests" / "protocol.json").exists()
-    overrides = options(tmp_path)
-    sentence = refuse_here(EMBEDDINGS, "ravdess.yaml", overrides, capsys)
-    assert "prepared with other options" in sentence
 
 
 def test_nothing_is_written_into_a_corpus(short_ravdess, short_iemocap):

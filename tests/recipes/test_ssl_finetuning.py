@@ -146,9 +146,8 @@ def test_killed_within_an_epoch_it_ends_with_the_same_figures(
 
 @pytest.mark.slow
 def test_two_processes(options, tmp_path):
-    overrides = options(
-        tmp_path, distributed_backend="gloo", number_of_epochs=3
-    )
+    more = {"distributed_backend": "gloo", "number_of_epochs": 3}
+    overrides = options(tmp_path, **more)
     _, results = run(FINETUNING, YAML, overrides, tmp_path, TWO_PROCESSES)
     check_results(tmp_path / "run", results)
     log = (tmp_path / "run" / "train_log.txt").read_text()
