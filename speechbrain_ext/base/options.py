@@ -34,6 +34,8 @@ _STAND_INS = {
     "output_folder": "OUTPUT_FOLDER",
     "cache_folder": "CACHE_FOLDER",
     "feature_folder": "FEATURE_FOLDER",
+    "feature_memory": 4,
+    "cnn_folder": "CNN_FOLDER",
     "num_workers": 0,
     "seed": 1,
     "fold": 1,

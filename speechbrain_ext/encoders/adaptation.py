@@ -5,10 +5,11 @@ Layer-wise decay and gradual unfreezing are those of Howard and Ruder,
 that of Hu et al. (2022), as the package peft has it.
 """
 
+import types
+
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
 from speechbrain_ext.base.errors import UserError, expected
 
@@ -114,8 +115,10 @@ def add_lora(
         bias="none",
     )
     for module in encoder.modules():
-        if type(module) is WavLMAttention:
-            module.__class__ = AdaptedWavLMAttention
+        # By its name: transformers takes seconds to import.
+        if type(module).__name__ == "WavLMAttention":
+            method = types.MethodType(_attend, module)
+            module.torch_multi_head_self_attention = method
     encoder.requires_grad_(False)
     training = encoder.training
     # Unlike a PeftModel it leaves the structure as it is.
@@ -126,30 +129,28 @@ def add_lora(
     return encoder
 
 
-class AdaptedWavLMAttention(WavLMAttention):
-    """WavLM's attention through its projections in place of their weights."""
+def _attend(self, hidden_states, attention_mask, gated_position_bias):
+    """WavLM's attention through its projections in place of their weights.
 
-    def torch_multi_head_self_attention(
-        self, hidden_states, attention_mask, gated_position_bias
-    ):
-        """As transformers' method of this name, without attention weights."""
-        batch, frames, _ = hidden_states.shape
-        query, key, value = (
-            project(hidden_states)
-            .view(batch, frames, self.num_heads, self.head_dim)
-            .transpose(1, 2)
-            for project in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        bias = gated_position_bias.view(batch, self.num_heads, frames, frames)
-        if attention_mask is not None:
-            padding = attention_mask.ne(1)[:, None, None]
-            bias = bias.masked_fill(padding, -torch.inf)
-        dropout = self.dropout if self.training else 0.0
-        output = F.scaled_dot_product_attention(
-            query, key, value, bias.to(query.dtype), dropout
-        )
-        output = output.transpose(1, 2).reshape(batch, frames, self.embed_dim)
-        return self.out_proj(output), None
+    In place of transformers' ``torch_multi_head_self_attention``.
+    """
+    batch, frames, _ = hidden_states.shape
+    query, key, value = (
+        project(hidden_states)
+        .view(batch, frames, self.num_heads, self.head_dim)
+        .transpose(1, 2)
+        for project in (self.q_proj, self.k_proj, self.v_proj)
+    )
+    bias = gated_position_bias.view(batch, self.num_heads, frames, frames)
+    if attention_mask is not None:
+        padding = attention_mask.ne(1)[:, None, None]
+        bias = bias.masked_fill(padding, -torch.inf)
+    dropout = self.dropout if self.training else 0.0
+    output = F.scaled_dot_product_attention(
+        query, key, value, bias.to(query.dtype), dropout
+    )
+    output = output.transpose(1, 2).reshape(batch, frames, self.embed_dim)
+    return self.out_proj(output), None
 
 
 def _depths(encoder):
