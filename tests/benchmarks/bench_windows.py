@@ -17,9 +17,7 @@ from statistics import median
 import numpy as np
 import soundfile
 import torch
-from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain.inference.diarization import Speech_Emotion_Diarization
-from speechbrain.processing.features import InputNormalization
 
 from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.encoders.loading import load_config
@@ -27,7 +25,7 @@ from speechbrain_ext.experiment.table import to_markdown
 from speechbrain_ext.inference import EmotionDiarizer
 from tests.benchmarks.timing import interleave, machine, ratio
 from tests.checkpoints import make_ssl_checkpoint
-from tests.inference.test_published_diarizer import TODAY, YAML
+from tests.inference.published import write_published
 
 # As in the base models, but for the number of layers.
 SIZES = {
@@ -60,36 +58,6 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
-def make_model(folder, source):
-    """Write a model in the published layout, with the encoder's weights."""
-    channels = load_config(source).hidden_size
-    text = YAML.format(
-        folder=folder,
-        hub=source,
-        window=1,
-        stride=1,
-        encoder=TODAY,
-        name="wav2vec2",
-        unneeded="builtins.len",
-    )
-    text = text.replace("encoder_dim: 32", f"encoder_dim: {channels}")
-    # Both take the encoder's weights from its checkpoint.
-    text = text.replace(
-        "        wav2vec2: !ref <wav2vec2>\n        model", "        model"
-    )
-    text = text.replace(
-        "        wav2vec2: !ref <pretrained_path>/wav2vec2.ckpt\n", ""
-    )
-    (folder / "hyperparams.yaml").write_text(text)
-    torch.save({"0.w.weight": torch.randn(4, channels)}, folder / "model.ckpt")
-    InputNormalization("sentence", std_norm=False)._save(
-        folder / "input_norm.ckpt"
-    )
-    labels = CategoricalEncoder()
-    labels.update_from_iterable("nhsa")
-    labels.save(folder / "label_encoder.txt")
-
-
 @exits_cleanly
 def main(arguments=None):
     """Print the table."""
@@ -100,7 +68,9 @@ def main(arguments=None):
         source = options.encoder_source or make_ssl_checkpoint(
             folder / "encoder", "wavlm", "large", **SIZES
         )
-        make_model(folder, source)
+        head = torch.randn(4, load_config(source).hidden_size)
+        # Both take the encoder's weights from its checkpoint.
+        write_published(folder, source, None, head, "nhsa")
         cpu = {"device": "cpu"}
         whole = Whole.from_hparams(
             folder, savedir=folder / "savedir", run_opts=cpu
