@@ -12,10 +12,10 @@ from torch import nn
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.base import length_mask
 from speechbrain_ext.models.packing import (
-    run_lstm,
     mean_over_frames,
     pack,
     pad,
+    run_lstm,
     split,
 )
 
