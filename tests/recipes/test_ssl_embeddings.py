@@ -289,7 +289,7 @@ EARLY = ("batch_size", "max_length", "stop_by")
 @pytest.mark.parametrize(
     "option, value, sentence",
     [
-        ("protocol", "pepino", ": expected one of utterance, "),
+        ("protocol", "pepino", ": expected one of pepino_ravdess, "),
         ("protocol", "pepino_iemocap", "is for iemocap, not for 'ravdess'"),
         ("normalization", "none", ": expected speaker or global, got 'none'"),
         ("layers", "last", ": expected one of all, local, contextual, got 'l"),

@@ -317,7 +317,7 @@ EARLY = [
     "override, sentence",
     [
         *EARLY,
-        ({"protocol": "holdout"}, "protocol: expected one of utterance, "),
+        ({"protocol": "holdout"}, "protocol: expected one of pepino_ravdess"),
         ({"fold": 6}, "fold: expected a number from 1 to 5, the folds of jaf"),
         ({"corpus": "savee"}, "holds no SAVEE recordings"),
         ({"head_kind": "linear"}, "head_kind: expected one of dense, lstm, "),
