@@ -28,31 +28,18 @@ _PROMISE = re.compile(
 )
 # Programs that write to a pipe do not know the length, and promise this much.
 _UNKNOWN = 0x7FFFEFFF
+_REASONS = {
+    FileNotFoundError: ("does not exist", "check the path"),
+    IsADirectoryError: ("is a folder", "give a recording"),
+}
 
 
 class AudioError(UserError):
-    """A recording that is not usable.
-
-    Arguments
-    ---------
-    reason : str
-        What is wrong, to follow the name: ``"has no samples"``.
-    path : str or os.PathLike, optional
-        The file, for the message.
-    remedy : str
-        What the user can do about it.
-
-    Example
-    -------
-    >>> error = AudioError("has no samples", "a.wav")
-    >>> error.reason, str(error)
-    ('has no samples', "'a.wav' has no samples; replace the file.")
-    """
+    """A recording that is not usable; ``reason`` follows the file's name."""
 
     def __init__(self, reason, path=None, remedy="replace the file"):
-        super().__init__(
-            reason if path is None else f"'{path}' {reason}; {remedy}."
-        )
+        sentence = f"'{path}' {reason}; {remedy}."
+        super().__init__(reason if path is None else sentence)
         self.reason = reason
 
 
@@ -81,22 +68,7 @@ def num_samples(header, sample_rate=SAMPLE_RATE):
 
 
 def probe(path):
-    """Read the header of a recording.
-
-    Arguments
-    ---------
-    path : str or os.PathLike
-        The audio file.
-
-    Returns
-    -------
-    Header
-        ``sample_rate`` (Hz), ``frames``, ``channels`` and ``duration`` (s).
-
-    Raises
-    ------
-    AudioError
-        When the file is missing, empty, truncated or not audio.
+    """The header of a recording; an ``AudioError`` for one that is not good.
 
     Example
     -------
@@ -110,19 +82,14 @@ def probe(path):
 
 
 def read_audio(path, start=0, stop=None, sample_rate=SAMPLE_RATE):
-    """Read a recording, or a part of it.
-
-    Channels are averaged. Only the part is decoded; where the rate is another
-    one, a little more, so that it equals the same part of the whole.
+    """Read a recording, or a part of it, as the mean of its channels.
 
     Arguments
     ---------
     path : str or os.PathLike
-        The audio file.
-    start : int
-        First sample wanted, at ``sample_rate``.
-    stop : int, optional
-        The sample after the last one wanted; to the end if absent.
+        The audio file, of any rate.
+    start, stop : int
+        First sample wanted and the one after the last, at ``sample_rate``.
     sample_rate : int
         Sample rate wanted, in Hz.
 
@@ -141,10 +108,8 @@ def read_audio(path, start=0, stop=None, sample_rate=SAMPLE_RATE):
     -------
     >>> path = getfixture("tmp_path") / "a.wav"
     >>> soundfile.write(path, np.zeros((8000, 2)), 8000)
-    >>> read_audio(path).shape
-    torch.Size([16000])
-    >>> read_audio(path, 16000 - 160).shape
-    torch.Size([160])
+    >>> read_audio(path).shape, read_audio(path, 16000 - 160).shape
+    (torch.Size([16000]), torch.Size([160]))
     """
     with _opened(path) as file:
         divisor = math.gcd(file.samplerate, sample_rate)
@@ -167,24 +132,9 @@ def read_audio(path, start=0, stop=None, sample_rate=SAMPLE_RATE):
 
 
 class AudioStream:
-    """A recording as mono blocks at 16 kHz.
+    """A recording of any rate as mono blocks at 16 kHz.
 
-    Arguments
-    ---------
-    path : str or os.PathLike
-        Any format that soundfile reads, any rate, any number of channels.
-
-    Attributes
-    ----------
-    num_samples : int
-        Length at 16 kHz.
-    duration : float
-        Length in seconds: the file's own samples by its own rate.
-
-    Raises
-    ------
-    AudioError
-        As ``probe``.
+    ``num_samples`` is its length at 16 kHz, ``duration`` that in seconds.
 
     Example
     -------
@@ -193,8 +143,6 @@ class AudioStream:
     >>> stream = AudioStream(path)
     >>> stream.num_samples, sum(len(block) for block in stream.blocks())
     (16001, 16001)
-    >>> [len(part) for part in stream.windows([(0, 8000), (4000, 16001)])]
-    [8000, 12001]
     """
 
     def __init__(self, path):
@@ -204,18 +152,7 @@ class AudioStream:
         self.num_samples = num_samples(header)
 
     def blocks(self):
-        """Read the recording.
-
-        Yields
-        ------
-        numpy.ndarray
-            Samples at 16 kHz, float32, ``num_samples`` of them in all.
-
-        Raises
-        ------
-        AudioError
-            As ``read_audio``.
-        """
+        """Samples at 16 kHz, float32, ``num_samples`` of them in all."""
         with _opened(self.path) as file:
             blocks = _decode(file, self.path, 0, file.frames)
             if file.samplerate != SAMPLE_RATE:
@@ -223,24 +160,7 @@ class AudioStream:
             yield from blocks
 
     def windows(self, spans):
-        """Read stretches of the recording that may overlap.
-
-        Arguments
-        ---------
-        spans : iterable of (int, int)
-            Start and stop in samples at 16 kHz; no start lies before the one
-            of the stretch before it.
-
-        Yields
-        ------
-        torch.Tensor
-            Waveform ``[stop - start]``.
-
-        Raises
-        ------
-        AudioError
-            As ``read_audio``.
-        """
+        """Stretches (start and stop at 16 kHz) in the order of their starts."""
         blocks = self.blocks()
         held, begin = np.empty(0, np.float32), 0
         for start, stop in spans:
@@ -260,38 +180,28 @@ def _opened(path):
                 raise AudioError("is an empty file (0 bytes)", path)
             file = soundfile.SoundFile(raw.fileno(), closefd=False)
             stack.enter_context(file)
-        except FileNotFoundError:
-            raise AudioError("does not exist", path, "check the path") from None
-        except IsADirectoryError:
-            raise AudioError(
-                "is a folder", path, "give an audio file"
-            ) from None
         except OSError as error:
-            raise AudioError(
-                f"is not readable: {error.strerror or error}",
-                path,
-                "check its permissions",
-            ) from None
+            reason = f"is not readable: {error.strerror or error}"
+            other = reason, "check its permissions"
+            reason, remedy = _REASONS.get(type(error), other)
+            raise AudioError(reason, path, remedy) from None
         except soundfile.LibsndfileError as error:
-            raise AudioError(
-                f"is not readable as audio: {error.error_string.rstrip('. ')}",
-                path,
-                "replace the file, or convert it to WAV",
-            ) from None
+            reason = f"is not readable as audio: {error.error_string}"
+            remedy = "replace the file, or convert it to WAV"
+            raise AudioError(reason.rstrip(". "), path, remedy) from None
         for promised, held in _PROMISE.findall(file.extra_info):
             if int(held) < int(promised) < _UNKNOWN:
                 raise AudioError(
-                    f"is truncated: the header promises {promised} bytes, the "
-                    f"file holds {held}",
+                    f"is truncated: the header promises {promised} bytes, "
+                    f"the file holds {held}",
                     path,
                 )
         if file.frames == 0:
             raise AudioError("has no samples", path)
         # libsndfile's way to say that a header gives no length.
         if file.frames >= 2**62:
-            raise AudioError(
-                "has a header without the length", path, "encode it again"
-            )
+            remedy = "encode it again"
+            raise AudioError("has a header without the length", path, remedy)
         yield file
 
 
@@ -301,23 +211,16 @@ def _decode(file, path, begin, end):
         if begin:
             file.seek(begin)
         while begin < end:
-            block = file.read(
-                min(BLOCK, end - begin), dtype="float32", always_2d=True
-            )
+            size = min(BLOCK, end - begin)
+            block = file.read(size, dtype="float32", always_2d=True)
             if not len(block):
                 raise _too_short(path, begin, end)
             if not np.isfinite(block).all():
-                raise AudioError(
-                    "holds samples that are not finite numbers (NaN or "
-                    "infinity)",
-                    path,
-                )
+                raise AudioError("holds samples that are not finite", path)
             begin += len(block)
             yield block.mean(axis=1)
     except soundfile.SoundFileError as error:
-        raise AudioError(
-            "is truncated or damaged: not decodable to its end", path
-        ) from error
+        raise AudioError("is truncated or damaged", path) from error
 
 
 def _resample(blocks, old, new):
@@ -336,9 +239,8 @@ def _resample(blocks, old, new):
 
 
 def _too_short(path, found, wanted):
-    return AudioError(
-        f"ends at sample {found}, expected {wanted} (truncated)", path
-    )
+    reason = f"ends at sample {found}, expected {wanted} (truncated)"
+    return AudioError(reason, path)
 
 
 def _tensor(samples):

@@ -1,9 +1,7 @@
-"""From frame-wise posteriors to a diarization.
+"""From frame-wise posteriors to a diarization (Wang et al. 2023, section 3.1).
 
-The post-processing that section 3.1 of Wang et al. (2023) proposes: a mask for
-frames of low confidence, and prior knowledge about the number and position of
-emotional events. Every option is off by default; with all of them off a frame
-has the class of the highest posterior.
+Every option is off by default; with all of them off a frame has the class of
+the highest posterior.
 """
 
 import heapq
@@ -15,7 +13,7 @@ import numpy as np
 
 from speechbrain_ext.audio import SAMPLE_RATE
 from speechbrain_ext.base.emotions import NEUTRAL
-from speechbrain_ext.base.errors import UserError, is_number
+from speechbrain_ext.base.errors import UserError, expected, is_number
 from speechbrain_ext.encoders.grid import labels_to_segments
 
 
@@ -31,22 +29,19 @@ class PostProcessing:
         Length (s) of a median filter over each class's posteriors.
     min_duration : float, optional
         Shortest segment (s). The shortest one goes first, to the longer of
-        its neighbours, until none is left. With ``one_event`` it is a
-        condition on the sequences to choose from instead.
+        its neighbours, until none is left.
     one_event : bool
         Whether the recording holds exactly one emotional event: the most
-        probable of the sequences of Figure 5 is taken, given the posteriors
-        of independent frames. Not for recordings of several events. With
+        probable of the sequences of Figure 5 is taken. With
         ``min_duration``, the event and the neutral time before and after it
         are each at least that long, or there is no neutral time on that
-        side; an event that fits in no other way covers the whole recording,
-        so that it is never lost.
+        side; an event that fits in no other way covers the whole recording.
 
     Raises
     ------
     UserError
-        When an option is of the wrong type or out of range, or ``threshold``
-        and ``one_event``, which leaves nothing to mask, are both given.
+        When an option is invalid, or ``threshold`` and ``one_event``, which
+        leaves nothing to mask, are both given.
 
     Example
     -------
@@ -65,22 +60,15 @@ class PostProcessing:
         for name in ("threshold", "median", "min_duration"):
             value = getattr(self, name)
             most = 1 if name == "threshold" else math.inf
-            if value is not None and not (
-                is_number(value) and 0 <= value <= most
-            ):
-                wanted = "from 0 to 1" if most == 1 else "of seconds from 0"
-                raise UserError(
-                    f"{name}: expected a number {wanted}, or null, got "
-                    f"{value!r}."
-                )
+            if value is None or is_number(value) and 0 <= value <= most:
+                continue
+            wanted = "from 0 to 1" if most == 1 else "of seconds from 0"
+            raise expected(name, f"a number {wanted}, or null", value)
         if not isinstance(self.one_event, bool):
-            raise UserError(
-                f"one_event: expected true or false, got {self.one_event!r}."
-            )
+            raise expected("one_event", "true or false", self.one_event)
         if self.one_event and self.threshold is not None:
             raise UserError(
-                "threshold and one_event exclude each other: one_event always "
-                "keeps one emotional event; give one of them."
+                "threshold and one_event exclude each other; give one of them."
             )
 
     def decode(self, log_probs, classes, stride):
@@ -91,9 +79,8 @@ class PostProcessing:
 
             # An odd number of frames, so that nothing is shifted.
             size = 2 * round(self.median / stride / 2) + 1
-            probs = median_filter(
-                np.exp(log_probs), size=(size, 1), mode="nearest"
-            )
+            probs = np.exp(log_probs)
+            probs = median_filter(probs, size=(size, 1), mode="nearest")
             log_probs = np.log(np.maximum(probs, 1e-12))
         neutral = classes.index(NEUTRAL)
         shortest = 1
@@ -149,13 +136,11 @@ def _one_event(log_probs, neutral, shortest=1):
 
 def _drop_short(labels, shortest):
     """Give runs of fewer frames than ``shortest`` to a neighbour."""
-    pairs = [
-        (label, sum(1 for _ in r)) for label, r in itertools.groupby(labels)
-    ]
-    values = [label for label, _ in pairs]
-    lengths = [length for _, length in pairs]
-    before = list(range(-1, len(pairs) - 1))
-    after = [*range(1, len(pairs)), -1]
+    begins = np.flatnonzero(np.diff(labels, prepend=-1))
+    values = labels[begins]
+    lengths = np.diff(begins, append=len(labels)).tolist()
+    before = list(range(-1, len(lengths) - 1))
+    after = [*range(1, len(lengths)), -1]
     queue = [(n, at) for at, n in enumerate(lengths) if n < shortest]
     heapq.heapify(queue)
 
@@ -189,11 +174,9 @@ def _drop_short(labels, shortest):
 def candidates(grid):
     """The combinations that a grid of options stands for."""
     if grid is not None and not isinstance(grid, dict):
-        raise UserError(
-            "postprocessing_grid: expected lists of values by option, such as "
-            "{median: [null, 0.1]}, or {} to choose nothing, got "
-            f"{grid!r}."
-        )
+        what = "lists of values by option, such as {median: [null, 0.1]}"
+        remedy = "give {} to choose nothing"
+        raise expected("postprocessing_grid", what, grid, remedy)
     if not grid:
         return []
     for name, values in grid.items():
@@ -218,16 +201,12 @@ def candidates(grid):
 def _check_values(name, values):
     known = [field.name for field in fields(PostProcessing)]
     if name not in known:
-        raise UserError(
-            f"postprocessing_grid: there is no option '{name}'; expected one "
-            f"of {', '.join(known)}."
-        )
+        what = f"an option among {', '.join(known)}"
+        raise expected("postprocessing_grid", what, name)
     if not isinstance(values, list) or not values:
         off = "[false]" if name == "one_event" else "[null]"
-        raise UserError(
-            f"postprocessing_grid: {name}: expected a list of values, such as "
-            f"{off} to leave the option off, got {values!r}."
-        )
+        what = f"a list of values, such as {off} to leave the option off"
+        raise expected(f"postprocessing_grid: {name}", what, values)
     try:
         for value in values:
             PostProcessing(**{name: value})
@@ -236,11 +215,7 @@ def _check_values(name, values):
 
 
 def tune(grid, evaluate):
-    """The options with the lowest error, and the errors of all.
-
-    ``evaluate`` gives the error of a ``PostProcessing`` on the validation set.
-    The first of equals is chosen: list the mildest values of an option first.
-    """
+    """The options with the lowest error, the first of equals; all errors."""
     choices = candidates(grid)
     errors = [evaluate(choice) for choice in choices]
     tried = [

@@ -1,8 +1,7 @@
 """What decoding tells of recordings, kept for other folds, seeds and recipes.
 
-A cache is a JSON file. What it says of a recording holds as long as the
-recording keeps its id, its name, its size and its time of modification,
-wherever the corpus lies.
+What a cache, a JSON file, says of a recording holds as long as that keeps its
+id, name, size and time of modification, wherever the corpus lies.
 """
 
 import math
@@ -12,12 +11,7 @@ from dataclasses import replace
 
 from tqdm import tqdm
 
-from speechbrain_ext.audio import (
-    SAMPLE_RATE,
-    AudioError,
-    read_audio,
-    to_samples,
-)
+from speechbrain_ext.audio import AudioError, read_audio, to_samples
 from speechbrain_ext.base.files import fingerprint, read_json, write_json
 from speechbrain_ext.vad import (
     energy_share,
@@ -36,31 +30,19 @@ _BATCH_SECONDS = 1200
 _SAVE_EVERY = 60
 
 
-def check_recordings(utterances, cache=None, jobs=1, progress=True):
-    """Recordings that can be decoded, and file and reason of the others."""
-    return _listen(utterances, None, cache, jobs, progress)
+def listen(utterances, max_silence=None, cache=None, jobs=1, progress=True):
+    """Recordings that can be decoded, and file and reason of the others.
 
-
-def find_speech(utterances, max_silence=0.2, cache=None, jobs=1, progress=True):
-    """Recordings with ``speech`` (samples to keep) and ``level`` (dB) found."""
-    return _listen(utterances, max_silence, cache, jobs, progress)
-
-
-def _listen(utterances, max_silence, cache, jobs, progress):
+    With ``max_silence`` (s) those with speech: the samples to keep as
+    ``speech`` and their ``level`` (dB) are added to ``extra``.
+    """
     known = _read(cache)
     keys = [_key(utterance, max_silence) for utterance in utterances]
-    todo = {
-        key: utterance
-        for key, utterance in zip(keys, utterances)
-        if key not in known
-    }
+    todo = {key: u for key, u in zip(keys, utterances) if key not in known}
     saved = time.monotonic()
-    with tqdm(
-        total=len(todo),
-        desc="Reading recordings" if max_silence is None else "Voice activity",
-        unit="file",
-        disable=not (progress and todo),
-    ) as bar:
+    what = "Reading recordings" if max_silence is None else "Voice activity"
+    hidden = not (progress and todo)
+    with tqdm(desc=what, total=len(todo), unit="file", disable=hidden) as bar:
         for found in _results(todo, max_silence, jobs):
             known |= found
             bar.update(len(found))
@@ -75,11 +57,8 @@ def _listen(utterances, max_silence, cache, jobs, progress):
         if "reason" in found:
             skipped.append((utterance.wav, found["reason"]))
         else:
-            usable.append(
-                replace(utterance, extra={**utterance.extra, **found})
-                if found
-                else utterance
-            )
+            extra = {**utterance.extra, **found}
+            usable.append(replace(utterance, extra=extra))
     return usable, skipped
 
 
@@ -130,7 +109,7 @@ def _listen_to(batch, max_silence):
         regions = speech_regions([one for _, one in waveforms.values()])
     finally:
         torch.set_num_threads(threads)
-    silence = round(max_silence * SAMPLE_RATE)
+    silence = to_samples(max_silence)
     for (key, (first, waveform)), spoken in zip(waveforms.items(), regions):
         kept = keep_speech(spoken, len(waveform), silence)
         found[key] = _speech(waveform, kept, first)

@@ -9,7 +9,7 @@ from collections import defaultdict
 
 from speechbrain_ext.audio import SAMPLE_RATE, read_audio, to_samples
 from speechbrain_ext.base.emotions import NEUTRAL
-from speechbrain_ext.base.errors import UserError, is_number, is_whole
+from speechbrain_ext.base.errors import UserError, expected, is_number, is_whole
 from speechbrain_ext.base.random import stable_rng
 from speechbrain_ext.utterance import Utterance
 
@@ -31,22 +31,14 @@ def _is_amount(value, least=1e-300):
     return is_number(value, (int, float)) and value >= least
 
 
-#: What ``simulate`` lets a user choose: which values, and how to say that.
+#: What ``simulate`` lets a user choose: which values, whether null is one of
+#: them, and how to say that.
 OPTIONS = {
-    "passes": (_is_count, "a whole number from 1"),
-    "utterances": (
-        lambda value: value is None or _is_count(value),
-        "a whole number from 1, or null",
-    ),
-    "hours": (
-        lambda value: value is None or _is_amount(value),
-        "a number above 0, or null",
-    ),
-    "crossfade": (lambda value: _is_amount(value, 0), "seconds, 0 or more"),
-    "max_duration": (
-        lambda value: value is None or _is_amount(value),
-        "seconds above 0, or null",
-    ),
+    "passes": (_is_count, False, "a whole number from 1"),
+    "utterances": (_is_count, True, "a whole number from 1, or null"),
+    "hours": (_is_amount, True, "a number above 0, or null"),
+    "crossfade": (lambda x: _is_amount(x, 0), False, "seconds, 0 or more"),
+    "max_duration": (_is_amount, True, "seconds above 0, or null"),
 }
 
 
@@ -60,78 +52,25 @@ def simulate(
     crossfade=0.0,
     max_duration=None,
 ):
-    """Plan utterances with one emotional event each.
+    """Plan utterances with one emotional event each; say what is not used.
 
-    In a pass every emotional recording is the event of one utterance. Each
-    takes one of the four sequences of Figure 5 with probability 0.25, and the
-    neutral recordings of its speaker in turn, in an order of their own. Levels
-    are matched to the first recording of the utterance.
-
-    Arguments
-    ---------
-    recordings : list of Utterance
-        From ``find_speech``, with the classes of the task as emotions; those of
-        emotion ``"neutral"`` become the neutral parts.
-    seed : int
-        The plan follows from the recordings' ids, the seed and the epoch; not
-        from their order, nor from the machine.
-    epoch : int
-        For a fresh plan every epoch.
-    passes : int
-        How often every emotional recording is used.
-    utterances : int, optional
-        Stop at this number of utterances, with as many passes as that takes.
-    hours : float, optional
-        Stop when this much audio is planned, with as many passes as it takes.
-    crossfade : float
-        Seconds over which two pieces blend at a joint; 0 as in the paper.
-    max_duration : float, optional
-        Leave out utterances that are longer (s), for encoders with a limit.
-
-    Returns
-    -------
-    list of Utterance
-        With ``pieces``, and ``emotion`` as segments exact to the sample.
-    list of (str, str)
-        What is not used, and why: speakers without a neutral recording
-        or with nothing else, and utterances over ``max_duration``.
-
-    Raises
-    ------
-    UserError
-        When the value of an option is invalid, two of ``passes``,
-        ``utterances`` and ``hours`` are given, or the recordings allow no
-        utterance at all.
-
-    Example
-    -------
-    >>> data = [
-    ...     Utterance(e, 2.0, "s", e, "demo", wav=f"{e}.wav",
-    ...               extra={"speech": [[0, 16000]], "level": -20.0})
-    ...     for e in ("neutral", "sad")
-    ... ]
-    >>> plan, _ = simulate(data, seed=3)
-    >>> plan[0].duration, plan[0].emotion
-    (3.0, [{'emo': 'sad', 'start': 1.0, 'end': 2.0}])
+    In a pass every emotional recording (of ``listen``, with classes for
+    emotions) is the event of one utterance. Each takes one of the four
+    sequences of Figure 5 with probability 0.25, and the neutral recordings of
+    its speaker in turn. Levels are matched to the first one. There are as many
+    passes as ``utterances`` or ``hours`` take; pieces blend over ``crossfade``
+    seconds. The plan follows from ids, seed and epoch, not from the order.
     """
-    check_simulation(
-        {
-            "passes": passes,
-            "utterances": utterances,
-            "hours": hours,
-            "crossfade": crossfade,
-            "max_duration": max_duration,
-        }
-    )
+    options = passes, utterances, hours, crossfade, max_duration
+    check_simulation(dict(zip(OPTIONS, options)))
     speakers, skipped = _by_speaker(recordings)
     plan, seconds, number = [], 0.0, 0
     while True:
         one_pass = []
         for speaker, (emotional, neutral) in sorted(speakers.items()):
             rng = stable_rng("simulate", seed, epoch, number, speaker)
-            one_pass += _speaker_pass(
-                emotional, neutral, rng, f"{epoch}-{number}", crossfade
-            )
+            label = f"{epoch}-{number}"
+            one_pass += _speaker_pass(emotional, neutral, rng, label, crossfade)
         rng = stable_rng("order", seed, epoch, number)
         for index in rng.permutation(len(one_pass)):
             utterance = one_pass[index]
@@ -146,14 +85,10 @@ def simulate(
             if hours is not None and seconds >= hours * 3600:
                 return plan, skipped
         if not plan:
+            longest = f", of at most {max_duration} s" if max_duration else ""
             raise UserError(
-                "simulation: these recordings allow no utterance; a speaker "
-                "needs a neutral recording and one with another emotion"
-                + (
-                    f", and together no more than max_duration={max_duration}."
-                    if max_duration is not None
-                    else "."
-                )
+                "simulation: the recordings allow no utterance; give a speaker "
+                f"with a neutral recording and another one{longest}."
             )
         number += 1
         if utterances is None and hours is None and number == passes:
@@ -163,25 +98,16 @@ def simulate(
 def check_simulation(options, where="simulation"):
     """Raise a ``UserError`` unless ``simulate`` can follow these options."""
     if not isinstance(options, dict):
-        raise UserError(
-            f"{where}: expected options such as {{passes: 1}}, got {options!r}."
-        )
+        raise expected(where, "options such as {passes: 1}", options)
     for name, value in options.items():
         if name not in OPTIONS:
-            raise UserError(
-                f"{where}: there is no option '{name}'; choose from "
-                f"{', '.join(OPTIONS)}."
-            )
-        is_valid, wanted = OPTIONS[name]
-        if not is_valid(value):
-            shown = "null" if value is None else repr(value)
-            raise UserError(f"{where}: {name} is {shown}; give {wanted}.")
-    given = [
-        options.get("passes", 1) != 1,
-        options.get("utterances") is not None,
-        options.get("hours") is not None,
-    ]
-    if sum(given) > 1:
+            raise expected(where, f"options of {', '.join(OPTIONS)}", name)
+        is_valid, may_be_null, wanted = OPTIONS[name]
+        if not (may_be_null and value is None or is_valid(value)):
+            raise expected(f"{where}: {name}", wanted, value)
+    defaults = {"passes": 1, "utterances": None, "hours": None}
+    given = [x for x in defaults if options.get(x, defaults[x]) != defaults[x]]
+    if len(given) > 1:
         raise UserError(
             f"{where}: passes, utterances and hours exclude each other; give "
             "one of them."
@@ -205,19 +131,19 @@ def _by_speaker(recordings):
     return speakers, skipped
 
 
+def _in_turns(items, rng):
+    while True:
+        # From the end, as a pile is taken down.
+        yield from (items[i] for i in rng.permutation(len(items))[::-1])
+
+
 def _speaker_pass(emotional, neutral, rng, label, crossfade):
-    queue = []
-
-    def next_neutral():
-        if not queue:
-            queue.extend(neutral[i] for i in rng.permutation(len(neutral)))
-        return queue.pop()
-
+    neutral = _in_turns(neutral, rng)
     plan = []
     for index in rng.permutation(len(emotional)):
         event = emotional[index]
         sequence = SEQUENCES[rng.integers(len(SEQUENCES))]
-        parts = [event if x == "emotion" else next_neutral() for x in sequence]
+        parts = [event if x == "emotion" else next(neutral) for x in sequence]
         plan.append(_join(parts, f"{event.id}-{label}", crossfade))
     return plan
 
@@ -235,79 +161,44 @@ def _join(parts, id, crossfade):
             if number == 0:
                 # In the middle of a cross-fade both sides are equally loud.
                 begins.append(position + fade // 2)
-            pieces.append(_piece(part.wav, start, stop, gain, fade))
+            piece = {"wav": part.wav, "start": start / SAMPLE_RATE}
+            piece |= {"stop": stop / SAMPLE_RATE, "gain": round(gain, 6)}
+            if fade:
+                piece["crossfade"] = fade / SAMPLE_RATE
+            pieces.append(piece)
             position += length
             previous = length
     ends = begins[1:] + [position]
     first = parts[0]
+    segments = [
+        {"emo": one.emotion, "start": a / SAMPLE_RATE, "end": b / SAMPLE_RATE}
+        for one, a, b in zip(parts, begins, ends)
+        if one.emotion != NEUTRAL
+    ]
     return Utterance(
-        id=id,
-        duration=position / SAMPLE_RATE,
-        speaker=first.speaker,
-        gender=first.gender,
-        corpus=first.corpus,
-        language=first.language,
+        id,
+        position / SAMPLE_RATE,
+        first.speaker,
+        segments,
+        first.corpus,
         pieces=pieces,
-        emotion=[
-            {
-                "emo": part.emotion,
-                "start": begin / SAMPLE_RATE,
-                "end": end / SAMPLE_RATE,
-            }
-            for part, begin, end in zip(parts, begins, ends)
-            if part.emotion != NEUTRAL
-        ],
+        gender=first.gender,
+        language=first.language,
     )
 
 
-def _piece(wav, start, stop, gain, fade):
-    piece = {
-        "wav": wav,
-        "start": start / SAMPLE_RATE,
-        "stop": stop / SAMPLE_RATE,
-        "gain": round(gain, 6),
-    }
-    if fade:
-        piece["crossfade"] = fade / SAMPLE_RATE
-    return piece
-
-
 def compose(pieces):
-    """Audio of a simulated utterance.
+    """Audio [samples] of a simulated utterance, at 16 kHz.
 
-    Arguments
-    ---------
-    pieces : list of dict
-        ``{"wav", "start", "stop", "gain"}`` each, times in seconds; with
-        ``"crossfade"`` (s) where a piece blends with the one before it.
-
-    Returns
-    -------
-    torch.Tensor
-        Waveform [samples] at 16 kHz.
-
-    Raises
-    ------
-    speechbrain_ext.audio.AudioError
-        When a file has changed and is no longer readable.
-
-    Example
-    -------
-    >>> import soundfile
-    >>> path = str(getfixture("tmp_path") / "a.wav")
-    >>> soundfile.write(path, [0.25] * 1600, 16000)
-    >>> piece = {"wav": path, "start": 0.0, "stop": 0.05, "gain": 2.0}
-    >>> audio = compose([piece, {**piece, "gain": 1.0, "crossfade": 0.01}])
-    >>> audio.shape, audio[0].item(), audio[-1].item()
-    (torch.Size([1440]), 0.5, 0.25)
+    ``{"wav", "start", "stop", "gain"}`` a piece, times in seconds; one that
+    blends with the piece before it has ``"crossfade"`` (s), too.
     """
     import torch
 
     parts = []
     for piece in pieces:
-        audio = piece["gain"] * read_audio(
-            piece["wav"], to_samples(piece["start"]), to_samples(piece["stop"])
-        )
+        start, stop = to_samples(piece["start"]), to_samples(piece["stop"])
+        audio = piece["gain"] * read_audio(piece["wav"], start, stop)
         fade = to_samples(piece.get("crossfade", 0.0))
         if fade:
             phase = (torch.arange(fade) + 0.5) / fade

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field, fields
 from speechbrain_ext.base.errors import UserError, is_number
 from speechbrain_ext.base.files import atomic_open, read_json, write_json
 
+# Fields that are no fields of a record.
+_APART = {"id", "extra"}
+
 
 @dataclass(frozen=True)
 class Utterance:
@@ -34,28 +37,13 @@ class Utterance:
         The audio file; a simulated utterance has ``pieces`` instead.
     pieces : list of dict, optional
         ``{"wav", "start", "stop", "gain"}`` each, times in seconds.
-    gender : str, optional
-        ``"female"`` or ``"male"``.
-    language : str, optional
-        ISO 639-1 code.
-    session : str, optional
-        Recording session, where a corpus has them.
-    text : str, optional
-        What is said.
-    start : float, optional
-        Where the utterance begins in the file (s); the beginning if absent.
-    stop : float, optional
-        Where it ends in the file (s); the end if absent.
+    gender, language, session, text : str, optional
+        ``"female"`` or ``"male"``; ISO 639-1 code; where a corpus has them;
+        what is said.
+    start, stop : float, optional
+        The part of the file (s), if it is not the whole.
     extra : dict
         Whatever else the corpus says (annotators' labels, intensity, ...).
-
-    Example
-    -------
-    >>> a = Utterance("x", 1.5, "s1", "happy", "demo", wav="x.wav", text="Hi.")
-    >>> a.to_dict()["emotion"]
-    'happy'
-    >>> Utterance.from_dict("x", a.to_dict()) == a
-    True
     """
 
     id: str
@@ -75,54 +63,28 @@ class Utterance:
 
     def to_dict(self):
         """The record as it stands in a manifest: no id, nothing unknown."""
-        record = {
-            f.name: getattr(self, f.name)
-            for f in fields(self)
-            if f.name not in ("id", "extra")
-            and getattr(self, f.name) is not None
-        }
+        names = [one.name for one in fields(self) if one.name not in _APART]
+        record = {name: getattr(self, name) for name in names}
+        record = {k: v for k, v in record.items() if v is not None}
         return {**record, **self.extra}
 
     @classmethod
     def from_dict(cls, id, record):
         """The utterance behind a manifest's record."""
-        known = {f.name for f in fields(cls)} - {"id", "extra"}
-        return cls(
-            id=id,
-            **{key: value for key, value in record.items() if key in known},
-            extra={k: v for k, v in record.items() if k not in known},
-        )
+        known = {one.name for one in fields(cls)} - _APART
+        extra = {k: v for k, v in record.items() if k not in known}
+        known = {k: v for k, v in record.items() if k in known}
+        return cls(id=id, **known, extra=extra)
 
 
 def save_manifest(utterances, path):
-    """Write a manifest, whole or not at all.
-
-    Arguments
-    ---------
-    utterances : iterable of Utterance
-        In the order of the file.
-    path : str or os.PathLike
-        The JSON file to write.
-
-    Raises
-    ------
-    UserError
-        When two utterances have the same id, or writing fails.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "train.json"
-    >>> one = Utterance("x", 1.5, "s1", "happy", "demo", wav="x.wav")
-    >>> save_manifest([one], path)
-    >>> load_manifest(path)[0].speaker
-    's1'
-    """
+    """Write a manifest, whole or not at all; ids must differ."""
     records = {}
     for utterance in utterances:
         if utterance.id in records:
+            first = records[utterance.id].get("wav")
             raise UserError(
-                f"Two utterances have the id '{utterance.id}' "
-                f"('{records[utterance.id].get('wav')}' and "
+                f"Two utterances have the id '{utterance.id}' ('{first}' and "
                 f"'{utterance.wav}'); remove one of the two files."
             )
         records[utterance.id] = utterance.to_dict()
@@ -130,37 +92,10 @@ def save_manifest(utterances, path):
 
 
 def load_manifest(path):
-    """Read a manifest and check every record.
-
-    Arguments
-    ---------
-    path : str or os.PathLike
-        A JSON file ``{id: record}``.
-
-    Returns
-    -------
-    list of Utterance
-
-    Raises
-    ------
-    UserError
-        When the file is missing or is not JSON, or a record lacks a field or
-        has an invalid time; the sentence names the id and the field.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "test.json"
-    >>> record = {"duration": 2.0, "speaker": "s", "emotion": "sad",
-    ...     "corpus": "demo", "wav": "x.wav"}
-    >>> write_json({"x": record}, path)
-    >>> load_manifest(path)[0].emotion
-    'sad'
-    """
+    """Utterances of a manifest; an error names the id and the bad field."""
     records = read_json(path)
     if not isinstance(records, dict):
-        raise UserError(
-            f"'{path}' is not a manifest: it holds no object of ids."
-        )
+        raise UserError(f"'{path}' is no manifest: it holds no object of ids.")
     utterances = []
     for id, record in records.items():
         where = f"'{path}', utterance '{id}'"
@@ -181,9 +116,10 @@ def load_manifest(path):
 def check_duration(duration, where):
     """Raise a ``UserError`` unless ``duration`` is a length in seconds."""
     if not is_number(duration, (int, float)) or duration <= 0:
+        shown = reprlib.repr(duration)
         raise UserError(
-            f"{where}: the field 'duration' is {reprlib.repr(duration)}, not "
-            "a length in seconds."
+            f"{where}: the field 'duration' is {shown}, not a length in "
+            "seconds."
         )
 
 
@@ -194,28 +130,24 @@ def check_segments(segments, duration, where):
             f"{where}: the field 'emotion' is not a list of segments."
         )
     for number, segment in enumerate(segments, 1):
+        one = f"{where}: segment {number}"
         for name in ("emo", "start", "end"):
             if not isinstance(segment, dict) or name not in segment:
-                raise UserError(
-                    f"{where}: segment {number} lacks the field '{name}'."
-                )
-        if not isinstance(segment["emo"], str) or not segment["emo"]:
-            raise UserError(
-                f"{where}: segment {number} has the emotion "
-                f"{reprlib.repr(segment['emo'])}, not a word."
-            )
-        start, end = segment["start"], segment["end"]
+                raise UserError(f"{one} lacks the field '{name}'.")
+        word, *span = (segment[name] for name in ("emo", "start", "end"))
+        if not isinstance(word, str) or not word:
+            shown = reprlib.repr(word)
+            raise UserError(f"{one} has the emotion {shown}, not a word.")
         # Published files round to milliseconds: ZED's ends may pass the
         # duration by a hair.
         if not (
-            is_number(start, (int, float))
-            and is_number(end, (int, float))
-            and 0 <= start < end <= duration + 0.01
+            all(is_number(time, (int, float)) for time in span)
+            and 0 <= span[0] < span[1] <= duration + 0.01
         ):
+            start, end = map(reprlib.repr, span)
             raise UserError(
-                f"{where}: segment {number} runs from {reprlib.repr(start)} "
-                f"to {reprlib.repr(end)} s, which is not a stretch of an "
-                f"utterance of {duration} s."
+                f"{one} runs from {start} to {end} s, which is not a stretch "
+                f"of an utterance of {duration} s."
             )
 
 

@@ -1,9 +1,7 @@
 """Voice activity: which samples of a recording to keep.
 
-Section 5.1 of Wang et al. (2023) lets no silence of more than 0.2 s remain in
-a recording. A longer one is cut down to that length here, and half of it is
-kept at either end, so that a silence across the joint of two recordings stays
-within the bound too.
+Section 5.1 of Wang et al. (2023): no silence over 0.2 s remains. A longer one
+is cut to that; half is kept at either end, for joints of two recordings.
 """
 
 import functools

@@ -24,35 +24,17 @@ SSL_CLASSES = {
 def make_ssl_checkpoint(
     folder, kind="wavlm", size="base", dtype=torch.float32, seed=0, **options
 ):
-    """Write a small random wav2vec 2.0, HuBERT or WavLM model.
+    """Write a small random model of a kind of ``SSL_CLASSES``.
 
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        Where to write it.
-    kind : str
-        ``"wav2vec2"``, ``"hubert"`` or ``"wavlm"``.
-    size : str
-        ``"base"`` (group normalisation in the first convolution, normalised
-        after each layer) or ``"large"`` (layer normalisation in all
-        convolutions, with biases, normalised before each layer).
-    dtype : torch.dtype
-        Of the weights in the file.
-    seed : int
-        Of the random weights.
-    **options
-        Further settings of the configuration; ``do_normalize`` goes into the
-        feature extractor (by default true for ``"large"`` alone, as on the
-        Hub).
-
-    Returns
-    -------
-    str
-        The folder.
+    A ``"base"`` one normalises in the first convolution and after each layer,
+    a ``"large"`` one in all convolutions (with biases), before each layer, and
+    its input. ``options`` are further settings of the configuration.
     """
     config_class, model_class = SSL_CLASSES[kind]
     large = size == "large"
-    do_normalize = options.pop("do_normalize", large)
+    extractor = Wav2Vec2FeatureExtractor(
+        do_normalize=options.pop("do_normalize", large)
+    )
     settings = {
         "hidden_size": 32,
         "num_hidden_layers": 3,
@@ -69,40 +51,13 @@ def make_ssl_checkpoint(
         "do_stable_layer_norm": large,
     }
     config = config_class(**{**settings, **options})
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = model_class(config)
-        # Fresh models have zeros and ones in places that trained ones do not.
-        for parameter in model.parameters():
-            parameter.data += 0.1 * torch.randn_like(parameter)
-    model.to(dtype).save_pretrained(folder)
-    Wav2Vec2FeatureExtractor(do_normalize=do_normalize).save_pretrained(folder)
-    return str(folder)
+    return _write(folder, model_class, config, extractor, dtype, seed)
 
 
 def make_whisper_checkpoint(
     folder, dtype=torch.float32, seed=0, num_mel_bins=80, **options
 ):
-    """Write a small random Whisper model, decoder and all.
-
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        Where to write it.
-    dtype : torch.dtype
-        Of the weights in the file.
-    seed : int
-        Of the random weights.
-    num_mel_bins : int
-        80, or 128 as in Whisper large-v3.
-    **options
-        Further settings of the configuration.
-
-    Returns
-    -------
-    str
-        The folder.
-    """
+    """Write a small random Whisper model, decoder and all."""
     settings = {
         "d_model": 32,
         "encoder_layers": 3,
@@ -114,20 +69,25 @@ def make_whisper_checkpoint(
         "vocab_size": 20,
         "max_target_positions": 8,
         "num_mel_bins": num_mel_bins,
-        "pad_token_id": 0,
-        "bos_token_id": 0,
-        "eos_token_id": 0,
-        "decoder_start_token_id": 0,
         "suppress_tokens": None,
         "begin_suppress_tokens": None,
     }
+    for token in ("pad", "bos", "eos", "decoder_start"):
+        settings[f"{token}_token_id"] = 0
     config = WhisperConfig(**{**settings, **options})
+    extractor = WhisperFeatureExtractor(feature_size=num_mel_bins)
+    model_class = WhisperForConditionalGeneration
+    return _write(folder, model_class, config, extractor, dtype, seed)
+
+
+def _write(folder, model_class, config, extractor, dtype, seed):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = WhisperForConditionalGeneration(config)
+        model = model_class(config)
+        # Fresh models have zeros and ones in places that trained ones do not.
         for name, parameter in model.named_parameters():
             if "embed_positions" not in name:
                 parameter.data += 0.1 * torch.randn_like(parameter)
     model.to(dtype).save_pretrained(folder)
-    WhisperFeatureExtractor(feature_size=num_mel_bins).save_pretrained(folder)
+    extractor.save_pretrained(folder)
     return str(folder)

@@ -29,6 +29,21 @@ def write_audio(tmp_path):
     return write
 
 
+@pytest.fixture
+def reads(monkeypatch):
+    """The files that are decoded."""
+    from speechbrain_ext import listening
+
+    found, read_audio = [], listening.read_audio
+
+    def counting(path, *bounds):
+        found.append(str(path))
+        return read_audio(path, *bounds)
+
+    monkeypatch.setattr(listening, "read_audio", counting)
+    return found
+
+
 @pytest.fixture(scope="session")
 def ravdess_folder():
     """Folder of the real RAVDESS; tests that need it are skipped elsewhere."""

@@ -4,6 +4,7 @@ import builtins
 import os
 import resource
 import struct
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -43,15 +44,6 @@ def streamed(path):
     return np.concatenate(list(AudioStream(path).blocks()))
 
 
-def halve(path):
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
-
-
-def probed(path):
-    list(AudioStream(path).blocks())
-
-
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("channels", [1, 2])
 def test_any_rate(tmp_path, rate, channels):
@@ -60,12 +52,8 @@ def test_any_rate(tmp_path, rate, channels):
     size = -(-soundfile.info(path).frames * 16000 // rate)
     assert whole.shape == (size,) and num_samples(probe(path)) == size
     assert np.array_equal(streamed(path), whole.numpy())
-    for start, stop in [
-        (0, 500),
-        (3000, 9001),
-        (70000, None),
-        (size - 1, size),
-    ]:
+    cuts = [(0, 500), (3000, 9001), (70000, None), (size - 1, size)]
+    for start, stop in cuts:
         part = read_audio(path, start, stop)
         torch.testing.assert_close(part, whole[start:stop], atol=1e-5, rtol=0)
     spans = [(0, 50000), (40000, 51000), (40000, 60000), (60001, size)]
@@ -108,22 +96,18 @@ def test_resampling_does_not_depend_on_the_blocks(rate, length, block):
 
 def test_a_file_is_opened_once_and_read_where_asked(tmp_path, monkeypatch):
     path = write_sound(tmp_path / "a.wav", 60, 48000)
-    opened, decoded = [], []
-    real_open, real_read = builtins.open, soundfile.SoundFile.read
-
-    def counting_open(file, *args, **kwargs):
-        opened.append(os.fspath(file))
-        return real_open(file, *args, **kwargs)
-
-    def counting_read(self, frames, **kwargs):
-        decoded.append(frames)
-        return real_read(self, frames, **kwargs)
-
-    monkeypatch.setattr(builtins, "open", counting_open)
-    monkeypatch.setattr(soundfile.SoundFile, "read", counting_read)
-    read_audio(path, 160000, 176000)
-    assert opened == [str(path)]
-    assert sum(decoded) < 1.2 * 48000
+    opening = mock.Mock(side_effect=open)
+    monkeypatch.setattr(builtins, "open", opening)
+    reading = mock.patch.object(
+        soundfile.SoundFile,
+        "read",
+        autospec=True,
+        side_effect=soundfile.SoundFile.read,
+    )
+    with reading as read:
+        read_audio(path, 160000, 176000)
+    assert [call.args[0] for call in opening.mock_calls] == [path]
+    assert sum(call.args[1] for call in read.mock_calls) < 1.2 * 48000
 
 
 def test_memory_and_time_of_an_odd_rate(tmp_path):
@@ -135,12 +119,6 @@ def test_memory_and_time_of_an_odd_rate(tmp_path):
     assert (after - before) / 1e3 < 100
 
 
-def test_stereo_is_the_mean_of_its_channels(write_audio):
-    data = np.stack([np.full(1600, 0.5), np.full(1600, 0.25)], axis=1)
-    audio = read_audio(write_audio(data=data))
-    torch.testing.assert_close(audio, torch.full((1600,), 0.375))
-
-
 @pytest.mark.parametrize("suffix", [*FORMATS, "ogg"])
 def test_formats(tmp_path, suffix):
     path = write_sound(tmp_path / f"a.{suffix}", 5, channels=2)
@@ -150,12 +128,12 @@ def test_formats(tmp_path, suffix):
     assert np.array_equal(streamed(path), found)
 
 
-@pytest.mark.parametrize("read", [read_audio, probed])
+@pytest.mark.parametrize("read", [read_audio, streamed])
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_truncated(tmp_path, suffix, read):
     path = tmp_path / f"half.{suffix}"
     write_sound(path, 4)
-    halve(path)
+    os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(AudioError, match=r"half\.\w+'.*(truncated|damaged)"):
         read(path)
 
@@ -196,7 +174,7 @@ def test_wav_with_other_chunks(tmp_path):
         probe(path)
 
 
-@pytest.mark.parametrize("read", [read_audio, probed])
+@pytest.mark.parametrize("read", [read_audio, streamed])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_samples_that_are_no_numbers(tmp_path, value, read):
     samples = np.zeros(3 * BLOCK, np.float32)
@@ -216,7 +194,7 @@ def test_no_audio(tmp_path, read):
         ("text.wav", "text.wav' is not readable as audio"),
         ("short.wav", "short.wav' has no samples"),
         ("none.wav", "none.wav' does not exist; check the path"),
-        ("", "is a folder; give an audio file"),
+        ("", "is a folder; give a recording"),
     ]:
         with pytest.raises(AudioError, match=reason):
             read(tmp_path / name)

@@ -28,17 +28,28 @@ def same_random_numbers():
         yield
 
 
-def tables(text):
-    """The rows of every Markdown table, without its header, by first cell."""
-    found = []
-    for block in text.split("\n\n"):
-        rows = [
-            [cell.strip() for cell in line.strip("| ").split("|")]
-            for line in block.strip().splitlines()
-        ]
-        if block.strip().startswith("|"):
-            found.append({row[0]: row[1:] for row in rows[2:]})
-    return found
+@pytest.fixture
+def tables(capsys):
+    """A function that runs a benchmark and gives the rows of its tables."""
+
+    def run(bench, *words, **options):
+        given = [f"--{name}={value}" for name, value in options.items()]
+        bench.main([*given, *words])
+        found = []
+        for block in capsys.readouterr().out.split("\n\n"):
+            if block.strip().startswith("|"):
+                rows = [
+                    [cell.strip() for cell in line.strip("| ").split("|")]
+                    for line in block.strip().splitlines()
+                ]
+                found.append(rows[2:])
+        return found
+
+    return run
+
+
+def by_name(rows):
+    return {row[0]: row[1:] for row in rows}
 
 
 @pytest.fixture
@@ -53,17 +64,14 @@ def ravdess(tmp_path, write_audio):
     return tmp_path / "ravdess"
 
 
-def test_features(ravdess, encoder_source, capsys):
-    bench_features.main(
-        [
-            f"--data_folder={ravdess}",
-            f"--encoder_source={encoder_source}",
-            "--utterances=4",
-            "--repeats=1",
-            "--epochs=1",
-        ]
+def test_features(ravdess, encoder_source, tables):
+    epochs, differences, hdf5 = tables(
+        bench_features,
+        *("--hdf5", "--utterances=4", "--repeats=1", "--epochs=1"),
+        data_folder=ravdess,
+        encoder_source=encoder_source,
     )
-    epochs, differences = tables(capsys.readouterr().out)
+    epochs, differences = by_name(epochs), by_name(differences)
     assert list(epochs) == ["float16", "float32", "encoder runs"]
     # 25 frames of 4 hidden states of 32 channels, after 128 bytes of header.
     for name, size in ("float16", 2), ("float32", 4):
@@ -74,78 +82,48 @@ def test_features(ravdess, encoder_source, capsys):
     assert 1e-4 < relative < 2**-11 * 1.01
     assert 0 < float(differences["posteriors, absolute"][0]) < 0.01
     assert differences["utterances whose class changes"] == ["0 of 1"]
+    assert [row[0] for row in hdf5] == ["write", "read"]
+    assert all(float(x) > 0 for row in hdf5 for x in row[1:])
 
 
-def test_features_against_hdf5(ravdess, encoder_source, capsys):
-    bench_features.main(
-        [
-            f"--data_folder={ravdess}",
-            f"--encoder_source={encoder_source}",
-            "--utterances=4",
-            "--repeats=2",
-            "--epochs=0",
-            "--hdf5",
-        ]
+def test_whisper(encoder_source, tables):
+    (rows,) = tables(
+        bench_whisper,
+        *("--seconds", "0.1", "0.2", "--batch_sizes", "1", "2", "--repeats=1"),
+        encoder_source=encoder_source,
     )
-    times = tables(capsys.readouterr().out)[2]
-    assert list(times) == ["write", "read"]
-    assert all(float(x) > 0 for row in times.values() for x in row)
-
-
-def test_whisper(encoder_source, capsys):
-    bench_whisper.main(
-        [
-            f"--encoder_source={encoder_source}",
-            *("--seconds", "0.1", "0.2"),
-            *("--batch_sizes", "1", "2"),
-            "--repeats=1",
-        ]
-    )
-    lines = capsys.readouterr().out.splitlines()
-    rows = [line.split("|")[1:3] for line in lines if line.startswith("|")]
-    sizes = [tuple(cell.strip() for cell in row) for row in rows[2:]]
+    sizes = [tuple(row[:2]) for row in rows]
     assert sizes == [("0.1", "1"), ("0.1", "2"), ("0.2", "1"), ("0.2", "2")]
 
 
-def test_finetuning(ravdess, tmp_path, capsys):
+def test_finetuning(ravdess, tmp_path, tables):
     source = make_ssl_checkpoint(tmp_path / "wav2vec2", "wav2vec2")
-    bench_finetuning.main(
-        [
-            f"--data_folder={ravdess}",
-            f"--encoder_source={source}",
-            *("--utterances=2", "--repeats=1"),
-        ]
+    steps, norms = tables(
+        bench_finetuning,
+        *("--utterances=2", "--repeats=1"),
+        data_folder=ravdess,
+        encoder_source=source,
     )
-    steps, norms = tables(capsys.readouterr().out)
-    assert list(steps) == [
-        "SpeechBrain",
-        "from waveforms",
-        "from stored convolutions",
-    ]
-    assert steps["SpeechBrain"][1] == norms["plain"][1] == "1.00"
-    assert float(norms["masked"][1]) > 0
+    names = ["SpeechBrain", "from waveforms", "from stored convolutions"]
+    assert [row[0] for row in steps] == names
+    assert steps[0][2] == by_name(norms)["plain"][1] == "1.00"
+    assert float(by_name(norms)["masked"][1]) > 0
 
 
-def test_linear_baseline(ravdess, encoder_source, tmp_path, capsys):
-    baseline_linear.main(
-        [
-            f"--data_folder={ravdess}",
-            f"--encoder_source={encoder_source}",
-            f"--feature_folder={tmp_path / 'features'}",
-        ]
+def test_linear_baseline(ravdess, encoder_source, tmp_path, tables):
+    (rows,) = tables(
+        baseline_linear,
+        data_folder=ravdess,
+        encoder_source=encoder_source,
+        feature_folder=tmp_path / "features",
     )
-    lines = capsys.readouterr().out.splitlines()
-    rows = [
-        [c.strip() for c in line.split("|")[1:-1]] for line in lines if line
-    ]
-    assert len(rows) == 2 + 8
-    assert {tuple(row[:3]) for row in rows[2:]} == {
+    assert [tuple(row[:3]) for row in rows] == [
         (layers, statistics, by)
         for layers in ("last", "all")
         for statistics in ("mean", "mean, sd")
         for by in ("global", "speaker")
-    }
-    assert all(0 <= float(x) <= 100 for row in rows[2:] for x in row[3:])
+    ]
+    assert all(0 <= float(x) <= 100 for row in rows for x in row[3:])
 
 
 def test_linear_baseline_sees_what_is_there():
@@ -170,15 +148,16 @@ def test_linear_baseline_sees_what_is_there():
     assert min(baseline_linear.recall(pooled, data, "global")) < 90
 
 
-def test_audio(capsys):
-    bench_audio.main(["--repeats=1", "--cases=2"])
-    (rows,) = tables(capsys.readouterr().out)
-    assert list(rows) == ["16000"]
-    assert all(float(cell) > 0 for cell in rows["16000"][2:])
+def test_audio(tables):
+    (rows,) = tables(bench_audio, repeats=1, cases=2)
+    assert [row[:3] for row in rows] == [
+        ["16000", "3.5", "all"],
+        ["16000", "60", "last 1 s"],
+    ]
+    assert all(float(cell) > 0 for row in rows for cell in row[3:])
 
 
-def test_preparation(capsys):
-    bench_preparation.main(["--growth", "60"])
-    (rows,) = tables(capsys.readouterr().out)
-    assert list(rows) == ["60"]
-    assert all(float(cell) >= 0 for cell in rows["60"])
+def test_preparation(tables):
+    (rows,) = tables(bench_preparation, "--growth", "60")
+    assert [row[0] for row in rows] == ["60"]
+    assert all(float(cell) >= 0 for cell in rows[0][1:])

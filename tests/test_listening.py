@@ -9,7 +9,7 @@ import torch
 from speechbrain_ext import listening
 from speechbrain_ext.audio import read_audio
 from speechbrain_ext.base.files import read_json, write_json
-from speechbrain_ext.listening import check_recordings, find_speech
+from speechbrain_ext.listening import listen
 from speechbrain_ext.utterance import Utterance
 
 
@@ -25,42 +25,29 @@ def good(synthetic_folder):
     return sorted(synthetic_folder.rglob("*.wav"))[:4]
 
 
-@pytest.fixture
-def reads(monkeypatch):
-    """The files that are decoded."""
-    found = []
-
-    def counting(path, *bounds):
-        found.append(str(path))
-        return read_audio(path, *bounds)
-
-    monkeypatch.setattr(listening, "read_audio", counting)
-    return found
-
-
-@pytest.mark.parametrize("listen", [check_recordings, find_speech])
+@pytest.mark.parametrize("max_silence", [None, 0.2])
 def test_bad_ones_are_skipped_and_nothing_is_done_twice(
-    listen, good, write_audio, tmp_path, reads
+    max_silence, good, write_audio, tmp_path, reads
 ):
     silence = write_audio("silence.wav", data=np.zeros(16000))
     broken = tmp_path / "broken.wav"
     broken.write_text("nothing")
     data = utterances([*good, silence, broken])
     cache = tmp_path / "cache" / "recordings.json"
-    usable, skipped = listen(data, cache=cache, progress=False)
+    usable, skipped = listen(data, max_silence, cache, progress=False)
     bad = {str(broken): "is not readable as audio: Format not recognised"}
-    if listen is find_speech:
+    if max_silence is not None:
         bad[silence] = "has no speech"
     assert dict(skipped) == bad
     assert [u.wav for u in usable] == [u.wav for u in data if u.wav not in bad]
     assert len(reads) == 6
     stored = cache.read_text()
-    again = listen(data, cache=cache, progress=False)
+    again = listen(data, max_silence, cache, progress=False)
     assert (again, cache.read_text()) == ((usable, skipped), stored)
     assert len(reads) == 6
     # A file that changed is decoded again, and only that.
     broken.write_bytes(good[0].read_bytes())
-    usable, skipped = listen(data, cache=cache, progress=False)
+    usable, skipped = listen(data, max_silence, cache, progress=False)
     assert len(usable) == 7 - len(bad) and len(skipped) == len(bad) - 1
     assert reads[6:] == [str(broken)]
 
@@ -68,13 +55,13 @@ def test_bad_ones_are_skipped_and_nothing_is_done_twice(
 def test_a_corpus_that_moved_is_known(good, tmp_path, reads):
     cache = tmp_path / "recordings.json"
     data = utterances(good)
-    found, _ = find_speech(data, cache=cache, progress=False)
+    found, _ = listen(data, 0.2, cache, progress=False)
     for path in good:
         moved = tmp_path / "moved" / path.name
         moved.parent.mkdir(exist_ok=True)
         moved.hardlink_to(path)
     data = utterances([tmp_path / "moved" / path.name for path in good])
-    again, _ = find_speech(data, cache=cache, progress=False)
+    again, _ = listen(data, 0.2, cache, progress=False)
     assert [u.extra for u in again] == [u.extra for u in found]
     assert len(reads) == 4
 
@@ -82,12 +69,12 @@ def test_a_corpus_that_moved_is_known(good, tmp_path, reads):
 def test_other_bounds_are_not_believed(good, tmp_path, monkeypatch, reads):
     cache = tmp_path / "recordings.json"
     data = utterances(good[:1])
-    find_speech(data, cache=cache, progress=False)
-    find_speech(data, 0.1, cache=cache, progress=False)
+    listen(data, 0.2, cache, progress=False)
+    listen(data, 0.1, cache, progress=False)
     monkeypatch.setattr(listening, "KEPT_ENERGY", 0.4)
-    find_speech(data, cache=cache, progress=False)
+    listen(data, 0.2, cache, progress=False)
     part = utterances(good[:1], start=0.1, stop=0.9)
-    find_speech(part, cache=cache, progress=False)
+    listen(part, 0.2, cache, progress=False)
     assert len(reads) == len(read_json(cache)) == 4
 
 
@@ -101,58 +88,48 @@ def test_two_runs_write_the_same_cache(good, tmp_path, monkeypatch):
 
     write_json({"before": {}}, cache)
     monkeypatch.setattr(listening, "_listen_to", meanwhile)
-    find_speech(utterances(good), cache=cache, progress=False)
+    listen(utterances(good), 0.2, cache, progress=False)
     assert {"before", "other"} < set(read_json(cache))
     assert len(read_json(cache)) == 6
 
 
-def test_workers_and_batches_do_not_matter(good, monkeypatch):
+def test_workers_batches_and_threads_do_not_matter(good, monkeypatch):
     data = utterances(good)
-    expected = find_speech(data, progress=False)
-    assert find_speech(data, jobs=2, progress=False) == expected
-    monkeypatch.setattr(listening, "_BATCH", 1)
-    assert find_speech(data, progress=False) == expected
-
-
-def test_the_number_of_threads_stays(good):
     torch.set_num_threads(2)
     try:
-        find_speech(utterances(good[:1]), progress=False)
+        expected = listen(data, 0.2, progress=False)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
+    assert listen(data, 0.2, jobs=2, progress=False) == expected
+    monkeypatch.setattr(listening, "_BATCH", 1)
+    assert listen(data, 0.2, progress=False) == expected
 
 
 def test_positions_are_those_of_the_file(good):
     size = len(read_audio(good[0]))
     data = utterances(good[:1], start=0.1, stop=(size - 160) / 16000)
-    ((one,), _) = find_speech(data, progress=False)
+    ((one,), _) = listen(data, 0.2, progress=False)
     kept = one.extra["speech"]
     assert kept[0][0] >= 1600 and kept[-1][1] <= size - 160
     assert -60 < one.extra["level"] < 0
 
 
-@pytest.mark.parametrize(
-    "stop, reason",
-    [
-        (100, "keeps less than 1 % of its energy as speech"),
-        (1600, "keeps 10 % of its energy as speech"),
-        (7968, "keeps 49 % of its energy as speech"),
-        (8032, None),
-    ],
-)
-def test_a_fragment_does_not_carry_the_label(
-    monkeypatch, write_audio, stop, reason
-):
+def test_a_fragment_does_not_carry_the_label(monkeypatch, write_audio):
     sign = np.where(np.arange(16000) % 2, 1.0, -1.0)
     path = write_audio("shout.wav", data=0.25 * sign)
-    monkeypatch.setattr(listening, "speech_regions", lambda _: [[(0, stop)]])
-    found = find_speech(utterances([path]), 0, progress=False)
-    if reason is not None:
-        assert found == ([], [(path, reason)])
-        return
-    ((one,), skipped) = found
-    assert skipped == [] and one.extra["speech"] == [[0, stop]]
+
+    def heard(stop):
+        monkeypatch.setattr(
+            listening, "speech_regions", lambda _: [[(0, stop)]]
+        )
+        return listen(utterances([path]), 0, progress=False)
+
+    for stop, part in ((100, "less than 1"), (1600, 10), (7968, 49)):
+        reason = f"keeps {part} % of its energy as speech"
+        assert heard(stop) == ([], [(path, reason)])
+    ((one,), skipped) = heard(8032)
+    assert skipped == [] and one.extra["speech"] == [[0, 8032]]
     assert one.extra["level"] == pytest.approx(-12.04, abs=0.01)
 
 
@@ -161,9 +138,8 @@ def test_real_recordings(ravdess_folder, max_silence):
     """An angry one keeps its speech; of a shout no more than a breath."""
     paths = sorted(Path(ravdess_folder).rglob("03-01-05-*-01.*"))[:1]
     paths += Path(ravdess_folder).rglob("03-01-03-02-02-01-06.*")
-    ((one,), skipped) = find_speech(
-        utterances(paths), max_silence, progress=False
-    )
+    data = utterances(paths)
+    ((one,), skipped) = listen(data, max_silence, progress=False)
     assert one.wav == str(paths[0])
     seconds = sum(b - a for a, b in one.extra["speech"]) / 16000
     assert 0.8 < seconds < 3.0

@@ -19,8 +19,7 @@ from speechbrain_ext.utterance import load_manifest
 
 
 def join(utterances, seconds):
-    """Audio [samples] and segments of utterances, one after the other, as many
-    as it takes."""
+    """Audio [samples] and segments of as many utterances as it takes."""
     import torch
 
     from speechbrain_ext.data import load_waveform
@@ -37,8 +36,8 @@ def join(utterances, seconds):
         if position >= seconds * SAMPLE_RATE:
             return torch.cat(parts), segments
     raise UserError(
-        f"minutes: the utterances make {position / SAMPLE_RATE / 60:.1f} "
-        "minutes altogether; ask for less, or simulate more."
+        f"minutes: the utterances make {position / SAMPLE_RATE / 60:.1f} in "
+        "all; ask for less, or simulate more."
     )
 
 
@@ -53,9 +52,8 @@ def main(arguments):
     options = parser.parse_args(arguments)
     import soundfile
 
-    utterances = load_manifest(
-        options.run / "manifests" / f"{options.split}.json"
-    )
+    manifest = options.run / "manifests" / f"{options.split}.json"
+    utterances = load_manifest(manifest)
     audio, segments = join(utterances, 60 * options.minutes)
     with atomic_path(options.out / "long.wav") as part:
         # The levels of the utterances may add up to more than full scale.

@@ -1,29 +1,60 @@
-"""What a run leaves beside the other recipes' files, and the table."""
+"""EDER of a run and of baselines; what it leaves beside its results.json."""
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from score import diarize, score_baselines, score_diarization
 
 from speechbrain_ext.audio import SAMPLE_RATE
-from speechbrain_ext.data import load_waveform
+from speechbrain_ext.data import count_samples, load_waveform
 from speechbrain_ext.decoding import PostProcessing
-from speechbrain_ext.metrics.eder import (
+from speechbrain_ext.metrics.eder import score
+from speechbrain_ext.metrics.hypotheses import write_rttm
+from speechbrain_ext.metrics.report import (
+    describe_only_class,
     format_table,
     format_transitions,
-    write_rttm,
 )
-from speechbrain_ext.metrics.report import describe_only_class
+from speechbrain_ext.metrics.segments import whole_utterance
 from speechbrain_ext.plots import timeline
 from speechbrain_ext.training.results import read_results, write_results
+
+
+def diarize(posteriors, utterances, classes, grid, postprocessing):
+    """Segments by id, from log posteriors ``[frames, classes]`` by id."""
+    sizes = {u.id: count_samples(u.to_dict()) for u in utterances}
+    return {
+        id: postprocessing.diarize(posteriors[id], classes, size, grid)
+        for id, size in sizes.items()
+    }
+
+
+def score_diarization(diarization, utterances):
+    """``EderStats`` of segments by id."""
+    return score({u.id: vars(u) for u in utterances}, diarization)
+
+
+def score_baselines(train, test, classes):
+    """All neutral, and throughout what lasts longest in the training data."""
+    seconds = Counter({name: 0.0 for name in classes})
+    for utterance in train:
+        for segment in utterance.emotion:
+            seconds[segment["emo"]] += segment["end"] - segment["start"]
+    emotion = seconds.most_common(1)[0][0]
+    systems = {"all neutral": "neutral", f"{emotion} throughout": emotion}
+    return {
+        name: score_diarization(
+            {u.id: whole_utterance(label, u.duration) for u in test}, test
+        )
+        for name, label in systems.items()
+    }
 
 
 def report(run, hparams, data, posteriors, postprocessing, valid, record):
     """Write everything that a finished run leaves behind.
 
-    ``data`` are the utterances of every split, ``posteriors`` the log
-    posteriors of the test set by id, ``valid`` is the EDER on validation.
+    ``posteriors`` are those of the test set, ``valid`` is the EDER of valid.
     """
     test, classes = data["test"], hparams["classes"]
     model = classes, hparams["inputs"]["speech"].grid
@@ -35,7 +66,7 @@ def report(run, hparams, data, posteriors, postprocessing, valid, record):
         systems["without post-processing"] = score_diarization(plain, test)
     systems |= score_baselines(data["train"], test, classes)
     write_rttm(run / "predictions.rttm", found)
-    _draw_example(run, stats.rows(), test, posteriors, found, *model)
+    _draw_example(run, stats.rows.values(), test, posteriors, found, *model)
     record = {
         **record,
         "postprocessing": asdict(postprocessing),

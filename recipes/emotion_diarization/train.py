@@ -20,8 +20,7 @@ if __name__ == "__main__":
 
 import speechbrain as sb
 import torch
-from report import report, show
-from score import diarize, score_diarization
+from report import diarize, report, score_diarization, show
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.data import FrameDataset, make_batches

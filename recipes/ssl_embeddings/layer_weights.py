@@ -4,21 +4,18 @@
 > python layer_weights.py OUT.png RUN [RUN ...]
 
 Runs with the same encoder, corpus and normalisation become one line: the mean
-over seeds, with the standard deviation as error bars. The weights of the folds
-of a seed are averaged first. Layer 0 is the local encoder. OUT.csv beside the
-picture has the numbers: name, seed, layer, weight. Runs without a mixture of
-layers are skipped.
+over seeds (of the mean over folds), the standard deviation as error bars. Layer
+0 is the local encoder; OUT.csv has the numbers.
 """
 
 import argparse
-import csv
 import sys
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from speechbrain_ext.base.errors import UserError, exits_cleanly
-from speechbrain_ext.base.files import atomic_open
+from speechbrain_ext.metrics.predictions import write_predictions
 from speechbrain_ext.plots import layer_weights
 from speechbrain_ext.training.results import read_results
 
@@ -35,22 +32,17 @@ def read_weights(folders):
             skipped.append(str(folder))
             continue
         encoder, corpus, normalization, _ = (str(run[key]) for key in COMMON)
-        name = (
-            f"{PurePosixPath(encoder).name}, {corpus}, "
-            f"{normalization} normalization"
-        )
+        encoder = PurePosixPath(encoder).name
+        name = f"{encoder}, {corpus}, {normalization} normalization"
         lines.setdefault(name, []).append((folder, run))
     if not lines:
         raise UserError(
             f"'{skipped[0]}'{' and all other runs' if skipped[1:] else ''}: no "
-            "mixture of layers, thus no weights; give runs of an encoder with "
-            "several layers that were trained with 'layers: all'."
+            "mixture of layers; give runs with 'layers: all'."
         )
     if skipped:
-        print(
-            f"Skipped, without a mixture of layers: {', '.join(skipped)}",
-            file=sys.stderr,
-        )
+        names = ", ".join(skipped)
+        print(f"Skipped, without a mixture of layers: {names}", file=sys.stderr)
     return {name: by_seed(name, runs) for name, runs in lines.items()}
 
 
@@ -67,10 +59,7 @@ def by_seed(name, runs):
                     f"'{run[key]}'); draw them in two pictures."
                 )
         if len(run["layer_weights"]) != len(expected["layer_weights"]):
-            raise UserError(
-                f"{pair}, but they differ in their number of layers; draw them "
-                "in two pictures."
-            )
+            raise UserError(f"{pair}, but differ in their number of layers.")
         folds = seeds.setdefault(run["seed"], {})
         if run["fold"] in folds:
             raise UserError(
@@ -80,27 +69,16 @@ def by_seed(name, runs):
         folds[run["fold"]] = folder, run["layer_weights"]
     every = set().union(*seeds.values())
     for seed, folds in seeds.items():
+        # Averages over different folds would differ by more than the seed.
         for fold in sorted(every.difference(folds), key=str):
-            # Averages over different folds would differ by more than the seed.
             raise UserError(
                 f"'{name}': seed {seed} lacks fold {fold}, which other seeds "
                 "have; give the same folds of all seeds."
             )
     return {
-        seed: np.mean([weights for _, weights in seeds[seed].values()], axis=0)
-        for seed in sorted(seeds)
+        seed: np.mean([weights for _, weights in folds.values()], axis=0)
+        for seed, folds in sorted(seeds.items())
     }
-
-
-def write_csv(path, weights):
-    """Write what ``read_weights`` returns as a table."""
-    with atomic_open(path, newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["name", "seed", "layer", "weight"])
-        for name, seeds in weights.items():
-            for seed, row in seeds.items():
-                for layer, weight in enumerate(row):
-                    writer.writerow([name, seed, layer, f"{weight:.6f}"])
 
 
 @exits_cleanly
@@ -108,17 +86,21 @@ def main(arguments):
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="the picture (.png, .svg, .pdf)")
-    parser.add_argument(
-        "runs", type=Path, nargs="+", metavar="RUN", help="run folder"
-    )
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("--title", help="over the picture")
     options = parser.parse_args(arguments)
     weights = read_weights(options.runs)
     rows = {name: list(seeds.values()) for name, seeds in weights.items()}
     layer_weights(options.out, rows, options.title)
     table = options.out.with_suffix(".csv")
-    write_csv(table, weights)
-    drawn = sum(len(seeds) for seeds in weights.values())
+    entries = [
+        {"name": name, "seed": seed, "layer": layer, "weight": f"{weight:.6f}"}
+        for name, seeds in weights.items()
+        for seed, row in seeds.items()
+        for layer, weight in enumerate(row)
+    ]
+    write_predictions(table, entries)
+    drawn = sum(map(len, weights.values()))
     print(f"{options.out}, {table}: {len(weights)} lines, {drawn} seeds")
 
 

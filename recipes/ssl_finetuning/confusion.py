@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from speechbrain_ext.base.errors import UserError, exits_cleanly
+from speechbrain_ext.base.errors import UserError, exits_cleanly, expected
 from speechbrain_ext.metrics.predictions import FILES, read_predictions
 from speechbrain_ext.plots import confusion_matrices, write_confusion_csv
 from speechbrain_ext.training.results import read_results
@@ -35,11 +35,9 @@ def count_model(folders, classes, counts):
             seen[seed, id] = where
             for name in columns:
                 if row[name] not in classes:
-                    raise UserError(
-                        f"{where}: {name} is '{row[name]}', which is none of "
-                        f"the classes in results.json ({', '.join(classes)}); "
-                        "start the run again."
-                    )
+                    what = f"a class of results.json ({', '.join(classes)})"
+                    remedy = "start the run again"
+                    raise expected(f"{where}, {name}", what, row[name], remedy)
             counts[tuple(classes.index(row[name]) for name in columns)] += 1
 
 
@@ -50,26 +48,22 @@ def parse(models):
         name, _, folders = word.partition("=")
         folders = [folder for folder in folders.split(",") if folder]
         if not name or not folders or name in parsed:
-            raise UserError(
-                f"'{word}': give each model once, as NAME=RUN or "
-                "NAME=RUN,RUN with run folders."
-            )
+            raise UserError(f"'{word}': give each model once, as NAME=RUN,RUN.")
         parsed[name] = folders
     return parsed
 
 
 def common_classes(folders):
     """The classes that all runs have, in their own order."""
-    first = read_results(folders[0], "classes")["classes"]
-    for folder in folders[1:]:
-        classes = read_results(folder, "classes")["classes"]
-        if classes != first:
+    found = [read_results(run, "classes")["classes"] for run in folders]
+    for folder, classes in zip(folders, found):
+        if classes != found[0]:
             raise UserError(
                 f"'{folders[0]}' and '{folder}' have different classes "
-                f"({', '.join(first)}; {', '.join(classes)}); put runs of the "
-                "same protocol side by side."
+                f"({', '.join(found[0])}; {', '.join(classes)}); put runs of "
+                "the same protocol side by side."
             )
-    return first
+    return found[0]
 
 
 @exits_cleanly
@@ -77,9 +71,7 @@ def main(arguments):
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", help="the two files without their suffixes")
-    parser.add_argument(
-        "models", nargs="+", metavar="NAME=RUN,RUN", help="runs of a model"
-    )
+    parser.add_argument("models", nargs="+", metavar="NAME=RUN,RUN")
     parser.add_argument("--title", help="over the picture")
     options = parser.parse_args(arguments)
     models = parse(options.models)

@@ -6,42 +6,23 @@ import math
 import numbers
 import sys
 
+# Longer values are cut.
+_LONG = 200
+
 
 class UserError(Exception):
-    """Something that the user can put right.
+    """One sentence: what is wrong with which file or option, and the remedy.
 
-    The message is one sentence that names the file or the option and says what
-    to do about it. Command lines show it without a traceback.
-
-    Example
-    -------
-    >>> raise UserError("'/no' does not exist; give another.")
-    Traceback (most recent call last):
-        ...
-    speechbrain_ext.base.errors.UserError: '/no' does not exist; give another.
+    Command lines show it without a traceback.
     """
 
 
 def exits_cleanly(main):
-    """Make a command line end with the sentence of a ``UserError``.
-
-    Arguments
-    ---------
-    main : callable
-        The function behind a command line.
-
-    Returns
-    -------
-    callable
-        The same function; a ``UserError`` inside it is printed to the standard
-        error without a traceback and ends the process with status 2.
+    """Make a command line end with the sentence of a ``UserError``, status 2.
 
     Example
     -------
-    >>> @exits_cleanly
-    ... def main():
-    ...     return 3
-    >>> main()
+    >>> exits_cleanly(lambda: 3)()
     3
     """
 
@@ -54,6 +35,14 @@ def exits_cleanly(main):
             raise SystemExit(2) from None
 
     return wrapped
+
+
+def expected(option, what, value, remedy=None):
+    """The error of an option or file whose value is not what it takes."""
+    end = f"; {remedy}." if remedy else "."
+    got = repr(value)
+    got = got if len(got) <= _LONG else f"{got[: _LONG - 3]}..."
+    return UserError(f"{option}: expected {what}, got {got}{end}")
 
 
 def is_number(value, kind=numbers.Real):

@@ -82,30 +82,18 @@ def read_json(path, unique_keys=True):
     except OSError as error:
         raise UserError(f"Cannot read '{path}': {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise UserError(
-            f"'{path}' is not UTF-8 text, so it cannot be JSON; check the path."
-        ) from None
+        reason = " is not UTF-8 text"
     except json.JSONDecodeError as error:
-        raise UserError(
-            f"'{path}', line {error.lineno}: not valid JSON ({error.msg}); "
-            "mend or delete the file."
-        ) from None
+        reason = f", line {error.lineno}: not valid JSON ({error.msg})"
     except UnicodeEncodeError as error:
         near = error.object[max(0, error.start - 20) : error.end]
-        raise UserError(
-            f"'{path}' holds half of a character (a lone surrogate): "
-            f"{near!r}; mend the file."
-        ) from None
+        reason = f" holds half of a character (a lone surrogate): {near!r}"
     except RecursionError:
-        raise UserError(
-            f"'{path}' is nested too deeply; mend or delete the file."
-        ) from None
+        reason = " is nested too deeply"
     except ValueError as error:
         # Python refuses integers of thousands of digits.
-        raise UserError(
-            f"'{path}' holds a value that cannot be read ({error}); mend or "
-            "delete the file."
-        ) from None
+        reason = f" holds an invalid value ({error})"
+    raise UserError(f"'{path}'{reason}; mend or delete the file.")
 
 
 def fingerprint(*parts):

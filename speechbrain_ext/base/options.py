@@ -1,7 +1,6 @@
 """The options of a run: a recipe's YAML, and what a user changes in it.
 
-Nothing is constructed here, and neither torch nor SpeechBrain is imported, so
-that a wrong option is found at once.
+Nothing is constructed, and neither torch nor SpeechBrain is imported.
 """
 
 import io
@@ -16,7 +15,12 @@ from hyperpyyaml import resolve_references
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from speechbrain_ext.base.errors import UserError, did_you_mean, is_number
+from speechbrain_ext.base.errors import (
+    UserError,
+    did_you_mean,
+    expected,
+    is_number,
+)
 from speechbrain_ext.base.files import read_json
 
 # A run with this file is finished.
@@ -24,12 +28,14 @@ RESULTS = "results.json"
 # What a run is made with, in its folder.
 RECORD = "options.json"
 
-# Options that make no other run, and what stands for them, so that all that is
-# derived from them is equal as well. Seed and fold are recorded by themselves.
+# Options that make no other run, and what stands for them in all that is
+# derived from them. Seed and fold are recorded by themselves.
 _STAND_INS = {
     "output_folder": "OUTPUT_FOLDER",
     "cache_folder": "CACHE_FOLDER",
     "feature_folder": "FEATURE_FOLDER",
+    "feature_memory": 4,
+    "cnn_folder": "CNN_FOLDER",
     "num_workers": 0,
     "seed": 1,
     "fold": 1,
@@ -40,7 +46,7 @@ _STAND_INS = {
 _LENGTHS = ("number_of_epochs", "patience")
 # The same within the mapping ``preparation``.
 _FREE_IN_PREPARATION = ("jobs", "cache")
-# Run options that change where or how loudly a run happens, not its result.
+# Run options that change no result.
 _FREE_RUN_OPTIONS = (
     "device distributed_backend noprogressbar log_config tqdm_colored_bar "
     "ckpt_interval_minutes ckpt_interval_steps"
@@ -91,16 +97,20 @@ class Settings:
             return
         then = read_json(path)
         if not isinstance(then, dict) or "options" not in then:
-            raise UserError(
-                f"'{path}' is no record of a run; delete '{folder}', or choose "
-                "another output_folder."
-            )
+            remedy = f"delete '{folder}', or choose another output_folder"
+            raise expected(f"'{path}'", "the record of a run", then, remedy)
         # A folder is the same however it is spelled.
         same = then.get("paths", {}).items() & now["paths"].items()
         same = {(key,) for key, _ in same}
+        # What names a run, its options, and its run options.
+        pair = (
+            {k: v for k, v in each.items() if not isinstance(v, dict)}
+            | each["options"]
+            | each.get("run_options", {})
+            for each in (then, now)
+        )
         found = [
             (where, old, new)
-            for pair in zip(_parts(then), _parts(now))
             for where, old, new in _differences(*pair)
             if where not in same
             and (finished or not _is_longer(where, old, new))
@@ -110,20 +120,19 @@ class Settings:
             each
             for each in found
             if not any(each[0][: len(x)] == x for x in self.references)
-        ]
-        changed = changed or found
-        if not changed:
-            return
-        listed = "; ".join(
+        ] or found
+        listed = [
             f"{'.'.join(where)} was {_short(old)}, now {_short(new)}"
-            for where, old, new in changed[:_LISTED]
-        )
-        if len(changed) > _LISTED:
-            listed += f"; and {len(changed) - _LISTED} more"
-        raise UserError(
-            f"output_folder: '{folder}' holds a run that was made with other "
-            f"options ({listed}); choose another output_folder, or delete it."
-        )
+            for where, old, new in changed
+        ]
+        if len(listed) > _LISTED:
+            listed[_LISTED:] = [f"and {len(listed) - _LISTED} more"]
+        if listed:
+            raise UserError(
+                f"output_folder: '{folder}' holds a run that was made with "
+                f"other options ({'; '.join(listed)}); choose another "
+                "output_folder, or delete it."
+            )
 
 
 class RecipeYaml:
@@ -157,16 +166,23 @@ class RecipeYaml:
             if key in self:
                 overrides.append(f"{key}: {'' if value is None else value}")
             elif key in run_option_class().__dataclass_fields__:
-                run_options[key] = (
-                    True if value is None else YAML(typ="safe").load(value)
-                )
+                text = "true" if value is None else value
+                run_options[key] = YAML(typ="safe").load(text)
             else:
                 raise self._unknown(key)
         return "\n".join(overrides), run_options
 
-    def resolve(self, overrides=""):
+    def resolve(self, overrides="", tree=None):
         """The YAML with overrides and without references, as text."""
-        return self._resolve(self._merge(overrides))
+        stream = io.StringIO()
+        YAML().dump(tree or self._merge(overrides), stream)
+        stream.seek(0)
+        # !include finds its file beside this one.
+        stream.name = str(self.path)
+        try:
+            return resolve_references(stream).getvalue()
+        except (KeyError, OSError, TypeError, ValueError) as error:
+            raise self._invalid("invalid", error) from None
 
     def settings(self, overrides="", run_options=None):
         """What a run with these options is made with."""
@@ -181,7 +197,7 @@ class RecipeYaml:
         references = tuple(
             where for where, leaf in _leaves(own) if _tag(leaf) in _REFERENCES
         )
-        tree = self.parse(self._resolve(own)) | given
+        tree = self.parse(self.resolve(tree=own)) | given
         for key in ("seed", "fold"):
             tree.pop(key, None)
         if isinstance(tree.get("preparation"), dict):
@@ -198,7 +214,7 @@ class RecipeYaml:
                 scalars[key] = own[key].value.strip().strip("<>")
         folder = _STAND_INS["output_folder"]
         return Settings(
-            yaml=self.path.name,
+            self.path.name,
             options=_json(tree),
             paths={
                 key: os.path.realpath(value)
@@ -243,43 +259,28 @@ class RecipeYaml:
         if old is None or _tag(old) == "!PLACEHOLDER":
             return value
         if not isinstance(old, dict):
-            raise UserError(
-                f"'{self.path}': the option '{where}' has another structure "
-                f"than in the YAML: expected one value, such as "
-                f"{_short(_json(old))}, got the mapping {_short(_json(value))}."
-            )
+            what = f"one value, such as {_short(_json(old))}"
+            where = f"'{self.path}', option '{where}'"
+            raise expected(where, what, _json(value))
         for key, each in value.items():
             old[key] = self._put(each, old.get(key), f"{where}.{key}")
         return old
 
-    def _resolve(self, tree):
-        stream = io.StringIO()
-        YAML().dump(tree, stream)
-        stream.seek(0)
-        # !include finds its file beside this one.
-        stream.name = str(self.path)
-        try:
-            return resolve_references(stream).getvalue()
-        except (KeyError, OSError, TypeError, ValueError) as error:
-            raise UserError(
-                f"'{self.path}' or an option is invalid: {_one_line(error)}."
-            ) from None
-
     def parse(self, text):
+        """A mapping from YAML."""
         try:
             tree = YAML().load(text)
         except YAMLError as error:
             reason = getattr(error, "problem", None) or error
-            raise UserError(
-                f"'{self.path}' or an option is not valid YAML: "
-                f"{_one_line(reason)}"
-            ) from None
+            raise self._invalid("not valid YAML", reason) from None
         if not isinstance(tree, dict):
-            raise UserError(
-                f"'{self.path}' is not the YAML of a recipe: expected a "
-                f"mapping from option to value, got {_short(_json(tree))}."
-            )
+            what = "a mapping from option to value"
+            raise expected(f"'{self.path}'", what, _json(tree))
         return tree
+
+    def _invalid(self, what, error):
+        reason = " ".join(str(error).split())
+        return UserError(f"'{self.path}' or an option is {what}: {reason}.")
 
     def _unknown(self, key):
         known = [*self.tree, *run_option_class().__dataclass_fields__]
@@ -305,15 +306,8 @@ def assignment(text, where):
         raise UserError(f"{where}: write it as key=value.")
     if "=" in value:
         # SpeechBrain joins and splits its overrides at the sign.
-        raise UserError(
-            f"{where}: SpeechBrain takes no '=' inside of a value; put the "
-            "value into the YAML."
-        )
+        raise expected(where, "no '=' inside of a value", value, "use the YAML")
     return key, value
-
-
-def _one_line(error):
-    return " ".join(str(error).split())
 
 
 def _tag(node):
@@ -334,10 +328,11 @@ def _leaves(node, where=()):
 
 def _plain(value):
     """A scalar in Python's own types; None for all else."""
-    if isinstance(value, bool) or value is None:
-        return value
-    kind = next((k for k in (int, float, str) if isinstance(value, k)), None)
-    return kind and kind(value)
+    # bool is an int.
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return None
 
 
 def _json(node):
@@ -354,28 +349,19 @@ def _json(node):
     return {_tag(node): plain} if _tag(node) else plain
 
 
-def _parts(record):
-    """What names a run, its options, and its run options."""
-    top = {k: v for k, v in record.items() if not isinstance(v, dict)}
-    return top, record["options"], record.get("run_options", {})
-
-
 # Where a key or an entry is not there.
 _NOTHING = object()
 
 
 def _differences(old, new, where=()):
     """(keys, old, new) for all that differs in two trees."""
-    both = (old, new)
-    if all(isinstance(x, dict) for x in both) and _own_tag(old) == _own_tag(
-        new
-    ):
-        for key in [*old, *(key for key in new if key not in old)]:
+    kind = type(old) if type(old) is type(new) else None
+    if kind is dict and _own_tag(old) == _own_tag(new):
+        for key in {**old, **new}:
             below = where if key.startswith("!") else (*where, key)
-            yield from _differences(
-                old.get(key, _NOTHING), new.get(key, _NOTHING), below
-            )
-    elif all(isinstance(x, list) for x in both) and len(old) == len(new):
+            pair = old.get(key, _NOTHING), new.get(key, _NOTHING)
+            yield from _differences(*pair, below)
+    elif kind is list and len(old) == len(new):
         for place, pair in enumerate(zip(old, new)):
             yield from _differences(*pair, (*where, str(place)))
     # True is no 1.
@@ -397,10 +383,8 @@ def _is_longer(where, old, new):
 
 def _short(value):
     """A value as the user may have written it, in some words."""
-    if value is _NOTHING:
-        return "not there"
-    if value is None:
-        return "null"
+    if value is None or value is _NOTHING:
+        return "null" if value is None else "not there"
     if isinstance(value, dict) and _own_tag(value):
         return _own_tag(value)
     text = str(value)

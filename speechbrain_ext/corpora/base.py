@@ -17,8 +17,7 @@ AUDIO_SUFFIXES = (".wav", ".flac")
 # SpeechBrain's recipe for emotion diarization writes cut and joined copies
 # into these folders of a corpus; an original is to win over such a copy.
 DERIVED_FOLDERS = {"processed", "combined"}
-
-# From this many files on, a user waits long enough to want a progress bar.
+# From this many files on there is a progress bar.
 MANY_FILES = 2000
 
 
@@ -28,17 +27,13 @@ class Corpus:
 
     Arguments
     ---------
-    name : str
-        Its key in ``CORPORA``; ids and speakers begin with it.
-    title : str
-        Its name in sentences.
-    source : str
-        Publication and licence.
-    notes : str
-        Layout, counts, and how sure the fields are.
+    name, title : str
+        Its key in ``CORPORA``, with which ids and speakers begin; its name in
+        sentences.
+    source, notes : str
+        Publication and licence; layout, counts, and how sure the fields are.
     emotions : dict
-        From the corpus's own label to a full English word. No label is left
-        out or merged here.
+        From each of the corpus's own labels to a full English word.
     example : str
         A name of a file.
     language : str, optional
@@ -58,16 +53,9 @@ class Corpus:
 
     Example
     -------
-    >>> corpus = Corpus("demo", "Demo", "", "", {"h": "happy"}, "h1.wav",
-    ...     pattern=r"(h|s)\\d", describe=lambda match, folders: {
-    ...         "id": match[0], "speaker": "1", "label": match[1]})
-    >>> import soundfile
-    >>> folder = getfixture("tmp_path")
-    >>> for name in ("h1.wav", "s1.wav"):
-    ...     soundfile.write(folder / name, [0.0] * 160, 16000)
-    >>> utterances, skipped = corpus.read(folder)
-    >>> utterances[0].id, utterances[0].emotion, skipped[0][1]
-    ('demo_h1', 'happy', "Demo has no emotion 's'")
+    >>> from speechbrain_ext.corpora import find_corpus
+    >>> find_corpus("savee").emotions["sa"]
+    'sad'
     """
 
     name: str
@@ -126,26 +114,22 @@ class Corpus:
                 skipped.append((str(path), self.foreign()))
                 continue
             found += 1
+            # The folders that lead to the file, nearest first.
+            above = path.parent.relative_to(folder.parent).parts[::-1]
             try:
-                fields = self.describe(match, folders_of(path, folder))
+                fields = self.describe(match, above)
                 described[path] = self._complete(fields)
             except AudioError as problem:
                 skipped.append((str(path), problem.reason))
         if not found:
             raise self.no_recordings(folder)
-        usable, more = probe_all(
-            [(fields["id"], path) for path, fields in described.items()],
-            self.title,
-        )
-        utterances = [
-            Utterance(
-                wav=str(path),
-                duration=seconds,
-                text=described[path].pop("text", texts.get(path.stem)),
-                **described[path],
-            )
-            for path, seconds in usable.values()
-        ]
+        named = [(fields["id"], path) for path, fields in described.items()]
+        usable, more = probe_all(named, self.title)
+        utterances = []
+        for path, duration in usable.values():
+            fields = {"text": texts.get(path.stem)} | described[path]
+            fields |= {"wav": str(path), "duration": duration}
+            utterances.append(Utterance(**fields))
         return utterances, skipped + more
 
     def _complete(self, fields):
@@ -168,16 +152,11 @@ class Corpus:
 def check_folder(folder, title):
     """The folder as an absolute path."""
     path = Path(os.path.abspath(folder))
+    remedy = f"give the folder where {title} was unpacked"
     if not path.exists():
-        raise UserError(
-            f"'{path}' does not exist; give the folder where {title} was "
-            "unpacked."
-        )
+        raise UserError(f"'{path}' does not exist; {remedy}.")
     if not path.is_dir():
-        raise UserError(
-            f"'{path}' is a file, not a folder; give the folder where {title} "
-            "was unpacked."
-        )
+        raise UserError(f"'{path}' is a file, not a folder; {remedy}.")
     return path
 
 
@@ -187,13 +166,11 @@ def list_files(folder):
     seen = {_identity(folder)}
 
     def unreadable(error):
-        skipped.append(
-            (str(error.filename), f"is not readable: {error.strerror}")
-        )
+        reason = f"is not readable: {error.strerror}"
+        skipped.append((str(error.filename), reason))
 
-    for root, folders, names in os.walk(
-        folder, followlinks=True, onerror=unreadable
-    ):
+    walk = os.walk(folder, followlinks=True, onerror=unreadable)
+    for root, folders, names in walk:
         inside = []
         for name in sorted(folders):
             if _is_junk(name):
@@ -207,8 +184,7 @@ def list_files(folder):
                 seen.add(identity)
                 inside.append(name)
         folders[:] = inside
-        root = Path(root)
-        files += [root / name for name in names if not _is_junk(name)]
+        files += [Path(root, name) for name in names if not _is_junk(name)]
 
     def preference(path):
         parts = path.relative_to(folder).parts
@@ -216,6 +192,11 @@ def list_files(folder):
         return derived, len(parts), parts
 
     return sorted(files, key=preference), skipped
+
+
+def pairs(text):
+    """``"a=angry s=sad"`` as a dict."""
+    return dict(pair.split("=") for pair in text.split())
 
 
 def _identity(path):
@@ -227,36 +208,21 @@ def _is_junk(name):
     return name.startswith(".") or name == "__MACOSX"
 
 
-def folders_of(path, folder):
-    """Names of the folders that lead to a file, nearest first."""
-    inner = path.parent.relative_to(folder).parts
-    return [*reversed(inner), folder.name]
-
-
 def probe_all(named_files, title):
     """Read the headers of audio files and keep one file an id."""
     usable, skipped = {}, []
-    for id, path in tqdm(
-        named_files,
-        desc=f"Reading {title}",
-        leave=False,
-        disable=len(named_files) < MANY_FILES,
-    ):
+    few, name = len(named_files) < MANY_FILES, f"Reading {title}"
+    for id, path in tqdm(named_files, name, leave=False, disable=few):
         try:
             seconds = probe(path).duration
         except AudioError as problem:
             skipped.append((str(path), problem.reason))
             continue
-        if id not in usable:
-            usable[id] = path, seconds
-            continue
-        first, first_seconds = usable[id]
-        if seconds == first_seconds:
-            reason = f"same recording as '{first}'"
-        else:
-            reason = (
-                f"same id ({id}) as '{first}', which is used, but another "
-                f"length ({seconds:.3f} s, not {first_seconds:.3f} s)"
-            )
-        skipped.append((str(path), reason))
+        first, used = usable.setdefault(id, (path, seconds))
+        if seconds != used:
+            reason = f"same id ({id}) as '{first}', which is used, but another "
+            reason += f"length ({seconds:.3f} s, not {used:.3f} s)"
+            skipped.append((str(path), reason))
+        elif first is not path:
+            skipped.append((str(path), f"same recording as '{first}'"))
     return usable, skipped

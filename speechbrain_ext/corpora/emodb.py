@@ -1,19 +1,11 @@
 """EmoDB: ten German sentences by ten actors in seven emotions."""
 
-from speechbrain_ext.corpora.base import Corpus
+from speechbrain_ext.corpora.base import Corpus, pairs
 
-GENDERS = {
-    "03": "male",
-    "08": "female",
-    "09": "female",
-    "10": "male",
-    "11": "male",
-    "12": "male",
-    "13": "female",
-    "14": "female",
-    "15": "male",
-    "16": "female",
-}
+GENDERS = pairs(
+    "03=male 08=female 09=female 10=male 11=male 12=male 13=female "
+    "14=female 15=male 16=female"
+)
 SENTENCES = {
     "a01": "Der Lappen liegt auf dem Eisschrank.",
     "a02": "Das will sie am Mittwoch abgeben.",
@@ -54,22 +46,14 @@ CORPUS = Corpus(
     'Weiss, "A Database of German Emotional Speech", Interspeech, 2005.',
     notes="""
 Names: speaker, sentence, emotion (letters of German words: Wut, Langeweile,
-Ekel, Angst, Freude, Trauer) and version. Layout: wav/03a01Fa.wav.
+Ekel, Angst, Freude, Trauer) and a letter that tells takes apart, as the
+description that comes with the recordings says. Layout: wav/03a01Fa.wav.
 Counts: 535 recordings, those of about 800 that listeners recognized and found
 natural: 127 angry, 81 bored, 46 disgust, 69 fearful, 71 happy, 62 sad and 79
-neutral. Speaker 08 has none of disgust, others have a single one.
-Speakers with their genders, sentences and emotions are those of the
-description that comes with the recordings. The version is a letter that tells
-takes apart and nothing more.""",
-    emotions={
-        "W": "angry",
-        "L": "bored",
-        "E": "disgust",
-        "A": "fearful",
-        "F": "happy",
-        "T": "sad",
-        "N": "neutral",
-    },
+neutral. Speaker 08 has none of disgust, others have a single one.""",
+    emotions=pairs(
+        "W=angry L=bored E=disgust A=fearful F=happy T=sad N=neutral"
+    ),
     example="03a01Fa.wav",
     language="de",
     pattern=r"(\d\d)([ab]\d\d)([A-Z])([a-z])",

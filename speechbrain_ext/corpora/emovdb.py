@@ -2,9 +2,9 @@
 
 import re
 
-from speechbrain_ext.corpora.base import AudioError, Corpus
+from speechbrain_ext.corpora.base import AudioError, Corpus, pairs
 
-GENDERS = {"bea": "female", "jenie": "female", "josh": "male", "sam": "male"}
+GENDERS = pairs("bea=female jenie=female josh=male sam=male")
 
 
 def _describe(match, folders):
@@ -25,10 +25,8 @@ def _speaker(folders):
         first = re.split(r"[_\W]", name.lower())[0]
         if first in GENDERS:
             return first
-    raise AudioError(
-        "no folder on the way to it is named after a speaker "
-        f"({', '.join(GENDERS)})"
-    )
+    names = ", ".join(GENDERS)
+    raise AudioError(f"no folder above it is named after a speaker ({names})")
 
 
 CORPUS = Corpus(
@@ -39,33 +37,18 @@ CORPUS = Corpus(
     'in Voice Generation Systems", arXiv:1806.09514, 2018; for non-commercial '
     "purposes.",
     notes="""
-Names: bea_Amused/amused_1-15_0001.wav (OpenSLR) or bea/Amused/...: the speaker
-is in the folder; the name gives the style, the range of sentences of the
-recording sheet (in a few folders 1_15) and the number of the sentence.
-Counts: the sorted release on OpenSLR has fewer files than the authors' page
-announces.
-
-======  ==========================================  =======================
-        neutral, amused, angry, sleepy, disgust     announced
-======  ==========================================  =======================
-bea     355, 296, 303, 497, 333                     373, 309, 317, 520, 347
-jenie   417, 222, 496, 466, 189                     417, 222, 523, 466, 189
-josh    302, 296, 0, 263, 0                         302, 298, 0, 263, 0
-sam     492, 501, 468, 494, 497                     493, 501, 468, 495, 497
-======  ==========================================  =======================
-
-Genders are the authors'. The release holds no texts, so the records have
-none.""",
-    emotions={
-        "amused": "amused",
-        "anger": "angry",
-        "angry": "angry",
-        "disgust": "disgust",
-        "disgusted": "disgust",
-        "neutral": "neutral",
-        "sleepiness": "sleepy",
-        "sleepy": "sleepy",
-    },
+Names: bea_Amused/amused_1-15_0001.wav (OpenSLR) or bea/Amused/...: speaker,
+style, range of sentences of the recording sheet and number of the sentence.
+Counts of neutral, amused, angry, sleepy and disgust in the sorted release on
+OpenSLR, a little less than the authors announce: bea 355, 296, 303, 497, 333;
+jenie 417, 222, 496, 466, 189; josh 302, 296, 0, 263, 0; sam 492, 501, 468, 494,
+497.
+Genders are the authors'; there are no texts.""",
+    emotions=pairs(
+        "amused=amused anger=angry angry=angry disgust=disgust "
+        "disgusted=disgust neutral=neutral sleepiness=sleepy "
+        "sleepy=sleepy"
+    ),
     example="bea_Amused/amused_1-15_0001.wav",
     language="en",
     pattern=r"([a-z]+)_\d+[-_]\d+_(\d+)",

@@ -2,25 +2,16 @@
 
 import re
 
-from speechbrain_ext.corpora.base import AudioError, Corpus
+from speechbrain_ext.corpora.base import AudioError, Corpus, pairs
 from speechbrain_ext.corpora.texts import text_lines
 
 # In the order of the numbers of the recordings.
-EMOTIONS = {
-    "neutral": "neutral",
-    "angry": "angry",
-    "happy": "happy",
-    "sad": "sad",
-    "surprise": "surprised",
-}
+EMOTIONS = pairs(
+    "neutral=neutral angry=angry happy=happy sad=sad surprise=surprised"
+)
 # What stands for the emotion at the end of a line of text.
-LABELS = {"Neutral", "Angry", "Happy", "Sad", "Surprise"} | {
-    "中立",
-    "生气",
-    "快乐",
-    "伤心",
-    "惊喜",
-}
+LABELS = {name.capitalize() for name in EMOTIONS}
+LABELS |= {"中立", "生气", "快乐", "伤心", "惊喜"}
 MEN = {4, 5, 6, 8, 10, 11, 12, 13, 14, 20}
 PARTS = {"train", "evaluation", "test"}
 SENTENCES = 350
@@ -31,30 +22,24 @@ def _describe(match, folders):
     block, sentence = divmod(number - 1, SENTENCES)
     CORPUS.check_codes(
         speaker=(match[1], [f"{one:04d}" for one in range(1, 21)]),
-        recording=(
-            match[2],
-            [match[2]] if 0 <= block < len(EMOTIONS) else (),
-        ),
+        recording=(match[2], [match[2]] if block in range(5) else ()),
     )
     numbered = list(EMOTIONS)[block]
-    label = next(
-        (name for name in folders if name.lower() in EMOTIONS), numbered
-    )
+    named = [name for name in folders if name.lower() in EMOTIONS]
+    label = named[0] if named else numbered
     if label.lower() != numbered:
         raise AudioError(
             f"it lies in '{label}', but number {match[2]} belongs to {numbered}"
         )
-    part = next((name for name in folders if name.lower() in PARTS), None)
+    parts = [name.lower() for name in folders if name.lower() in PARTS]
     return {
         "id": match[0],
         "speaker": match[1],
         "label": label,
         "gender": "male" if speaker in MEN else "female",
         "language": "zh" if speaker <= 10 else "en",
-        "extra": {
-            "sentence": sentence + 1,
-            **({"part": part.lower()} if part else {}),
-        },
+        "extra": {"sentence": sentence + 1}
+        | ({"part": parts[0]} if parts else {}),
     }
 
 
@@ -91,13 +76,11 @@ CORPUS = Corpus(
     notes="""
 Names: 0011/Angry/0011_000351.wav, in one release with a folder train,
 evaluation or test below the emotion. Speakers 0001 to 0010 speak Mandarin,
-0011 to 0020 English. The numbers go by emotion: 1 to 350 neutral, then angry,
-happy, sad and surprised; where no folder names the emotion the number does.
-0011/0011.txt has id, text and emotion in each line, set apart by tabs or, in
-some lines, by blanks, in UTF-8, UTF-16, GB 18030 or cp1252.
-Counts: 35,000 recordings, 350 of each speaker in each emotion.
-Speaker and language follow from the published numbering, the genders from the
-ReadMe of the release.""",
+0011 to 0020 English (the ReadMe has their genders). The numbers go by emotion:
+1 to 350 neutral, then angry, happy, sad and surprised. 0011/0011.txt has id,
+text and emotion in each line, set apart by tabs or blanks, in UTF-8, UTF-16,
+GB 18030 or cp1252. Counts: 35,000 recordings, 350 of each speaker in each
+emotion.""",
     emotions=EMOTIONS,
     example="0011_000351.wav",
     pattern=r"(\d{4})_(\d{6})",

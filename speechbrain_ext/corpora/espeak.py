@@ -1,18 +1,14 @@
 """Speech from espeak-ng, the same for the same request, whatever came before.
 
-The library and its voices come in the package espeakng-loader. What is called
-here is espeak-ng's C interface, described in its header ``speak_lib.h``; the
-numbers below are the values of its enumerations.
-
-espeak-ng keeps the phase of its pitch flutter and other counters in static
-variables that no call resets, so that an utterance depends on those spoken
-before it. Every request therefore gets a library loaded anew, from a private
-copy of the file that nothing else in the process can hold open. That costs
-less than a millisecond.
+espeak-ng keeps the phase of its flutter and other counters in variables that
+no call resets: every request gets a library loaded anew (under a millisecond),
+from a private copy of the file that nothing else in the process holds open.
 """
 
 import _ctypes
+import contextlib
 import ctypes
+import itertools
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,6 +17,7 @@ import numpy as np
 
 from speechbrain_ext.base.errors import UserError
 
+# Values of the enumerations in espeak-ng's header ``speak_lib.h``.
 OUTPUT_SYNCHRONOUS = 2
 # Report phonemes, as IPA, and do not end the process on a failure.
 INITIALIZE_OPTIONS = 0x0001 | 0x0002 | 0x8000
@@ -34,35 +31,28 @@ STRESS_MARKS = "\u02c8\u02cc"
 SILENCE = "sil"
 
 
+_INT, _UINT = ctypes.c_int, ctypes.c_uint
+
+
 class _Identifier(ctypes.Union):
-    _fields_ = [
-        ("number", ctypes.c_int),
-        ("name", ctypes.c_void_p),
-        ("string", ctypes.c_char * 8),
-    ]
+    _fields_ = [("name", ctypes.c_void_p), ("string", ctypes.c_char * 8)]
 
 
 class _Event(ctypes.Structure):
     _fields_ = [
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
+        ("type", _INT),
+        ("unique_identifier", _UINT),
+        ("text_position", _INT),
+        ("length", _INT),
+        ("audio_position", _INT),
+        ("sample", _INT),
         ("user_data", ctypes.c_void_p),
         ("id", _Identifier),
     ]
 
 
-_Callback = ctypes.CFUNCTYPE(
-    ctypes.c_int,
-    ctypes.POINTER(ctypes.c_short),
-    ctypes.c_int,
-    ctypes.POINTER(_Event),
-)
-
-_INT, _UINT = ctypes.c_int, ctypes.c_uint
+_SAMPLES, _EVENTS = ctypes.POINTER(ctypes.c_short), ctypes.POINTER(_Event)
+_Callback = ctypes.CFUNCTYPE(_INT, _SAMPLES, _INT, _EVENTS)
 _SIGNATURES = {
     "espeak_Initialize": (_INT, [_INT, _INT, ctypes.c_char_p, _INT]),
     "espeak_Info": (ctypes.c_char_p, [ctypes.c_void_p]),
@@ -72,7 +62,7 @@ _SIGNATURES = {
     "espeak_Synth": (
         _INT,
         [ctypes.c_char_p, ctypes.c_size_t, _UINT, _INT, _UINT, _UINT]
-        + [ctypes.c_void_p] * 2,
+        + 2 * [ctypes.c_void_p],
     ),
     "espeak_Terminate": (_INT, []),
     "espeak_ng_GetSampleRate": (_INT, []),
@@ -107,11 +97,8 @@ class Espeak:
 
     def version(self):
         """Version of the library."""
-        library = self._load()
-        try:
+        with self._library() as library:
             return library.espeak_Info(None).decode().split()[0]
-        finally:
-            self._unload(library)
 
     def say(self, text, voice, rate=175, pitch=50, range=50, volume=50):
         """Speak a sentence."""
@@ -119,42 +106,34 @@ class Espeak:
         variant = voice.partition("+")[2]
         if variant and not Path(self._data, "voices", "!v", variant).is_file():
             raise _no_voice(voice)
-        library = self._load()
         pieces, marks = [], []
 
         def receive(samples, number, events):
             if samples and number > 0:
                 piece = np.ctypeslib.as_array(samples, (number,))
                 pieces.append(piece.copy())
-            index = 0
-            while events[index].type != EVENT_END_OF_LIST:
+            for index in itertools.count():
                 event = events[index]
+                if event.type == EVENT_END_OF_LIST:
+                    return 0
                 if event.type == EVENT_PHONEME:
                     marks.append((event.sample, event.id.string))
-                index += 1
-            return 0
 
         callback = _Callback(receive)
-        try:
+        values = rate, volume, pitch, range
+        data = text.encode() + b"\0"
+        options = 0, POSITION_CHARACTER, 0, TEXT_IS_UTF8, None, None
+        with self._library() as library:
             library.espeak_SetSynthCallback(callback)
             if library.espeak_SetVoiceByName(voice.encode()) != 0:
                 raise _no_voice(voice)
-            values = rate, volume, pitch, range
-            for name, value in zip(PARAMETERS, values):
-                _check(
-                    library.espeak_SetParameter(PARAMETERS[name], value, 0),
-                    f"set the {name} to {value}",
-                )
+            for (name, number), value in zip(PARAMETERS.items(), values):
+                status = library.espeak_SetParameter(number, value, 0)
+                _check(status, f"set the {name} to {value}")
             library.espeak_ng_SetRandSeed(RANDOM_SEED)
-            data = text.encode() + b"\0"
-            options = 0, POSITION_CHARACTER, 0, TEXT_IS_UTF8, None, None
-            _check(
-                library.espeak_Synth(data, len(data), *options),
-                f"speak {text!r}",
-            )
+            status = library.espeak_Synth(data, len(data), *options)
+            _check(status, f"speak {text!r}")
             sample_rate = library.espeak_ng_GetSampleRate()
-        finally:
-            self._unload(library)
         phones = _tile(marks, sum(len(piece) for piece in pieces))
         if all(phone["phone"] == SILENCE for phone in phones):
             raise UserError(
@@ -162,7 +141,8 @@ class Espeak:
             )
         return np.concatenate(pieces), sample_rate, phones
 
-    def _load(self):
+    @contextlib.contextmanager
+    def _library(self):
         """A library that has not spoken yet."""
         if self._folder is None:
             raise RuntimeError("Espeak works only within its with block.")
@@ -177,19 +157,18 @@ class Espeak:
         options = OUTPUT_SYNCHRONOUS, 0, self._data.encode(), INITIALIZE_OPTIONS
         if library.espeak_Initialize(*options) <= 0:
             raise RuntimeError(f"espeak-ng did not read '{self._data}'.")
-        return library
-
-    def _unload(self, library):
-        library.espeak_Terminate()
-        # Windows has the same function under another name.
-        close = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary
-        close(library._handle)
+        try:
+            yield library
+        finally:
+            library.espeak_Terminate()
+            # Windows has the same function under another name.
+            close = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary
+            close(library._handle)
 
 
 def _no_voice(voice):
     return UserError(
-        f"espeak-ng has no voice '{voice}'; give a language, and perhaps a "
-        "variant, that it has, such as 'en-us+f2'."
+        f"espeak-ng has no voice '{voice}'; give one such as 'en-us+f2'."
     )
 
 

@@ -7,38 +7,22 @@ from speechbrain_ext.corpora.base import (
     AUDIO_SUFFIXES,
     Corpus,
     list_files,
+    pairs,
     probe_all,
 )
 from speechbrain_ext.corpora.texts import text_lines
 from speechbrain_ext.utterance import Utterance
 
-EMOTIONS = {
-    "ang": "angry",
-    "dis": "disgust",
-    "exc": "excited",
-    "fea": "fearful",
-    "fru": "frustrated",
-    "hap": "happy",
-    "neu": "neutral",
-    "oth": "other",
-    "sad": "sad",
-    "sur": "surprised",
-    "xxx": "no_agreement",
-}
-# The words that evaluators chose from.
-WORDS = {
-    "anger": "angry",
-    "disgust": "disgust",
-    "excited": "excited",
-    "fear": "fearful",
-    "frustration": "frustrated",
-    "happiness": "happy",
-    "neutral": "neutral",
-    "neutral state": "neutral",
-    "other": "other",
-    "sadness": "sad",
-    "surprise": "surprised",
-}
+EMOTIONS = pairs(
+    "ang=angry dis=disgust exc=excited fea=fearful fru=frustrated "
+    "hap=happy neu=neutral oth=other sad=sad sur=surprised "
+    "xxx=no_agreement"
+)
+# The words that evaluators chose from, where they are others.
+WORDS = {"neutral state": "neutral"} | pairs(
+    "anger=angry fear=fearful frustration=frustrated happiness=happy "
+    "sadness=sad surprise=surprised"
+)
 DIALOG = (
     r"(?P<dialog>Ses(?P<session>0[1-5])[FM]_"
     r"(?P<style>impro|script)\d\d(?:_\d)?[a-z]?)"
@@ -66,38 +50,34 @@ def _read(folder):
             "files like dialog/EmoEvaluation/Ses01F_impro01.txt at any "
             "depth); unpack them too."
         )
-    labels = _read_labels(label_files, skipped)
+    labels = _read_labels(label_files.values(), skipped)
     texts = _read_texts(_official(files, "transcriptions", skipped), skipped)
-
     usable, more = probe_all(audio, "IEMOCAP")
     skipped += more
-    for id, label in labels.items():
-        if id not in turns:
-            skipped.append(
-                (label["file"], f"it has a label for {id}, which has no audio")
-            )
-    dialogs = {path.stem for path in label_files}
+    for id in labels.keys() - turns.keys():
+        reason = f"it has a label for {id}, which has no audio"
+        skipped.append((labels[id]["file"], reason))
     utterances = []
     for id, (path, seconds) in usable.items():
-        turn = turns[id]
-        reason = _unlabelled(id, labels, turn["dialog"], dialogs)
-        if reason:
+        turn, label = turns[id], labels.get(id)
+        session, gender = f"Ses{turn['session']}", turn["gender"]
+        if label is None or label["code"] not in EMOTIONS:
+            reason = _why_skipped(label, turn["dialog"], label_files)
             skipped.append((str(path), reason))
             continue
-        session, gender = f"Ses{turn['session']}", turn["gender"]
         utterances.append(
             Utterance(
                 id,
                 seconds,
                 f"iemocap_{session}{gender}",
-                EMOTIONS[labels[id]["code"]],
+                EMOTIONS[label["code"]],
                 "iemocap",
                 wav=str(path),
                 gender="female" if gender == "F" else "male",
                 language="en",
                 session=session,
                 text=texts.get(id),
-                extra=_extra(turn, labels[id]),
+                extra=_extra(turn, label),
             )
         )
     return utterances, skipped
@@ -123,14 +103,14 @@ def _official(files, kind, skipped):
     # with other content lie in other folders (MOCAP_hand, Categorical, ...).
     official = {}
     for path in files:
-        if path.parent.name.lower() != kind or path.suffix != ".txt":
-            continue
-        if not re.fullmatch(DIALOG, path.stem):
+        if path.parent.name.lower() != kind or not re.fullmatch(
+            DIALOG + r"\.txt", path.name
+        ):
             continue
         first = official.setdefault(path.stem, path)
         if first is not path:
             skipped.append((str(path), f"'{first}' is used"))
-    return list(official.values())
+    return official
 
 
 def _read_labels(files, skipped):
@@ -150,38 +130,30 @@ def _read_labels(files, skipped):
                     "dimensions": [float(value) for value in dimensions],
                     "annotations": [],
                 }
-                first = labels.setdefault(id, current)
-                if first is not current:
-                    reason = f"line {number}: {id} has its label in "
-                    reason += f"'{first['file']}' already"
-                    skipped.append((str(path), reason))
+                first = labels.setdefault(id, current)["file"]
+                if labels[id] is not current:
+                    reason = f"{id} has its label in '{first}' already"
+                    skipped.append((str(path), f"line {number}: {reason}"))
             elif category and current:
-                annotator, words, comment = category.groups()
-                current["annotations"].append(
-                    _annotation(annotator, words, comment)
-                )
+                current["annotations"].append(_annotation(*category.groups()))
             elif line.startswith("["):
                 current = None
-                skipped.append(
-                    (str(path), f"line {number} is no label: '{line}'")
-                )
+                reason = f"line {number} is no label: '{line}'"
+                skipped.append((str(path), reason))
     return labels
 
 
 def _annotation(annotator, words, comment):
     words = [word.strip().lower() for word in words.split(";")]
-    annotation = {
-        "annotator": annotator,
-        "labels": [WORDS.get(word, word) for word in words if word],
-    }
-    if comment and comment.strip():
-        annotation["comment"] = comment.strip()
-    return annotation
+    labels = [WORDS.get(word, word) for word in words if word]
+    annotation = {"annotator": annotator, "labels": labels}
+    comment = (comment or "").strip()
+    return annotation | ({"comment": comment} if comment else {})
 
 
 def _read_texts(files, skipped):
     texts = {}
-    for path in files:
+    for path in files.values():
         for line in text_lines(path, skipped):
             match = WORDS_LINE.match(line.strip())
             if match and match[2]:
@@ -189,18 +161,16 @@ def _read_texts(files, skipped):
     return texts
 
 
-def _unlabelled(id, labels, dialog, dialogs):
-    if id not in labels:
-        if dialog not in dialogs:
-            return f"its label file EmoEvaluation/{dialog}.txt is missing"
+def _why_skipped(label, dialog, label_files):
+    if label is not None:
+        return f"IEMOCAP has no emotion '{label['code']}'"
+    if dialog in label_files:
         return f"EmoEvaluation/{dialog}.txt has no label for it"
-    if labels[id]["code"] not in EMOTIONS:
-        return f"IEMOCAP has no emotion '{labels[id]['code']}'"
-    return None
+    return f"its label file EmoEvaluation/{dialog}.txt is missing"
 
 
 def _extra(turn, label):
-    names = ("valence", "activation", "dominance")
+    names = "valence", "activation", "dominance"
     return {
         "style": "improvised" if turn["style"] == "impro" else "scripted",
         "majority_label": label["code"],
@@ -215,9 +185,9 @@ def _extra(turn, label):
 
 def _agreement(label):
     votes = [
-        EMOTIONS[label["code"]] in annotation["labels"]
-        for annotation in label["annotations"]
-        if annotation["annotator"].startswith("E")
+        EMOTIONS[label["code"]] in one["labels"]
+        for one in label["annotations"]
+        if one["annotator"].startswith("E")
     ]
     if label["code"] == "xxx" or not votes:
         return None
@@ -234,20 +204,14 @@ CORPUS = Corpus(
     notes="""
 Layout: Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav, a
 turn a file. Session1/dialog/EmoEvaluation/Ses01F_impro01.txt has the labels
-and Session1/dialog/transcriptions/Ses01F_impro01.txt the words. In
-Ses01F_impro01_F000 the first F tells who wears the markers, the second who
-speaks; the speaker and the gender are those of the turn.
-
-A label is the category that most of the evaluators chose. xxx is written
-where no category has most votes; such turns have the emotion no_agreement.
-Actors also judged themselves (C-F1, C-M1); that is kept but, as in the
-corpus's own averages, not counted.
-
+and Session1/dialog/transcriptions/Ses01F_impro01.txt the words. The first F
+tells who wears the markers, the second who speaks.
+A label is the category that most of the evaluators chose; xxx (no_agreement)
+stands where none has most votes. What actors say of themselves (C-F1, C-M1) is
+kept but, as in the corpus's own averages, not counted for the agreement.
 Counts: 10,039 turns in 151 dialogs. Papers that use four classes have 5531
 turns, 1085, 1023, 1151, 1031 and 1241 in the sessions: angry 1103, happy 595,
-excited 1041, neutral 1708 and sad 1084.
-
-Every field stands in the official files; agreement is counted from them.""",
+excited 1041, neutral 1708 and sad 1084.""",
     emotions=EMOTIONS,
     example="Ses01F_impro01_F000.wav",
     language="en",

@@ -41,12 +41,9 @@ CORPUS = Corpus(
     notes="""
 Names: speaker, emotion, sentence (1 to 15, a or b) and take; beside each a
 .txt with what is said. The archive on Kaggle has them in "Raw JL corpus
-(unchecked and unannotated)/JL(wav+txt)".
-Counts: 2400 recordings, 60 of each speaker in each emotion: five primary and
-five secondary ones.
-Speaker, gender and emotion are words in the names. What the letter of the
-sentence and the last number stand for is not documented with the archive;
-they are kept as they are.""",
+(unchecked and unannotated)/JL(wav+txt)". What the letter and the last number
+stand for is not documented. Counts: 2400 recordings, 60 of each speaker in
+each emotion: five primary and five secondary ones.""",
     emotions={
         name: name
         for name in (

@@ -1,6 +1,6 @@
 """RAVDESS: two statements, spoken and sung by 24 actors in eight emotions."""
 
-from speechbrain_ext.corpora.base import AudioError, Corpus
+from speechbrain_ext.corpora.base import AudioError, Corpus, pairs
 
 CHANNELS = {"01": "speech", "02": "song"}
 INTENSITIES = {"01": "normal", "02": "strong"}
@@ -53,18 +53,11 @@ emotion, intensity, statement, repetition and actor; actors with odd numbers
 are men. Layouts: Actor_01/, Audio_Speech_Actors_01-24/Actor_01/ (Zenodo), and
 an archive on Kaggle that holds every file twice.
 Counts: 1440 spoken recordings, 60 an actor: 96 neutral and 192 of each other
-emotion. The sung part has no disgust and no surprise.
-Every field follows from the published meaning of the codes.""",
-    emotions={
-        "01": "neutral",
-        "02": "calm",
-        "03": "happy",
-        "04": "sad",
-        "05": "angry",
-        "06": "fearful",
-        "07": "disgust",
-        "08": "surprised",
-    },
+emotion. The sung part has no disgust and no surprise.""",
+    emotions=pairs(
+        "01=neutral 02=calm 03=happy 04=sad 05=angry 06=fearful "
+        "07=disgust 08=surprised"
+    ),
     example="03-01-05-01-01-01-01.wav",
     language="en",
     pattern=r"\d\d(?:-\d\d){6}",

@@ -1,6 +1,6 @@
 """SAVEE: British English by four men in seven emotions."""
 
-from speechbrain_ext.corpora.base import AudioError, Corpus
+from speechbrain_ext.corpora.base import AudioError, Corpus, pairs
 
 SPEAKERS = ("DC", "JE", "JK", "KL")
 
@@ -32,18 +32,10 @@ CORPUS = Corpus(
 Names: speaker, emotion and number of the sentence. Layouts:
 AudioData/DC/a01.wav (the release) and DC_a01.wav (an archive on Kaggle).
 Counts: 480 recordings, 120 a speaker: 30 neutral ones and 15 of each other
-emotion.
-Speaker, gender and emotion follow from the published description. Sentences
-with the same number differ between emotions, so they have no common id.""",
-    emotions={
-        "a": "angry",
-        "d": "disgust",
-        "f": "fearful",
-        "h": "happy",
-        "n": "neutral",
-        "sa": "sad",
-        "su": "surprised",
-    },
+emotion. Sentences with the same number differ between emotions.""",
+    emotions=pairs(
+        "a=angry d=disgust f=fearful h=happy n=neutral sa=sad su=surprised"
+    ),
     example="DC_a01.wav or DC/a01.wav",
     language="en",
     pattern=r"(?:([A-Z]{2})_)?(sa|su|[a-z])(\d\d)",

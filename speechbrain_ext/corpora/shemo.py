@@ -1,6 +1,6 @@
 """ShEMO: Persian from radio plays, 87 speakers in six emotions."""
 
-from speechbrain_ext.corpora.base import Corpus
+from speechbrain_ext.corpora.base import Corpus, pairs
 
 GENDERS = {"F": "female", "M": "male"}
 
@@ -25,33 +25,13 @@ CORPUS = Corpus(
     notes="""
 Names: gender, speaker, emotion and number; F01 and M01 are two people.
 Layout: the folders female and male.
-Counts: the publication and the authors' list of labels have 3000 recordings by
-31 women and 56 men; the archives that can be downloaded hold 2838 by the same
-87 speakers.
-
-=========  =========  ========  =======
-           announced  released  missing
-=========  =========  ========  =======
-angry      1042       1034      8
-fearful    32         29        3
-happy      203        198       5
-neutral    1160       1018      142
-sad        362        360       2
-surprised  201        199       2
-=========  =========  ========  =======
-
-The authors explain the letters and the speaker codes, and their list of labels
-agrees with every name. The codes say who speaks as far as the authors could
-tell from the plays. The emotion is what most of twelve annotators heard; how
-many agreed is not told. The archives hold no texts.""",
-    emotions={
-        "A": "angry",
-        "F": "fearful",
-        "H": "happy",
-        "N": "neutral",
-        "S": "sad",
-        "W": "surprised",
-    },
+Counts: the authors announce 3000 recordings by 31 women and 56 men; the
+archives hold 2838 by the same 87 speakers: angry 1034 of 1042, fearful 29 of
+32, happy 198 of 203, neutral 1018 of 1160, sad 360 of 362, surprised 199 of
+201.
+The codes say who speaks as far as the authors could tell from the plays. The
+emotion is what most of twelve annotators heard. The archives hold no texts.""",
+    emotions=pairs("A=angry F=fearful H=happy N=neutral S=sad W=surprised"),
     example="F01A01.wav",
     language="fa",
     pattern=r"([FM])(\d\d)([A-Z])(\d\d)",

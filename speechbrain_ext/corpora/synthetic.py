@@ -1,7 +1,6 @@
 """A synthetic corpus of emotional speech, spoken by espeak-ng.
 
-It serves the quickstart and the tests, which have no licensed corpus. The
-emotions follow rules (``synthetic_rules``): results on it say that the code
+The emotions follow rules (``synthetic_rules``): results on it say that the code
 works, nothing about people.
 """
 
@@ -16,7 +15,7 @@ import soundfile
 from tqdm import tqdm
 
 from speechbrain_ext.audio import SAMPLE_RATE, AudioError, probe
-from speechbrain_ext.base.errors import UserError, is_whole
+from speechbrain_ext.base.errors import UserError, expected, is_whole
 from speechbrain_ext.base.files import atomic_path, read_json, write_json
 from speechbrain_ext.corpora.base import Corpus, list_files
 from speechbrain_ext.corpora.espeak import Espeak
@@ -55,16 +54,15 @@ def generate(
     ---------
     folder : str or os.PathLike
         Where to. It may hold nothing, or a corpus that this function made or
-        began with the same arguments. It gets ``wav/<speaker>/<id>.wav``
-        (16 kHz, 16 bits) and, when all are there, ``synthetic.json``.
+        began. It gets ``wav/<speaker>/<id>.wav`` (16 kHz, 16 bits) and, when
+        all are there, ``synthetic.json``.
     seed : int
         Other seeds say other sentences in other ways.
     speakers : int
         1 to 12, women and men by turns.
-    sentences : int
-        Sentences of each speaker, 1 to 30. All are said in every emotion.
-    repetitions : int
-        How often each sentence is said in each emotion.
+    sentences, repetitions : int
+        Sentences of each speaker, 1 to 30, and how often each is said in each
+        emotion.
     progress : bool
         Whether to show a progress bar.
 
@@ -72,12 +70,6 @@ def generate(
     -------
     int
         Number of utterances.
-
-    Raises
-    ------
-    UserError
-        When an argument or the folder is invalid, or the package
-        espeakng-loader is not installed.
 
     Example
     -------
@@ -89,23 +81,18 @@ def generate(
     ('angry', 'The soup is made of carrots and beans.')
     """
     folder = Path(folder)
-    arguments = _check_arguments(
-        seed=seed,
-        speakers=speakers,
-        sentences=sentences,
-        repetitions=repetitions,
-    )
-    plan = list(_plan(**arguments))
+    given = seed, speakers, sentences, repetitions
+    arguments = _check_arguments(*given)
+    plan = dict(_plan(*given))
     if _is_there(folder, arguments, plan):
         return len(plan)
     records = {}
+    bar = {"desc": "espeak-ng", "unit": "utterance", "disable": not progress}
     with Espeak() as espeak:
         version = espeak.version()
         _claim(folder)
-        for id, keys in tqdm(
-            plan, desc="espeak-ng", unit="utterance", disable=not progress
-        ):
-            records[id] = _utter(espeak, folder, id, seed, **keys)
+        for id, keys in tqdm(plan.items(), **bar):
+            records[id] = _utter(espeak, folder, id, seed, *keys)
     index = {
         "synthetic": True,
         "note": NOTE,
@@ -128,8 +115,13 @@ def _read(folder):
     for id, record in index["utterances"].items():
         path = folder / record["wav"]
         duration = record["samples"] / SAMPLE_RATE
+        emotion = record["emotion"]
         try:
-            _check_file(path, duration)
+            seconds = probe(path).duration
+            if seconds != duration:
+                raise AudioError(
+                    f"{seconds} s long where {INDEX} says {duration} s"
+                )
         except AudioError as problem:
             skipped.append((str(path), problem.reason))
             continue
@@ -138,56 +130,42 @@ def _read(folder):
                 id,
                 duration,
                 f"synthetic_{record['speaker']}",
-                record["emotion"],
+                emotion,
                 "synthetic",
                 wav=str(path),
                 gender=record["gender"],
                 language="en",
                 text=record["text"],
-                extra={
-                    "original_label": record["emotion"],
-                    "phones": record["phones"],
-                },
+                extra={"original_label": emotion, "phones": record["phones"]},
             )
         )
     return utterances, skipped
 
 
-def _check_arguments(**arguments):
+def _check_arguments(*values):
     bounds = {
         "seed": (0, math.inf),
         "speakers": (1, len(SPEAKERS)),
         "sentences": (1, len(SENTENCES)),
         "repetitions": (1, math.inf),
     }
-    for name, value in arguments.items():
-        least, most = bounds[name]
+    for value, (name, (least, most)) in zip(values, bounds.items()):
         if not is_whole(value) or not least <= value <= most:
             until = f"to {most}" if most < math.inf else "or more"
-            raise UserError(
-                f"{name}: expected a whole number, {least} {until}, got "
-                f"{value!r}."
-            )
-    return arguments
+            raise expected(name, f"a whole number, {least} {until}", value)
+    return dict(zip(bounds, values))
 
 
 def _plan(seed, speakers, sentences, repetitions):
-    """The ids, and what each is made of."""
+    """The ids, and speaker, sentence, emotion and repetition of each."""
     for speaker in range(speakers):
         name = SPEAKERS[speaker][0]
         order = generator(seed, name).permutation(len(SENTENCES))[:sentences]
         for sentence, emotion, repetition in itertools.product(
             order.tolist(), EMOTIONS, range(repetitions)
         ):
-            yield (
-                f"syn_{name}_{emotion}_{sentence + 1:02d}_{repetition}",
-                {
-                    "speaker": speaker,
-                    "sentence": sentence,
-                    "emotion": emotion,
-                    "repetition": repetition,
-                },
-            )
+            id = f"syn_{name}_{emotion}_{sentence + 1:02d}_{repetition}"
+            yield id, (speaker, sentence, emotion, repetition)
 
 
 def _wav(id, speaker):
@@ -199,25 +177,17 @@ def _utter(espeak, folder, id, seed, speaker, sentence, emotion, repetition):
     name, gender, voice, _ = SPEAKERS[speaker]
     manner = manner_of(seed, speaker, sentence, emotion, repetition)
     text = SENTENCES[sentence]
-    spoken, sample_rate, phones = espeak.say(
-        text, voice, volume=VOLUME, **to_espeak(manner)
-    )
+    options = {"volume": VOLUME, **to_espeak(manner)}
+    spoken, sample_rate, phones = espeak.say(text, voice, **options)
     samples = _to_file(spoken, sample_rate, manner.loudness + HEADROOM)
     wav = _wav(id, speaker)
     content = io.BytesIO()
-    soundfile.write(
-        content, samples, SAMPLE_RATE, format="WAV", subtype="PCM_16"
-    )
+    soundfile.write(content, samples, SAMPLE_RATE, "PCM_16", format="WAV")
     with atomic_path(folder / wav) as part:
         part.write_bytes(content.getvalue())
-    phones = [
-        {
-            "phone": phone["phone"],
-            "start": round(phone["start"] / sample_rate, 5),
-            "end": round(phone["end"] / sample_rate, 5),
-        }
-        for phone in phones
-    ]
+    for phone in phones:
+        for edge in ("start", "end"):
+            phone[edge] = round(phone[edge] / sample_rate, 5)
     phones[-1]["end"] = len(samples) / SAMPLE_RATE
     return {
         "wav": wav,
@@ -253,18 +223,14 @@ def _is_there(folder, arguments, plan):
         index = _read_index(folder / INDEX)
         if index["arguments"] != arguments or index["rules"] != rules_digest():
             raise UserError(
-                f"'{folder}' holds a synthetic corpus made with other "
-                "arguments or by another version; give another folder or "
-                "delete this one."
+                f"'{folder}' holds a corpus made with other arguments or by "
+                "another version; give another folder or delete this one."
             )
-        return all(
-            (folder / _wav(id, keys["speaker"])).exists() for id, keys in plan
-        )
+        wavs = [_wav(id, speaker) for id, (speaker, *_) in plan.items()]
+        return all((folder / wav).exists() for wav in wavs)
     # Files like .DS_Store are nobody's data.
-    visible = folder.is_dir() and any(
-        not path.name.startswith(".") for path in folder.iterdir()
-    )
-    if visible and not (folder / UNFINISHED).exists():
+    names = [path.name for path in folder.glob("[!.]*")]
+    if names and UNFINISHED not in names:
         raise UserError(
             f"'{folder}' is not empty and holds no synthetic corpus; give an "
             "empty folder or a new one."
@@ -279,9 +245,8 @@ def _claim(folder):
         part.write_text("The synthetic corpus in this folder is not complete.")
     if unfinished and not (folder / INDEX).exists():
         # Other arguments may have made files that this corpus does not have.
-        for pattern in ("syn_*.wav", ".syn_*.wav"):
-            for path in folder.glob(f"wav/s*/{pattern}"):
-                path.unlink()
+        for path in folder.glob("wav/s*/*syn_*.wav"):
+            path.unlink()
 
 
 def _find(folder):
@@ -297,31 +262,20 @@ def _find(folder):
         )
     if len(found) > 1:
         raise UserError(
-            f"'{folder}' holds {len(found)} synthetic corpora ('{found[0]}', "
-            f"'{found[1]}', ...); give the folder of one of them."
+            f"'{folder}' holds {len(found)} synthetic corpora, such as "
+            f"'{found[0]}'; give the folder of one of them."
         )
     return found[0]
 
 
 def _read_index(path):
     index = read_json(path)
-    fields = ("arguments", "rules", "utterances")
-    if not isinstance(index, dict) or any(name not in index for name in fields):
+    fields = {"arguments", "rules", "utterances"}
+    if not isinstance(index, dict) or not fields <= index.keys():
         raise UserError(
-            f"'{path}' is not the index of a synthetic corpus; delete it or "
-            "give another folder."
+            f"'{path}' is not the index of a synthetic corpus; delete it."
         )
     return index
-
-
-def _check_file(path, duration):
-    """Raise ``AudioError`` unless the file is there and whole."""
-    seconds = probe(path).duration
-    if seconds != duration:
-        raise AudioError(
-            f"{seconds} s long where {INDEX} says {duration} s; generate the "
-            "corpus again in a new folder"
-        )
 
 
 CORPUS = Corpus(
@@ -330,9 +284,8 @@ CORPUS = Corpus(
     source="espeak-ng, by the rules of M. Schröder (2001), Murray and Arnott "
     "(1993) and Mozziconacci (1998).",
     notes="""
-A dozen voices say the same neutral sentences in every emotion, so that the
-words tell nothing. Rate, mean pitch, pitch range and loudness follow the
-rules.""",
+A dozen voices say the same neutral sentences in every emotion: the words tell
+nothing. Rate, mean pitch, pitch range and loudness follow the rules.""",
     emotions={name: name for name in EMOTIONS},
     example=INDEX,
     language="en",

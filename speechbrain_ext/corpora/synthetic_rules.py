@@ -1,39 +1,18 @@
-"""The rules by which the synthetic corpus speaks.
+"""The rules by which the synthetic corpus speaks, relative to neutral speech.
 
-**Where the rules come from.** The figures below are those of
-[S] M. Schröder, "Emotional speech synthesis: a review", Eurospeech 2001,
-Table 1, which gives one successful set of rules for an emotion from an earlier
-study each; [A] I. R. Murray and J. L. Arnott, "Toward the simulation of emotion
-in synthetic speech", JASA 93(2), 1993, Table I, which gives directions only;
-[M] S. Mozziconacci, "Speech variability and emotion", TU Eindhoven, 1998, the
-durations that listeners preferred. All are relative to neutral speech.
+happy: rate +30 %, pitch +50 %, range +100 % [S], louder [A]. sad: duration
+129 % [M]; pitch lower [A]; range and loudness -5 on a scale to -10 [S]. angry:
++30 words a minute, +10 Hz, +9 semitones of range, +6 dB [S].
+[S] M. Schröder, "Emotional speech synthesis: a review", Eurospeech 2001, Table
+1 (rules of Burkhardt and Sendlmeier 2000, Cahn 1990, Murray and Arnott 1995);
+[A] I. R. Murray and J. L. Arnott, JASA 93(2), 1993, Table I;
+[M] S. Mozziconacci, "Speech variability and emotion", TU Eindhoven, 1998.
 
-=======  =============  ===============  ===============  ==============
-emotion  rate           mean pitch       pitch range      loudness
-=======  =============  ===============  ===============  ==============
-happy    [S] +30 %      [S] +50 %        [S] +100 %       [A] higher
-sad      [S] -10 of 10  [S] 0, with the  [S] -5 of 10     [S] -5 of 10
-         [M] duration   base line -1 of
-         129 %          10; [A] lower
-angry    [S] +30 words  [S] +10 Hz       [S] +9           [S] +6 dB
-         a minute                        semitones
-=======  =============  ===============  ===============  ==============
-
-In [S] the rules for happy are those of Burkhardt and Sendlmeier (2000), for sad
-those of Cahn (1990), on her scale from -10 to 10, and for angry those of Murray
-and Arnott (1995). The sources do not always agree: [A] has anger very much
-higher in pitch, and in [M] sadness is higher than neutral speech.
-
-**What is ours.** ``EMOTIONS`` is this table in factors and decibels. Where it
-gives a scale or a direction we chose the size: 3 dB for happy, -5 % for the
-pitch, half the range and -4 dB for sad. Ten hertz are 9 % of a male voice of
-110 Hz, thirty words a minute 17 % of espeak-ng's 175. Nine semitones more than
-espeak-ng's range is more than it can do: it gets the double range, its maximum.
-Voice quality, formants and intonation patterns, which the sources also give,
-are left out. Such rules are of acted, full emotion: an utterance follows them
-with a strength of its own (``STRENGTH``), and every property varies from
-utterance to utterance besides (``VARIATION``), so that the classes overlap.
-The speakers' habits (``SPEAKERS``) and the sentences are ours too.
+``EMOTIONS`` is this in factors and decibels. Where a source gives a scale or a
+direction the size is ours. Ten hertz are 9 % of a male voice of 110 Hz, thirty
+words 17 % of espeak-ng's 175 a minute; its range can at most be doubled. The
+rules are of acted, full emotion: an utterance follows them with a strength of
+its own, and varies besides, so that the classes overlap.
 """
 
 import math
@@ -123,21 +102,18 @@ def manner_of(seed, speaker, sentence, emotion, repetition):
     name, _, _, habits = SPEAKERS[speaker]
     draw = generator(seed, name, sentence, emotion, repetition).normal
     rule = EMOTIONS[emotion]
-    strength = min(
-        max(draw(STRENGTH["mean"], STRENGTH["deviation"]), STRENGTH["least"]),
-        STRENGTH["most"],
-    )
+    strength = draw(STRENGTH["mean"], STRENGTH["deviation"])
+    strength = min(max(strength, STRENGTH["least"]), STRENGTH["most"])
 
     def factor(habit, effect, deviation):
         return habit * effect**strength * math.exp(draw(0, deviation))
 
+    louder = habits.loudness + strength * rule.loudness
     return Manner(
         rate=factor(habits.rate, rule.rate, VARIATION.rate),
         pitch=factor(habits.pitch, rule.pitch, VARIATION.pitch),
         range=factor(habits.range, rule.range, VARIATION.range),
-        loudness=habits.loudness
-        + strength * rule.loudness
-        + draw(0, VARIATION.loudness),
+        loudness=louder + draw(0, VARIATION.loudness),
     )
 
 

@@ -1,5 +1,6 @@
 """Text files of corpora, which come in whatever encoding their makers used."""
 
+import contextlib
 import re
 
 # Chinese characters, and what no text of a corpus has.
@@ -16,19 +17,13 @@ def decode(data, mandarin=False):
         little = data[1::2].count(0) > data[::2].count(0)
         encoding = "utf-16-le" if little else "utf-16-be"
         return data.decode(encoding, "backslashreplace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        pass
-    if mandarin:
-        return data.decode("gb18030", "backslashreplace")
-    try:
-        text = data.decode("gb18030")
-    except UnicodeDecodeError:
-        text = None
-    if text is not None and not _HAN.search(text):
-        return text
-    return data.decode("cp1252", "backslashreplace")
+    for encoding in ("utf-8-sig", "gb18030"):
+        with contextlib.suppress(UnicodeDecodeError):
+            text = data.decode(encoding)
+            if encoding == "utf-8-sig" or mandarin or not _HAN.search(text):
+                return text
+    encoding = "gb18030" if mandarin else "cp1252"
+    return data.decode(encoding, "backslashreplace")
 
 
 def text_lines(path, skipped, mandarin=False):

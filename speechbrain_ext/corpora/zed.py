@@ -7,11 +7,7 @@ from pathlib import Path
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import read_json
-from speechbrain_ext.corpora.base import (
-    Corpus,
-    list_files,
-    probe_all,
-)
+from speechbrain_ext.corpora.base import Corpus, list_files, probe_all
 from speechbrain_ext.utterance import Utterance, check_segments
 
 # ZED.json is rounded to milliseconds and may come from another decoder; what
@@ -31,9 +27,8 @@ def _read(folder):
     skipped += [(str(more), f"'{path}' is used") for more in found[1:]]
     records = _read_records(path, skipped)
     named = {id: _wav_of(record, path) for id, record in records.items()}
-    usable, more = probe_all(
-        [(id, wav) for id, wav in named.items() if wav], "ZED"
-    )
+    audio = [(id, wav) for id, wav in named.items() if wav]
+    usable, more = probe_all(audio, "ZED")
     skipped += more
     utterances = []
     for id, record in records.items():
@@ -53,51 +48,41 @@ def _read(folder):
         except UserError as error:
             skipped.append((str(named[id] or path), str(error)))
             continue
-        utterances.append(
-            Utterance(
-                id,
-                seconds,
-                "",
-                segments,
-                "zed",
-                wav=str(wav),
-                language="en",
-                text=record.get("transcription") or None,
-                extra={"original_label": [one["emo"] for one in segments]},
-            )
-        )
+        fields = {
+            "wav": str(wav),
+            "language": "en",
+            "text": record.get("transcription") or None,
+            "extra": {"original_label": [one["emo"] for one in segments]},
+        }
+        utterances.append(Utterance(id, seconds, "", segments, "zed", **fields))
     return utterances, skipped
 
 
-class _Object(dict):
-    # A JSON object that knows which keys it had more than once.
-    def __init__(self, pairs):
-        super().__init__(reversed(pairs))
-        counts = Counter(key for key, _ in pairs)
-        self.repeated = list((counts - Counter(self.keys())).elements())
-
-
 def _read_records(path, skipped):
-    # read_json has the sentences for a file that is no JSON; what is there
-    # twice is skipped below.
+    def as_object(pairs):
+        # What an object has more than once stands beside it.
+        counts = Counter(key for key, _ in pairs)
+        repeated[:] = [key for key, count in counts.items() if count > 1]
+        return dict(reversed(pairs))
+
+    repeated = []
+    # read_json has the sentences for a file that is no JSON.
     read_json(path, unique_keys=False)
-    records = json.loads(
-        path.read_text(encoding="utf-8"), object_pairs_hook=_Object
-    )
+    text = path.read_text(encoding="utf-8")
+    # The outermost object comes last.
+    records = json.loads(text, object_pairs_hook=as_object)
     if not isinstance(records, dict) or not records:
         raise UserError(
             f"'{path}' holds no object of ids; take the official ZED.json."
         )
-    for id in records.repeated:
-        skipped.append(
-            (str(path), f"the id '{id}' is there again; the first is used")
-        )
+    for id in repeated:
+        reason = f"the id '{id}' is there again; the first is used"
+        skipped.append((str(path), reason))
     return records
 
 
 def _wav_of(record, path):
-    # The file that a record names; where it is not there but a FLAC file of
-    # the same name is, that one. None if the record names none.
+    # None if the record names no file. FLAC may stand in for WAV.
     name = record.get("wav") if isinstance(record, dict) else None
     if not isinstance(name, str) or not name:
         return None
@@ -108,12 +93,9 @@ def _wav_of(record, path):
 
 
 def _segments_of(record, seconds, where):
-    # The segments, checked against ZED's duration and fitted to the file's.
     duration = record.get("duration", seconds)
-    if (
-        not isinstance(duration, (int, float))
-        or abs(duration - seconds) > TOLERANCE
-    ):
+    is_time = isinstance(duration, (int, float))
+    if not is_time or abs(duration - seconds) > TOLERANCE:
         raise UserError(
             f"{where}: the field 'duration' is {duration!r}, but the "
             f"recording lasts {seconds:.3f} s (truncated, or another one)."
@@ -122,15 +104,12 @@ def _segments_of(record, seconds, where):
         raise UserError(f"{where}: the field 'emotion' is missing.")
     segments = record["emotion"]
     check_segments(segments, max(duration, seconds), where)
-    for segment in segments:
-        if segment["emo"] not in CORPUS.emotions:
-            raise UserError(f"{where}: ZED has no emotion '{segment['emo']}'.")
+    for one in segments:
+        if one["emo"] not in CORPUS.emotions:
+            raise UserError(f"{where}: ZED has no emotion '{one['emo']}'.")
     segments = [
-        {
-            "emo": one["emo"],
-            "start": one["start"],
-            "end": min(one["end"], seconds),
-        }
+        {name: one[name] for name in ("emo", "start")}
+        | {"end": min(one["end"], seconds)}
         for one in segments
     ]
     check_segments(segments, seconds, where)
@@ -146,14 +125,10 @@ CORPUS = Corpus(
     notes="""
 Layout: ZED.json with an object {id: {"wav": "datafolder/...",
 "duration", "emotion": [{"emo", "start", "end"}], "transcription"}}, times in
-seconds; datafolder stands for the folder where ZED.json lies.
-
-Counts (Table 1 of the paper): 180 utterances of 1 to 15 s by 73 speakers, 17
-minutes; happy 34 %, sad 37 %, angry 29 %. One stretch of one emotion an
-utterance, the rest is neutral.
-
-Ids, words of emotion and texts are ZED's own. ZED.json does not name the
-speakers, so the records have none; language is that of Table 1.""",
+seconds; datafolder stands for the folder where ZED.json lies. It names no
+speakers. Counts (Table 1 of the paper): 180 utterances of 1 to 15 s by 73
+speakers, 17 minutes; happy 34 %, sad 37 %, angry 29 %. One stretch of one
+emotion an utterance, the rest is neutral.""",
     emotions={name: name for name in ("happy", "sad", "angry", "neutral")},
     example="ZED.json",
     language="en",

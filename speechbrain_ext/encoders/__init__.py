@@ -4,13 +4,24 @@ Every encoder gives the frames of a batch as it would give those of each
 utterance alone, and its ``grid`` says which samples a frame stands for.
 """
 
-from speechbrain_ext.base.errors import UserError
+from importlib import import_module
+
+from speechbrain_ext.base.errors import expected
 
 __all__ = ["load_encoder"]
 
-SSL_TYPES = ("wav2vec2", "hubert", "wavlm")
-# Sources that are no checkpoints.
-FEATURES = ("egemaps", "spectrogram")
+# By the type of a checkpoint, or by a source that is none.
+PRETRAINED = {
+    "wav2vec2": "ssl.SSLEncoder",
+    "hubert": "ssl.SSLEncoder",
+    "wavlm": "ssl.SSLEncoder",
+    "whisper": "whisper.WhisperEncoder",
+}
+FEATURES = {
+    "egemaps": "egemaps.EgemapsEncoder",
+    "spectrogram": "spectra.SpectrogramEncoder",
+}
+LORA_OPTIONS = ("rank", "alpha", "dropout", "targets")
 
 
 def load_encoder(
@@ -18,8 +29,8 @@ def load_encoder(
 ):
     """Load a pretrained encoder of any supported architecture, or features.
 
-    The architecture is taken from ``model_type`` in the checkpoint's
-    config.json: wav2vec2, hubert, wavlm or whisper.
+    The architecture is ``model_type`` in the checkpoint's config.json:
+    wav2vec2, hubert, wavlm or whisper.
 
     Arguments
     ---------
@@ -32,9 +43,8 @@ def load_encoder(
     pad_to_30s : bool
         For Whisper: whether to compute 30 s whatever the utterance's length.
     lora : dict, optional
-        Options of ``adaptation.add_lora``: adapters are trained in place of
-        the encoder's own weights; none with ``rank: None``. ``freeze`` must be
-        False then.
+        Options of ``adaptation.add_lora``, which needs ``freeze=False``:
+        adapters are trained in place of the weights; none with ``rank: None``.
     **options
         ``freeze`` (True): nothing of the encoder is trained.
         ``freeze_feature_extractor`` (True): its convolutions are not.
@@ -64,43 +74,30 @@ def load_encoder(
         lora = None
     if source in FEATURES:
         return _load_features(source, pad_to_30s, lora, **options)
-    encoder = _load_pretrained(source, save_path, pad_to_30s, **options)
-    if lora is not None:
-        _add_lora(encoder, lora)
-    return encoder
-
-
-def _add_lora(encoder, options):
-    from speechbrain_ext.encoders.adaptation import LORA_OPTIONS, add_lora
-
-    unknown = set(options) - set(LORA_OPTIONS)
-    if unknown:
-        raise UserError(
-            f"lora: expected options among {', '.join(LORA_OPTIONS)}, got "
-            f"'{min(unknown)}'."
-        )
-    add_lora(encoder, **options)
-
-
-def _load_pretrained(source, save_path, pad_to_30s, **options):
     from speechbrain_ext.encoders.loading import load_config
 
     kind = load_config(source, save_path).model_type
+    if kind not in PRETRAINED:
+        types = f"a checkpoint of the type {', '.join(PRETRAINED)}"
+        raise expected("encoder source", f"{types} in '{source}'", kind)
     if kind == "whisper":
-        from speechbrain_ext.encoders.whisper import WhisperEncoder
+        options["pad_to_30s"] = pad_to_30s
+    encoder = _class(PRETRAINED[kind])(source, save_path, **options)
+    if lora is not None:
+        from speechbrain_ext.encoders.adaptation import add_lora
 
-        return WhisperEncoder(
-            source, save_path, pad_to_30s=pad_to_30s, **options
-        )
-    if kind not in SSL_TYPES:
-        raise UserError(
-            "encoder source: expected a checkpoint of the type "
-            f"{', '.join(SSL_TYPES)} or whisper, got '{source}' of the type "
-            f"'{kind}'."
-        )
-    from speechbrain_ext.encoders.ssl import SSLEncoder
+        unknown = set(lora) - set(LORA_OPTIONS)
+        if unknown:
+            known = f"options among {', '.join(LORA_OPTIONS)}"
+            raise expected("lora", known, min(unknown))
+        add_lora(encoder, **lora)
+    return encoder
 
-    return SSLEncoder(source, save_path, **options)
+
+def _class(path):
+    """A class of this package, whose module is imported where it is needed."""
+    module, name = path.split(".")
+    return getattr(import_module(f"{__name__}.{module}"), name)
 
 
 def _load_features(
@@ -119,14 +116,6 @@ def _load_features(
         ("lora", lora, None),
     ):
         if value != needed:
-            raise UserError(
-                f"{name}: expected {needed} for the encoder source '{source}', "
-                f"which is no pretrained model, got {value}."
-            )
-    if source == "egemaps":
-        from speechbrain_ext.encoders.egemaps import EgemapsEncoder
-
-        return EgemapsEncoder(output_norm)
-    from speechbrain_ext.encoders.spectra import SpectrogramEncoder
-
-    return SpectrogramEncoder(output_norm)
+            what = f"{needed} for '{source}', which is no pretrained model"
+            raise expected(name, what, value)
+    return _class(FEATURES[source])(output_norm)

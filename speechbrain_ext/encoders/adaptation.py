@@ -1,53 +1,46 @@
 """Ways to fine-tune an encoder other than all of it at one learning rate.
 
-Layer-wise learning-rate decay and gradual unfreezing are those of Howard and
-Ruder, "Universal language model fine-tuning for text classification" (2018);
-LoRA is that of Hu et al., "LoRA: low-rank adaptation of large language models"
-(2022), as the package peft has it. Jafarzadeh et al. use none of them.
+Layer-wise decay and gradual unfreezing are those of Howard and Ruder,
+"Universal language model fine-tuning for text classification" (2018); LoRA is
+that of Hu et al. (2022), as the package peft has it.
 """
+
+import types
 
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
-from speechbrain_ext.base.errors import UserError
-
-LORA_OPTIONS = ("rank", "alpha", "dropout", "targets")
+from speechbrain_ext.base.errors import UserError, expected
 
 
 def trainable_ever(encoder):
     """The parameters that may ever train, whether they do at the moment."""
+    parameters = dict(encoder.named_parameters())
     if encoder.may_train is None:
         encoder.may_train = {
-            name
-            for name, parameter in encoder.named_parameters()
-            if parameter.requires_grad
+            name for name, one in parameters.items() if one.requires_grad
         }
     return {
-        name: parameter
-        for name, parameter in encoder.named_parameters()
+        name: one
+        for name, one in parameters.items()
         if name in encoder.may_train and not encoder.frozen
     }
 
 
 def parameter_groups(encoder, lr, decay):
-    """Groups for an optimizer, with lower rates for lower layers.
+    """Groups for an optimizer: each layer at ``decay`` times the rate above it.
 
-    The top transformer layer and the final normalisation learn at the rate
-    ``lr``, each layer below at ``decay`` times the rate of the one above it,
-    and the convolutions, projections and whatever else comes before the
-    layers at that of one layer more. WavLM's relative positions, which all
-    layers share, belong to the first layer, which holds them.
-
-    All parameters that may ever train are there, frozen at the moment or not:
-    optimizers pass over those without a gradient. ``scale`` is the group's rate
-    by that of the top layer, for schedulers that set all groups to one rate.
+    The final normalisation learns with the top layer, at the rate ``lr``, and
+    what comes before the layers as one layer more. Parameters that are frozen
+    for the moment are there. ``scale`` is a group's rate by the top layer's.
     """
     if not 0 < decay <= 1:
-        raise UserError(
-            f"layer_decay: expected a number over 0 and up to 1, got {decay}; "
-            "0.9 is usual, and 1 gives all layers the same learning rate."
+        raise expected(
+            "layer_decay",
+            "a number over 0 and up to 1",
+            decay,
+            "0.9 is usual, and 1 gives all layers the same learning rate",
         )
     depths = _depths(encoder)
     groups = {}
@@ -62,13 +55,9 @@ def parameter_groups(encoder, lr, decay):
 def unfreeze_top(encoder, num_layers):
     """Let the top transformer layers train, and nothing below them.
 
-    The final normalisation trains with the top layer. With all layers, what
-    comes before them trains, too. What was frozen on loading stays so.
-
-    An optimizer should be given all parameters that may ever train
-    (``trainable_ever``). With DDP, call this after the wrapping, as a Brain
-    does at the start of an epoch, and run with ``--find_unused_parameters``:
-    DDP never learns of parameters that were frozen when it was made.
+    What comes before the layers trains with all of them; what was frozen on
+    loading stays so. With DDP, call this after the wrapping and run with
+    ``--find_unused_parameters``.
     """
     _check_trained(encoder, "unfreeze_every")
     depths = _depths(encoder)
@@ -81,10 +70,8 @@ def unfreeze_top(encoder, num_layers):
 def unfrozen_layers(epoch, every):
     """How many of the top layers train in an epoch."""
     if every < 1:
-        raise UserError(
-            f"unfreeze_every: expected 1 or more, got {every}; give the epochs "
-            "after which another layer trains, or null for all layers at once."
-        )
+        remedy = "give epochs a layer, or null for all layers at once"
+        raise expected("unfreeze_every", "1 or more", every, remedy)
     return (epoch - 1) // every
 
 
@@ -93,22 +80,16 @@ def add_lora(
 ):
     """Train low-rank adapters in the transformer layers, and nothing else.
 
-    The adapters get ``dropout`` before them and are multiplied by ``alpha /
-    rank``; ``targets`` are the names of the linear maps that get one, in every
-    layer. The encoder is changed and returned; before training it gives what
-    it gave, and its state can be loaded into another one with the same
-    adapters.
+    They get ``dropout`` before them and are multiplied by ``alpha / rank``;
+    ``targets`` are names of linear maps that get one, in every layer. Before
+    training the encoder gives what it gave.
     """
     _check_trained(encoder, "lora")
     if encoder.lora is not None:
         raise UserError(
             "lora: the encoder has adapters already; add them once."
         )
-    if any(
-        parameter.requires_grad
-        for name, parameter in encoder.named_parameters()
-        if name.startswith(encoder.convolutions)
-    ):
+    if any(p.requires_grad for p in encoder.convolution_parameters().values()):
         raise UserError(
             "lora: adapters are trained in place of the encoder's own weights, "
             "which excludes freeze_feature_extractor: False; set it to True, "
@@ -119,7 +100,13 @@ def add_lora(
             "lora: expected rank of 1 or more, alpha over 0 and dropout from 0 "
             f"to below 1, got rank {rank}, alpha {alpha}, dropout {dropout}."
         )
-    peft = _peft()
+    try:
+        import peft
+    except ImportError as error:
+        raise UserError(
+            "lora: adapters need the package peft; run "
+            "'pip install speechbrain-ext[lora]'."
+        ) from error
     config = peft.LoraConfig(
         r=rank,
         lora_alpha=alpha,
@@ -128,49 +115,42 @@ def add_lora(
         bias="none",
     )
     for module in encoder.modules():
-        if type(module) is WavLMAttention:
-            module.__class__ = AdaptedWavLMAttention
+        # By its name: transformers takes seconds to import.
+        if type(module).__name__ == "WavLMAttention":
+            method = types.MethodType(_attend, module)
+            module.torch_multi_head_self_attention = method
     encoder.requires_grad_(False)
     training = encoder.training
     # Unlike a PeftModel it leaves the structure as it is.
     peft.inject_adapter_in_model(config, encoder)
     encoder.train(training)
     encoder.may_train = None
-    encoder.lora = {
-        "rank": rank,
-        "alpha": alpha,
-        "targets": sorted(targets),
-    }
+    encoder.lora = dict(rank=rank, alpha=alpha, targets=sorted(targets))
     return encoder
 
 
-class AdaptedWavLMAttention(WavLMAttention):
-    """WavLM's attention through its projections in place of their weights."""
+def _attend(self, hidden_states, attention_mask, gated_position_bias):
+    """WavLM's attention through its projections in place of their weights.
 
-    def torch_multi_head_self_attention(
-        self, hidden_states, attention_mask, gated_position_bias
-    ):
-        """As transformers' method of this name, without attention weights."""
-        batch, frames, _ = hidden_states.shape
-        query, key, value = (
-            project(hidden_states)
-            .view(batch, frames, self.num_heads, self.head_dim)
-            .transpose(1, 2)
-            for project in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        bias = gated_position_bias.view(batch, self.num_heads, frames, frames)
-        if attention_mask is not None:
-            padding = attention_mask.ne(1)[:, None, None]
-            bias = bias.masked_fill(padding, -torch.inf)
-        output = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            bias.to(query.dtype),
-            self.dropout if self.training else 0.0,
-        )
-        output = output.transpose(1, 2).reshape(batch, frames, self.embed_dim)
-        return self.out_proj(output), None
+    In place of transformers' ``torch_multi_head_self_attention``.
+    """
+    batch, frames, _ = hidden_states.shape
+    query, key, value = (
+        project(hidden_states)
+        .view(batch, frames, self.num_heads, self.head_dim)
+        .transpose(1, 2)
+        for project in (self.q_proj, self.k_proj, self.v_proj)
+    )
+    bias = gated_position_bias.view(batch, self.num_heads, frames, frames)
+    if attention_mask is not None:
+        padding = attention_mask.ne(1)[:, None, None]
+        bias = bias.masked_fill(padding, -torch.inf)
+    dropout = self.dropout if self.training else 0.0
+    output = F.scaled_dot_product_attention(
+        query, key, value, bias.to(query.dtype), dropout
+    )
+    output = output.transpose(1, 2).reshape(batch, frames, self.embed_dim)
+    return self.out_proj(output), None
 
 
 def _depths(encoder):
@@ -178,11 +158,9 @@ def _depths(encoder):
     count = len(encoder.layers)
     depths = {id(parameter): count for parameter in encoder.parameters()}
     for index, layer in enumerate(encoder.layers):
-        for parameter in layer.parameters():
-            depths[id(parameter)] = count - 1 - index
+        depths |= {id(p): count - 1 - index for p in layer.parameters()}
     if encoder.final_norm is not None:
-        for parameter in encoder.final_norm.parameters():
-            depths[id(parameter)] = 0
+        depths |= {id(p): 0 for p in encoder.final_norm.parameters()}
     return depths
 
 
@@ -205,19 +183,6 @@ def _targets(encoder, names):
     ]
     known = {name.rpartition(".")[2] for name in linear}
     if not names or names - known:
-        raise UserError(
-            f"lora: targets: expected some of {', '.join(sorted(known))} (the "
-            f"linear maps of the layers), got {sorted(names)}."
-        )
+        maps = f"some of {', '.join(sorted(known))} (the layers' linear maps)"
+        raise expected("lora: targets", maps, sorted(names))
     return [name for name in linear if name.rpartition(".")[2] in names]
-
-
-def _peft():
-    try:
-        import peft
-    except ImportError as error:
-        raise UserError(
-            "lora: adapters need the package peft; run "
-            "'pip install speechbrain-ext[lora]'."
-        ) from error
-    return peft

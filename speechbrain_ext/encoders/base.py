@@ -14,15 +14,17 @@ class Encoder(nn.Module):
     """Waveform -> frames, where padding never changes a result.
 
     A subclass sets ``grid`` (``FrameGrid``), ``output_size`` and
-    ``num_layers``, and implements ``encode`` and ``describe``. ``output_norm``
-    normalises every layer's output to zero mean and unit variance over the
-    frames and channels of each utterance.
+    ``num_layers``, and implements ``describe`` (JSON-able dict of all but the
+    weights that shapes the output) and ``encode``, or in its place ``convolve``
+    (from ``wav, lengths`` to the convolutions' output ``[batch, frames,
+    channels]``), ``contextualize`` (from there to what ``encode`` gives) and
+    ``describe_convolutions``. ``output_norm`` normalises every layer's output
+    over the frames and channels of each utterance.
     """
 
     sample_rate = 16000
     max_samples = None
-    # What is read of a record, and whether single utterances are to be spread
-    # over the cores.
+    # What is read of a record, and whether utterances spread over the cores.
     reads = ("audio",)
     parallel = False
     # Of pretrained encoders: the transformer layers from the bottom upwards,
@@ -32,8 +34,7 @@ class Encoder(nn.Module):
     final_norm = None
     convolutions = ()
     convolved_size = None
-    # What ``adaptation`` keeps: names of the parameters that may train, and
-    # what shapes the adapters.
+    # What ``adaptation`` keeps: names that may train, and shape of adapters.
     may_train = None
     lora = None
 
@@ -46,68 +47,54 @@ class Encoder(nn.Module):
         """Encode a batch ``[batch, samples]`` at 16 kHz with relative lengths.
 
         Gives ``[batch, frames, channels]``, or with ``all_layers`` every hidden
-        state, ``[batch, layers, frames, channels]``, the last layer last.
-        Frames of padding are zero.
+        state, ``[batch, layers, frames, channels]``. Frames of padding are 0.
         """
         if wav.dim() != 2:
             raise ValueError(
                 f"wav: expected [batch, samples], got {list(wav.shape)}"
             )
-        num_samples = wav.shape[1]
-        self._check_length(num_samples)
+        num_samples, limit = wav.shape[1], self.max_samples
+        if limit is not None and num_samples > limit:
+            raise UserError(
+                f"An utterance of {num_samples / self.sample_rate:.1f} s is "
+                f"longer than the {limit / self.sample_rate:g} s that "
+                f"{type(self).__name__} takes; cut it, or choose another "
+                "encoder."
+            )
         if wav_lens is None:
             wav_lens = wav.new_ones(wav.shape[0])
         lengths = absolute_lengths(wav_lens.to(wav.device), num_samples)
         wav = wav.masked_fill(~length_mask(lengths, num_samples), 0.0)
         with self._gradients():
             encoded = self.encode(wav, lengths, all_layers)
-            return self._finish(encoded, self.grid.num_frames(lengths))
+            return self._finish(
+                encoded, self.grid.num_frames(lengths), all_layers
+            )
 
     def resume(self, features, frames, all_layers=False):
         """What ``forward`` gives, from the ``ConvolvedFeatures`` of a batch.
 
-        ``features`` are ``[batch, frames, channels]``, and ``frames`` is the
-        number of frames of each utterance ``[batch]``.
+        ``frames`` is the number of frames of each utterance ``[batch]``.
         """
         valid = length_mask(frames, features.shape[1])[:, :, None]
         features = features.masked_fill(~valid, 0.0)
         with self._gradients():
             encoded = self.contextualize(features, frames, all_layers)
-            return self._finish(encoded, frames)
+            return self._finish(encoded, frames, all_layers)
 
     def encode(self, wav, lengths, all_layers):
-        """The encoder proper, by default convolutions and what follows them.
+        """What ``forward`` gives, with anything finite in padded frames.
 
-        It gets zeros beyond the ``lengths`` (samples), and gives what
-        ``forward`` does, with anything finite for frames of padding.
+        ``wav`` is zero beyond the ``lengths`` (samples); one layer alone may
+        come without its dimension.
         """
         frames = self.grid.num_frames(lengths)
         return self.contextualize(
             self.convolve(wav, lengths), frames, all_layers
         )
 
-    def convolve(self, wav, lengths):
-        """The output of the convolutions ``[batch, frames, channels]``."""
-        raise NotImplementedError
-
-    def contextualize(self, features, frames, all_layers):
-        """From what ``convolve`` gives to what ``encode`` does."""
-        raise NotImplementedError
-
-    def describe(self):
-        """JSON-able dict of all but the weights that shapes the output."""
-        raise NotImplementedError
-
-    def describe_convolutions(self):
-        """As ``describe``, for the output of ``convolve``."""
-        raise NotImplementedError
-
     def fingerprint(self):
-        """Digest of class, configuration, preprocessing and weights.
-
-        Features that were stored under one fingerprint may be used again by
-        any encoder with the same one, wherever its files lie.
-        """
+        """Digest of class, configuration, preprocessing and weights."""
         digest = hashlib.sha256()
         for name, tensor in sorted(self._weights().items()):
             tensor = tensor.detach().cpu().contiguous()
@@ -129,6 +116,22 @@ class Encoder(nn.Module):
         """As ``torch.nn.Module.train``; what is frozen stays in evaluation."""
         return super().train(mode and not self.frozen)
 
+    def convolution_parameters(self):
+        """Parameters of the convolutions by name."""
+        return {
+            name: parameter
+            for name, parameter in self.named_parameters()
+            if name.startswith(self.convolutions)
+        }
+
+    def _start_training(self, freeze, freeze_feature_extractor):
+        if freeze:
+            self.freeze()
+        elif freeze_feature_extractor:
+            for parameter in self.convolution_parameters().values():
+                parameter.requires_grad_(False)
+        self.train()
+
     def _weights(self):
         return self.state_dict()
 
@@ -137,30 +140,21 @@ class Encoder(nn.Module):
             torch.is_grad_enabled() and not self.frozen
         )
 
-    def _finish(self, encoded, frames):
+    def _finish(self, encoded, frames, all_layers):
+        if all_layers and encoded.dim() == 3:
+            encoded = encoded[:, None]
         valid = length_mask(frames, encoded.shape[-2])[:, :, None]
-        if encoded.dim() == 4:
+        if all_layers:
             valid = valid[:, None]
         if self.output_norm:
-            encoded = _normalise(encoded, valid)
+            encoded = normalise(encoded, valid, (-2, -1), 1e-5)
         return encoded.masked_fill(~valid, 0.0)
-
-    def _check_length(self, num_samples):
-        if self.max_samples is not None and num_samples > self.max_samples:
-            raise UserError(
-                f"An utterance of {num_samples / self.sample_rate:.1f} s is "
-                "longer than the "
-                f"{self.max_samples / self.sample_rate:g} s that the encoder "
-                f"{type(self).__name__} takes; cut it, or choose another "
-                "encoder."
-            )
 
 
 class ConvolvedFeatures(Encoder):
     """The frozen convolutions of an encoder whose other layers are trained.
 
-    It is a frozen encoder of one layer, so that its frames can be stored; the
-    encoder's ``resume`` continues from them.
+    Its frames can be stored; the encoder's ``resume`` continues from them.
     """
 
     num_layers = 1
@@ -176,9 +170,8 @@ class ConvolvedFeatures(Encoder):
             )
         if any(tensor.requires_grad for tensor in self._weights().values()):
             raise UserError(
-                "cnn_folder: the convolutions of the encoder are trained, so "
-                "that their output changes; set freeze_feature_extractor to "
-                "True, or cnn_folder to null."
+                "cnn_folder: the convolutions of the encoder are trained; set "
+                "freeze_feature_extractor to True, or cnn_folder to null."
             )
         self.grid = encoder.grid
         self.max_samples = encoder.max_samples
@@ -186,23 +179,15 @@ class ConvolvedFeatures(Encoder):
         self.freeze()
 
     def encode(self, wav, lengths, all_layers):
-        features = self._whole[0].convolve(wav, lengths)
-        return features[:, None] if all_layers else features
+        return self._whole[0].convolve(wav, lengths)
 
     def describe(self):
         whole = self._whole[0]
-        return {
-            "encoder": type(whole).__name__,
-            **whole.describe_convolutions(),
-        }
+        described = whole.describe_convolutions()
+        return {"encoder": type(whole).__name__, **described}
 
     def _weights(self):
-        whole = self._whole[0]
-        return {
-            name: parameter
-            for name, parameter in whole.named_parameters()
-            if name.startswith(whole.convolutions)
-        }
+        return self._whole[0].convolution_parameters()
 
     def _apply(self, fn, recurse=True):
         # The encoder moves along to a device or type.
@@ -229,7 +214,8 @@ def masked_moments(x, valid, dims):
     return mean, centred.square().sum(dims, keepdim=True) / count
 
 
-def _normalise(encoded, valid):
-    encoded = full_precision(encoded)
-    mean, variance = masked_moments(encoded, valid, (-2, -1))
-    return (encoded - mean) * torch.rsqrt(variance + 1e-5)
+def normalise(x, valid, dims, eps):
+    """What is valid, with zero mean and unit variance over some dimensions."""
+    x = full_precision(x)
+    mean, variance = masked_moments(x, valid, dims)
+    return (x - mean) * torch.rsqrt(variance + eps)

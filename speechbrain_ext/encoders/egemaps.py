@@ -1,17 +1,13 @@
 """The low-level descriptors of eGeMAPS: loudness, spectrum, pitch, formants.
 
 openSMILE computes them (Eyben et al., "The Geneva minimalistic acoustic
-parameter set (GeMAPS) for voice research and affective computing", 2016),
-25 of them every 10 ms. Pepino et al. 2021 (section 2.2) average two
-consecutive frames, which gives the 20 ms of the pretrained encoders.
-
-openSMILE's frame arithmetic is nowhere in its documentation; what is said
-here of frames and samples was found by experiment, and a test holds every
-installed version to it.
+parameter set (GeMAPS)", 2016). It does not document its frame arithmetic; a
+test holds the installed version to what was found here by experiment.
 """
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.base import Encoder
@@ -24,30 +20,23 @@ WINDOW = 800
 MIN_SAMPLES = WINDOW + HOP
 # Frames that are averaged to one.
 GROUP = 2
-# openSMILE takes 16 bits, and what is louder would come out with the other
-# sign.
+# openSMILE takes 16 bits, and gives what is louder the other sign.
 LOUDEST = 32767 / 32768
 
 
 class EgemapsEncoder(Encoder):
-    """The 25 eGeMAPS low-level descriptors, averaged in pairs to 20 ms.
+    """The 25 descriptors every 10 ms, averaged in pairs to 20 ms.
 
-    openSMILE makes ``samples // 160 - 4`` frames of 10 ms, and two at least;
-    the encoder makes half as many, where an odd last frame stands alone.
-    What is shorter than 960 samples is lengthened with zeros.
+    The pairs are those of Pepino et al. 2021, section 2.2; an odd last frame
+    of openSMILE's ``samples // 160 - 4`` stands alone, and what is shorter
+    than 960 samples is lengthened with zeros. Descriptors of openSMILE's frame
+    ``i`` see 320 (pitch and formants: 960) samples from ``160 i`` on, so tile
+    ``t`` begins at the sample ``320 t``, and the last one reaches to the end.
 
-    Descriptors of openSMILE's frame ``i`` begin at the sample ``160 i``: those
-    of loudness and spectrum see 320 samples from there on, those of pitch and
-    formants 960, and all are smoothed over three frames. The tile of frame
-    ``t`` therefore begins at the sample ``320 t``, and the last tile reaches to
-    the end of the utterance, 60 ms at the most beyond its last window.
-
-    There is nothing to train. Every utterance is measured by itself on the
-    CPU, whatever the device of the waveform, and what is louder than full
-    scale is clipped. The values are openSMILE's own, in its units; where there
-    is no voice, pitch is 0 and amplitudes of formants are -201.
-
-    ``names`` are openSMILE's names of the channels.
+    Every utterance is measured by itself on the CPU, and what is louder than
+    full scale is clipped. Values are in openSMILE's units: without a voice
+    pitch is 0 and amplitudes of formants are -201. ``names`` are openSMILE's
+    names of the channels.
     """
 
     num_layers = 1
@@ -56,7 +45,13 @@ class EgemapsEncoder(Encoder):
 
     def __init__(self, output_norm=False):
         super().__init__(output_norm)
-        opensmile = _opensmile()
+        try:
+            import opensmile
+        except ImportError as error:
+            raise UserError(
+                "encoder source: 'egemaps' needs the package opensmile; run "
+                "'pip install opensmile'."
+            ) from error
         self.version = opensmile.__version__
         self.smile = opensmile.Smile(
             feature_set=opensmile.FeatureSet[FEATURE_SET],
@@ -69,17 +64,12 @@ class EgemapsEncoder(Encoder):
 
     def encode(self, wav, lengths, all_layers):
         samples = wav.float().detach().cpu().numpy()
-        frames = int(self.grid.num_frames(wav.shape[1]))
-        output = np.zeros(
-            (len(samples), frames, self.output_size), dtype=np.float32
-        )
-        for row, utterance, length in zip(output, samples, lengths.tolist()):
-            encoded = self._encode_alone(utterance[:length])
-            row[: len(encoded)] = encoded
-        output = torch.from_numpy(output).to(
-            wav.device, torch.promote_types(wav.dtype, torch.float32)
-        )
-        return output[:, None] if all_layers else output
+        encoded = [
+            torch.from_numpy(self._encode_alone(utterance[:length])).float()
+            for utterance, length in zip(samples, lengths.tolist())
+        ]
+        dtype = torch.promote_types(wav.dtype, torch.float32)
+        return pad_sequence(encoded, batch_first=True).to(wav.device, dtype)
 
     def describe(self):
         return {
@@ -101,14 +91,3 @@ class EgemapsEncoder(Encoder):
         starts = np.arange(0, len(x), GROUP)
         counts = np.diff(starts, append=len(x))[:, None]
         return np.add.reduceat(x, starts, axis=0) / counts
-
-
-def _opensmile():
-    try:
-        import opensmile
-    except ImportError as error:
-        raise UserError(
-            "encoder source: 'egemaps' needs the package opensmile, which is "
-            "missing; run 'pip install opensmile'."
-        ) from error
-    return opensmile

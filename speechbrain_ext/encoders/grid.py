@@ -1,12 +1,8 @@
-"""Which part of an utterance a frame stands for.
+"""Which part of an utterance a frame stands for, in whole samples.
 
-Encoders turn samples into frames by convolutions without regard to seconds,
-so the number of frames follows from their kernels, strides and paddings, never
-from the duration. This module does that arithmetic in whole samples and uses
-it to give frames labels, and labelled frames times.
-
-A frame takes the label that fills most of its tile, as the frame-wise ground
-truth of Wang et al. 2023 (section 5.2) does.
+The number of frames follows from an encoder's convolutions, never from the
+duration. A frame takes the label that fills most of its tile, as the
+frame-wise ground truth of Wang et al. 2023 (section 5.2) does.
 """
 
 import math
@@ -20,12 +16,8 @@ class FrameGrid:
 
     Tile ``t`` begins at the sample ``first + t * stride`` (the first one at 0)
     and ends where the next one begins; the last one reaches to the end of the
-    utterance.
-
-    ``convolutions`` are kernel, stride and padding (on either side) of the
-    encoder's convolutions over time, from the samples on. The tile of frame 0
-    would begin at the sample ``first`` (from ``1 - stride`` to 0) if the
-    utterance went on before its beginning.
+    utterance. ``convolutions`` are kernel, stride and padding (on either side)
+    over time, from the samples on; ``first`` is from ``1 - stride`` to 0.
     """
 
     def __init__(self, convolutions, first=0):
@@ -49,8 +41,10 @@ class FrameGrid:
         """Frames of so many samples (a number or a tensor), at least 1."""
         if isinstance(num_samples, torch.Tensor):
             length = num_samples.clamp(min=self.min_samples)
+        elif num_samples < 1:
+            raise ValueError(f"samples: expected 1 or more, got {num_samples}")
         else:
-            length = max(_positive(num_samples), self.min_samples)
+            length = max(int(num_samples), self.min_samples)
         for kernel, stride, padding in self.convolutions:
             length = (length + 2 * padding - kernel) // stride + 1
         return length
@@ -59,15 +53,8 @@ class FrameGrid:
         """Bounds of the tiles ``[frames + 1]``, from 0 to ``num_samples``."""
         frames = self.num_frames(num_samples)
         edges = self.first + self.stride * np.arange(frames + 1)
-        edges[0] = 0
-        edges[-1] = num_samples
+        edges[[0, -1]] = 0, num_samples
         return edges
-
-
-def _positive(num_samples):
-    if num_samples < 1:
-        raise ValueError(f"num_samples: expected 1 or more, got {num_samples}")
-    return int(num_samples)
 
 
 def absolute_lengths(wav_lens, num_samples):
@@ -79,22 +66,11 @@ def absolute_lengths(wav_lens, num_samples):
 def frame_labels(segments, num_samples, sample_rate, grid):
     """Give every frame the label that fills most of its tile.
 
-    Times are rounded to whole samples once, and everything after that is
-    integer arithmetic. What no segment covers is neutral. Of two labels that
-    fill a tile alike, the one that begins earlier in the tile wins.
-
-    ``segments`` are ``{"emo", "start", "end"}`` each (s), in any order.
+    ``segments`` are ``{"emo", "start", "end"}`` each (s), in any order. Times
+    are rounded to samples once. What no segment covers is neutral; of labels
+    that fill a tile alike, the one that begins earlier in it wins.
     """
     edges = grid.edges(num_samples)
-    stretches = _stretches(segments, num_samples, sample_rate)
-    labels = list(stretches)
-    scores = [_score(edges, *stretches[label]) for label in labels]
-    best = np.argmax(scores, axis=0)
-    return [labels[index] for index in best]
-
-
-def _stretches(segments, num_samples, sample_rate):
-    """Label -> starts and ends (samples) of the stretches that it covers."""
     spans = {"neutral": []}
     for segment in segments:
         start, end = (
@@ -106,14 +82,11 @@ def _stretches(segments, num_samples, sample_rate):
     covered = _merge(span for group in spans.values() for span in group)
     bounds = [0, *(edge for span in covered for edge in span), num_samples]
     spans["neutral"] = [
-        (start, end)
-        for start, end in zip(bounds[::2], bounds[1::2])
-        if start < end
+        span for span in zip(bounds[::2], bounds[1::2]) if span[0] < span[1]
     ]
-    return {
-        label: np.array(_merge(group), dtype=np.int64).reshape(-1, 2).T
-        for label, group in spans.items()
-    }
+    scores = [_score(edges, _merge(group)) for group in spans.values()]
+    labels = list(spans)
+    return [labels[index] for index in np.argmax(scores, axis=0)]
 
 
 def _merge(spans):
@@ -127,24 +100,21 @@ def _merge(spans):
     return merged
 
 
-def _score(edges, starts, ends):
+def _score(edges, spans):
     """Rank of a label in every tile: by the samples covered, then by order."""
-    left, right = edges[:-1], edges[1:]
-    if not len(starts):
+    left, width = edges[:-1], np.diff(edges).max()
+    if not spans:
         return np.full(len(left), -1)
-    # Samples covered before an edge: whole stretches and a part of one.
-    before = np.concatenate([[0], np.cumsum(ends - starts)])
-    index = np.searchsorted(starts, edges, side="right")
-    last = np.maximum(index - 1, 0)
-    part = np.clip(edges - starts[last], 0, ends[last] - starts[last])
-    total = np.where(index > 0, before[last] + part, 0)
-    covered = np.diff(total)
-    following = np.minimum(
-        np.searchsorted(ends, left, side="right"), len(ends) - 1
-    )
-    offset = np.maximum(starts[following] - left, 0)
-    weight = int((right - left).max()) + 1
-    return np.where(covered > 0, covered * weight - offset, -1)
+    starts, ends = np.transpose(spans)
+    total = np.cumsum(ends - starts)
+    # Samples covered before an edge: it grows by one a sample within a span.
+    before = np.stack([total - (ends - starts), total], axis=1).ravel()
+    before = np.interp(edges, np.ravel(spans), before)
+    covered = np.diff(before.astype(np.int64))
+    following = np.searchsorted(ends, left, side="right")
+    offset = starts[np.minimum(following, len(ends) - 1)] - left
+    score = covered * (width + 1) - np.maximum(offset, 0)
+    return np.where(covered > 0, score, -1)
 
 
 def labels_to_segments(labels, num_samples, sample_rate, grid):
@@ -154,17 +124,14 @@ def labels_to_segments(labels, num_samples, sample_rate, grid):
     without a gap, and no two neighbours have the same emotion.
     """
     edges = grid.edges(num_samples)
-    if len(labels) != len(edges) - 1:
+    frames = len(edges) - 1
+    if len(labels) != frames:
         raise ValueError(
-            f"{len(labels)} labels for the {len(edges) - 1} frames of "
-            f"{num_samples} samples"
+            f"{len(labels)} labels for the {frames} frames of {num_samples} "
+            "samples"
         )
-    changes = [
-        index
-        for index in range(len(labels))
-        if index == 0 or labels[index] != labels[index - 1]
-    ]
-    bounds = [*changes, len(labels)]
+    changes = [i for i in range(1, frames) if labels[i] != labels[i - 1]]
+    bounds = [0, *changes, frames]
     return [
         {
             "start": int(edges[begin]) / sample_rate,

@@ -1,14 +1,10 @@
 """Pretrained checkpoints: found, checked and loaded in float32.
 
-``speechbrain.integrations.huggingface``'s interface is not used here. It asks
-the Hub about a model by name even where the model lies in the cache, so that
-nothing runs offline; it takes whichever cached snapshot is listed first; it
-loads Whisper's decoder with the encoder; it keeps the dtype of the file; and
-what it freezes begins to drop out again on ``train()``. The classes of
-transformers, which it wraps, do the same work without these.
+SpeechBrain's interface to transformers is not used: it asks the Hub about what
+lies in the cache, loads Whisper's decoder, keeps the dtype of the file, and
+what it freezes drops out again on ``train()``.
 """
 
-import re
 from pathlib import Path
 
 from transformers import AutoConfig, AutoFeatureExtractor
@@ -16,22 +12,23 @@ from transformers.utils import logging as transformers_logging
 
 from speechbrain_ext.base.errors import UserError
 
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
-
 
 def load_config(source, save_path=None):
     """Configuration of a checkpoint."""
-    _check_source(source)
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        _check_folder(folder)
     try:
         return AutoConfig.from_pretrained(_place(source), cache_dir=save_path)
     except (OSError, ValueError) as error:
-        if _is_folder(source):
-            raise UserError(
-                f"encoder source: '{Path(source) / 'config.json'}' is invalid, "
-                "or of an architecture that transformers does not know; give "
-                "the folder of another checkpoint."
-            ) from error
-        raise _unreachable(source) from error
+        wrong = (
+            f"'{folder / 'config.json'}' is invalid, or of an architecture "
+            "that transformers does not know; give another checkpoint's folder."
+            if folder.is_dir()
+            else f"'{source}' is neither a folder nor a model found on the "
+            "Hugging Face Hub; check the path, or the name and the connection."
+        )
+        raise UserError(f"encoder source: {wrong}") from error
 
 
 def load_feature_extractor(source, save_path=None):
@@ -48,9 +45,8 @@ def load_feature_extractor(source, save_path=None):
         ) from error
     if extractor.sampling_rate != 16000:
         raise UserError(
-            f"encoder source: expected a model for audio of 16000 Hz, got "
-            f"'{source}' for audio of {extractor.sampling_rate} Hz; choose "
-            "another encoder."
+            f"encoder source: expected a model for 16000 Hz, got '{source}' "
+            f"for audio of {extractor.sampling_rate} Hz; choose another one."
         )
     return extractor
 
@@ -70,8 +66,7 @@ def load_weights(model_class, source, config, save_path=None, **kwargs):
             **kwargs,
         )
     except Exception as error:
-        # A damaged file shows itself by an exception of any of the libraries
-        # that read it.
+        # Any of the libraries that read a damaged file may raise its own.
         raise UserError(
             f"encoder source: the weights of '{source}' are invalid "
             f"({str(error).strip().splitlines()[0]}); download them again."
@@ -83,9 +78,9 @@ def load_weights(model_class, source, config, save_path=None, **kwargs):
     missing.discard("masked_spec_embed")
     if missing:
         raise UserError(
-            f"encoder source: the weights of '{source}' lack "
-            f"{len(missing)} that its config.json needs, such as "
-            f"'{min(missing)}'; use the files of one checkpoint."
+            f"encoder source: the weights of '{source}' lack {len(missing)} "
+            f"that its config.json needs, such as '{min(missing)}'; use the "
+            "files of one checkpoint."
         )
     return model
 
@@ -93,50 +88,26 @@ def load_weights(model_class, source, config, save_path=None, **kwargs):
 def config_dict(config):
     """The settings of a configuration that shape an encoder's output."""
     settings = config.to_dict()
-    for name in (
-        "_name_or_path",
-        "architectures",
-        "dtype",
-        "transformers_version",
+    others = "_name_or_path", "architectures", "dtype", "transformers_version"
+    return {name: settings[name] for name in settings if name not in others}
+
+
+def _check_folder(folder):
+    missing = None
+    if not (folder / "config.json").is_file():
+        missing = "config.json"
+    elif not any(
+        x.suffix in (".safetensors", ".bin") for x in folder.iterdir()
     ):
-        settings.pop(name, None)
-    return settings
-
-
-def _check_source(source):
-    if _is_folder(source):
-        folder = Path(source).expanduser()
-        if not (folder / "config.json").is_file():
-            raise UserError(
-                f"encoder source: '{folder / 'config.json'}' does not exist; "
-                "give the folder of a checkpoint in the layout of the Hub."
-            )
-        if not any(
-            path.suffix in (".safetensors", ".bin") for path in folder.iterdir()
-        ):
-            raise UserError(
-                f"encoder source: '{folder / 'model.safetensors'}' does not "
-                "exist; put the weights beside the config.json."
-            )
-    elif not _HUB_NAME.fullmatch(str(source)):
+        missing = "model.safetensors"
+    if missing:
         raise UserError(
-            f"encoder source: '{source}' is neither a folder nor the name of "
-            "a model on the Hugging Face Hub; check the path."
+            f"encoder source: '{folder / missing}' does not exist; give the "
+            "folder of a checkpoint in the layout of the Hub."
         )
-
-
-def _is_folder(source):
-    return Path(source).expanduser().is_dir()
 
 
 def _place(source):
     """What transformers takes: it does not know what a tilde means."""
-    return str(Path(source).expanduser()) if _is_folder(source) else str(source)
-
-
-def _unreachable(source):
-    return UserError(
-        f"encoder source: '{source}' is neither a folder nor a model that can "
-        "found on the Hugging Face Hub; check the name and the connection, "
-        "or give the folder of a downloaded checkpoint."
-    )
+    folder = Path(source).expanduser()
+    return str(folder if folder.is_dir() else source)

@@ -6,6 +6,9 @@ from torch.nn import functional as F
 from speechbrain_ext.encoders.base import Encoder, full_precision
 from speechbrain_ext.encoders.grid import FrameGrid
 
+WINDOW = 400
+HOP = 160
+
 
 def power_spectrum(wav, window, n_fft, hop, num_frames, end=None):
     """Power spectra of frames centred at the samples 0, hop, 2 hop, ..."""
@@ -15,10 +18,7 @@ def power_spectrum(wav, window, n_fft, hop, num_frames, end=None):
     length = needed if end is None else min(needed, end)
     wav = F.pad(wav, (0, max(length - wav.shape[1], 0)))[:, :length]
     wav = F.pad(wav[:, None], (half, needed - length), mode="reflect")[:, 0]
-    spectrum = torch.stft(
-        wav, n_fft, hop, len(window), window, center=False, return_complex=True
-    )
-    return spectrum[:, :, :num_frames].abs().square()
+    return _stft(wav, window, n_fft, hop)[:, :, :num_frames].square()
 
 
 def log_mel(power, filters):
@@ -27,17 +27,11 @@ def log_mel(power, filters):
     return torch.maximum(mel, mel.amax((1, 2), keepdim=True) - 8.0)
 
 
-WINDOW = 400
-HOP = 160
-
-
 class SpectrogramEncoder(Encoder):
     """Linear magnitudes of 201 frequencies from 0 to 8 kHz, every 10 ms.
 
-    Frame ``t`` sees the 400 samples from ``160 t`` on, so that there are
-    ``(samples - 400) // 160 + 1`` frames; what is shorter than 400 samples is
-    lengthened with zeros. No logarithm is taken, and there is nothing to
-    train.
+    Frame ``t`` sees the 400 samples from ``160 t`` on; what is shorter is
+    lengthened with zeros. There is no logarithm and nothing to train.
     """
 
     num_layers = 1
@@ -54,16 +48,15 @@ class SpectrogramEncoder(Encoder):
         with torch.autocast(wav.device.type, enabled=False):
             wav = full_precision(wav)
             wav = F.pad(wav, (0, max(WINDOW - wav.shape[1], 0)))
-            spectrum = torch.stft(
-                wav,
-                WINDOW,
-                HOP,
-                window=self.window.to(wav.dtype),
-                center=False,
-                return_complex=True,
-            )
-            output = spectrum.abs().transpose(1, 2)
-        return output[:, None] if all_layers else output
+            window = self.window.to(wav.dtype)
+            return _stft(wav, window, WINDOW, HOP).transpose(1, 2)
 
     def describe(self):
         return {"window": WINDOW, "hop": HOP}
+
+
+def _stft(wav, window, n_fft, hop):
+    """Magnitudes ``[batch, frequencies, frames]``."""
+    return torch.stft(
+        wav, n_fft, hop, len(window), window, center=False, return_complex=True
+    ).abs()

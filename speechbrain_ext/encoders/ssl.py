@@ -1,44 +1,34 @@
 """wav2vec 2.0, HuBERT and WavLM, such that padding never changes a result.
 
-The models are those of transformers; their own attention masks are used. Three
-things in them still see the padding, and are dealt with here: the
-normalisation of the waveform, the group normalisation over time in the first
-convolution of the base models, and the batch normalisation before the
-positional convolution of some HuBERT models.
+Three things see the padding in spite of transformers' masks: normalisation of
+the waveform, group normalisation in the base models' first convolution, and
+batch normalisation before some HuBERT models' positional convolution.
 """
 
-from contextlib import contextmanager
+from contextlib import ExitStack
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers import AutoModel
 
+from speechbrain_ext.encoders import loading
 from speechbrain_ext.encoders.base import (
     Encoder,
     full_precision,
     length_mask,
-    masked_moments,
+    normalise,
 )
 from speechbrain_ext.encoders.grid import FrameGrid
-from speechbrain_ext.encoders.loading import (
-    config_dict,
-    load_config,
-    load_feature_extractor,
-    load_weights,
-)
 
 
 class SSLEncoder(Encoder):
     """A pretrained wav2vec 2.0, HuBERT or WavLM model.
 
     Hidden state 0 is what the first transformer layer gets: the output of the
-    convolutional network, projected, with the positional convolution added. Or
-    it is the projected output alone (``local_encoder``), as in Pepino et al.
-    2021, section 2.3.
-    The last hidden state is the model's output, after the final layer
-    normalisation where the architecture has one (the large models). For the
-    options see ``load_encoder``.
+    convolutions, projected, with the positional convolution added unless
+    ``local_encoder``. The last one is after the large models' final layer
+    normalisation. For the options see ``load_encoder``.
     """
 
     convolutions = ("model.feature_extractor.",)
@@ -54,18 +44,17 @@ class SSLEncoder(Encoder):
     ):
         super().__init__(output_norm)
         self.local_encoder = local_encoder
-        config = load_config(source, save_path)
-        # Random masks and dropped layers belong to pretraining; a dropped
-        # layer's weights get no gradient, which breaks DDP, and so does
-        # computing parts of the graph twice.
+        config = loading.load_config(source, save_path)
+        # Masks are pretraining's. A dropped layer's weights get no gradient,
+        # which breaks DDP, and so does computing parts of the graph twice.
         config.apply_spec_augment = False
         config.layerdrop = 0.0
         config.gradient_checkpointing = False
         # An adapter would halve the frames; it is not part of the encoder.
         config.add_adapter = False
-        extractor = load_feature_extractor(source, save_path)
+        extractor = loading.load_feature_extractor(source, save_path)
         self.do_normalize = bool(extractor.do_normalize)
-        self.model = load_weights(AutoModel, source, config, save_path)
+        self.model = loading.load_weights(AutoModel, source, config, save_path)
         # What it does for checkpointing fails on waveforms with gradients.
         self.model.feature_extractor._requires_grad = False
         convolutions = [
@@ -79,24 +68,22 @@ class SSLEncoder(Encoder):
         # The two norms that look across frames are told which are valid.
         self._group_norm = self._batch_norm = None
         if config.feat_extract_norm == "group":
-            layer = self.model.feature_extractor.conv_layers[0]
-            layer.layer_norm = MaskedGroupNorm.like(layer.layer_norm)
-            self._group_norm = (layer.layer_norm, FrameGrid(convolutions[:1]))
-        positions = self.model.encoder.pos_conv_embed
-        if getattr(positions, "batch_norm", None) is not None:
-            positions.batch_norm = MaskedBatchNorm.like(positions.batch_norm)
-            self._batch_norm = (positions.batch_norm,)
+            norm = self.model.feature_extractor.conv_layers[0].layer_norm
+            norm.__class__ = MaskedGroupNorm
+            self._group_norm = (norm, FrameGrid(convolutions[:1]))
+        norm = getattr(self.model.encoder.pos_conv_embed, "batch_norm", None)
+        if norm is not None:
+            norm.__class__ = MaskedBatchNorm
+            self._batch_norm = (norm,)
         if hasattr(self.model, "masked_spec_embed"):
             self.model.masked_spec_embed.requires_grad = False
-        if freeze:
-            self.freeze()
-        elif freeze_feature_extractor:
-            self.model.feature_extractor.requires_grad_(False)
-        self.train()
+        self._start_training(freeze, freeze_feature_extractor)
 
     def convolve(self, wav, lengths):
         if self.do_normalize:
-            wav = _normalise(wav, lengths)
+            valid = length_mask(lengths, wav.shape[1])
+            # As transformers' feature extractor.
+            wav = normalise(wav, valid, (1,), 1e-7).masked_fill(~valid, 0.0)
         needed = self.grid.min_samples
         if wav.shape[1] < needed:
             wav = F.pad(wav, (0, needed - wav.shape[1]))
@@ -120,11 +107,23 @@ class SSLEncoder(Encoder):
             mask = length_mask(frames, features.shape[1])
         if self._batch_norm is not None:
             self._batch_norm[0].mask = mask
+        states = []
+
+        def before(module, args):
+            states.append(args[0])
+
+        def after(module, args, output):
+            states.append(output[0] if isinstance(output, tuple) else output)
+
+        with ExitStack() as hooks:
+            if all_layers:
+                first = self.layers[0].register_forward_pre_hook(before)
+                hooks.enter_context(first)
+                for layer in self.layers:
+                    hooks.enter_context(layer.register_forward_hook(after))
+            output = model.encoder(projected, attention_mask=mask)
         if not all_layers:
-            output = model.encoder(projected, attention_mask=mask)
             return output.last_hidden_state
-        with self._collected() as states:
-            output = model.encoder(projected, attention_mask=mask)
         # The last layer's output lacks the large models' final normalisation.
         states[-1] = output.last_hidden_state
         if self.local_encoder:
@@ -143,37 +142,16 @@ class SSLEncoder(Encoder):
 
     def describe(self):
         return {
-            "config": config_dict(self.model.config),
+            "config": loading.config_dict(self.model.config),
             "do_normalize": self.do_normalize,
             "local_encoder": self.local_encoder,
         }
 
     def describe_convolutions(self):
-        config = config_dict(self.model.config)
-        return {
-            "do_normalize": self.do_normalize,
-            **{name: config[name] for name in config if "feat_extract" in name},
-            **{name: config[name] for name in config if "conv_" in name},
-        }
-
-    @contextmanager
-    def _collected(self):
-        """Collect the input of the first layer and the output of all."""
-        states = []
-
-        def before(module, args):
-            states.append(args[0])
-
-        def after(module, args, output):
-            states.append(output[0] if isinstance(output, tuple) else output)
-
-        hooks = [self.layers[0].register_forward_pre_hook(before)]
-        hooks += [layer.register_forward_hook(after) for layer in self.layers]
-        try:
-            yield states
-        finally:
-            for hook in hooks:
-                hook.remove()
+        config = loading.config_dict(self.model.config)
+        names = [n for n in config if "feat_extract" in n or "conv_" in n]
+        described = {name: config[name] for name in names}
+        return {"do_normalize": self.do_normalize, **described}
 
 
 # Channels that are normalised together: few enough for a processor's cache.
@@ -184,15 +162,6 @@ class MaskedGroupNorm(nn.GroupNorm):
     """Normalisation of each channel over the valid frames of each utterance."""
 
     frames = None
-
-    @classmethod
-    def like(cls, norm):
-        """The same normalisation, sharing the parameters of ``norm``."""
-        if norm.num_groups != norm.num_channels:
-            raise ValueError("the groups are not single channels")
-        new = cls(norm.num_groups, norm.num_channels, norm.eps)
-        new.weight, new.bias = norm.weight, norm.bias
-        return new
 
     def forward(self, x):
         """Normalise ``[batch, channels, frames]``."""
@@ -219,15 +188,6 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
     mask = None
 
-    @classmethod
-    def like(cls, norm):
-        """The same normalisation, sharing all that ``norm`` holds."""
-        new = cls(norm.num_features, norm.eps)
-        new.weight, new.bias = norm.weight, norm.bias
-        new.running_mean, new.running_var = norm.running_mean, norm.running_var
-        new.num_batches_tracked = norm.num_batches_tracked
-        return new.eval()
-
     def train(self, mode=True):
         """Stay in evaluation."""
         return super().train(False)
@@ -238,12 +198,3 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         if self.mask is None:
             return x
         return x.masked_fill(~self.mask[:, None], 0.0)
-
-
-def _normalise(wav, lengths):
-    """Zero mean and unit variance, as transformers' feature extractor."""
-    valid = length_mask(lengths, wav.shape[1])
-    wav = full_precision(wav)
-    mean, variance = masked_moments(wav, valid, (1,))
-    wav = (wav - mean) * torch.rsqrt(variance + 1e-7)
-    return wav.masked_fill(~valid, 0.0)

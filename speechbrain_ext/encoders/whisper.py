@@ -1,11 +1,8 @@
 """Whisper's encoder without its decoder and without its 30 seconds.
 
-Whisper pads every utterance with silence to 30 s and lets its frames attend to
-all of it. Here the utterance keeps its own length: the positions are cut to
-it, and an attention mask does for batches what the architecture has no mask
-for. The spectra are those of transformers' ``WhisperFeatureExtractor``, and the
-frames that enter the first transformer layer are the very same as with 30 s;
-the only difference is that the layers do not attend to the silence.
+Whisper pads every utterance with silence to 30 s and attends to all of it. Here
+positions are cut to the utterance and batches are masked. What enters the first
+transformer layer is the same; the layers do not attend to the silence.
 """
 
 import torch
@@ -15,27 +12,19 @@ from transformers.models.whisper.modeling_whisper import (
 )
 
 from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.encoders import loading
 from speechbrain_ext.encoders.base import Encoder, full_precision, length_mask
 from speechbrain_ext.encoders.grid import FrameGrid
-from speechbrain_ext.encoders.loading import (
-    config_dict,
-    load_config,
-    load_feature_extractor,
-    load_weights,
-)
 from speechbrain_ext.encoders.spectra import log_mel, power_spectrum
 
 
 class WhisperEncoder(Encoder):
     """The encoder of a pretrained Whisper model.
 
-    It takes up to 30 s and makes a frame of every 20 ms begun, centred at the
-    samples 0, 320, 640, ...: ``ceil(samples / 320)``. Hidden state 0 is what
-    the first transformer layer gets (convolutions and positions), or the
-    output of the convolutions alone (``local_encoder``); the last one is after
-    the final layer normalisation.
-
-    For the options see ``load_encoder``.
+    It takes up to 30 s and makes ``ceil(samples / 320)`` frames, centred at
+    the samples 0, 320, 640, ... Hidden state 0 is what the first transformer
+    layer gets (convolutions and positions; with ``local_encoder``, convolutions
+    alone). For the options see ``load_encoder``.
     """
 
     convolutions = ("model.conv1.", "model.conv2.")
@@ -53,22 +42,19 @@ class WhisperEncoder(Encoder):
         super().__init__(output_norm)
         self.local_encoder = local_encoder
         self.pad_to_30s = pad_to_30s
-        config = load_config(source, save_path)
+        config = loading.load_config(source, save_path)
         # A dropped layer's weights get no gradient, which breaks DDP, and so
         # does computing parts of the graph twice.
         config.encoder_layerdrop = 0.0
         config.gradient_checkpointing = False
         self._set_preprocessing(source, save_path, config)
-        self.model = load_weights(
-            TransformersEncoder,
-            source,
-            config,
-            save_path,
-            # The encoder's weights alone, from the whole model's file.
-            key_mapping={r"^(model\.)?encoder\.": ""},
+        # The encoder's weights alone, from the whole model's file.
+        names = {r"^(model\.)?encoder\.": ""}
+        self.model = loading.load_weights(
+            TransformersEncoder, source, config, save_path, key_mapping=names
         )
         convolutions = [
-            (layer.kernel_size[0], layer.stride[0], layer.padding[0])
+            (*layer.kernel_size, *layer.stride, *layer.padding)
             for layer in (self.model.conv1, self.model.conv2)
         ]
         # There is a spectrum for every hop begun. A frame is centred at the
@@ -76,10 +62,8 @@ class WhisperEncoder(Encoder):
         self.grid = FrameGrid(
             [(1, self.hop, 0), *convolutions], first=-self.hop
         )
-        self.max_spectra = config.max_source_positions * (
-            self.grid.stride // self.hop
-        )
-        self.max_samples = self.max_spectra * self.hop
+        self.max_samples = config.max_source_positions * self.grid.stride
+        self.max_spectra = self.max_samples // self.hop
         self.output_size = config.d_model
         if not pad_to_30s:
             # Else the silence after the utterance belongs to it, too.
@@ -87,12 +71,7 @@ class WhisperEncoder(Encoder):
         self.num_layers = config.encoder_layers + 1
         # They are sinusoids, which loading makes trainable.
         self.model.embed_positions.requires_grad_(False)
-        if freeze:
-            self.freeze()
-        elif freeze_feature_extractor:
-            self.model.conv1.requires_grad_(False)
-            self.model.conv2.requires_grad_(False)
-        self.train()
+        self._start_training(freeze, freeze_feature_extractor)
 
     def convolve(self, wav, lengths):
         frames = int(self.grid.num_frames(wav.shape[1]))
@@ -106,7 +85,12 @@ class WhisperEncoder(Encoder):
     def contextualize(self, features, frames, all_layers):
         model = self.model
         x = features.to(model.conv1.weight.dtype)
-        mask = None if self.pad_to_30s else self._attention_mask(frames, x)
+        mask = None
+        valid = length_mask(frames, x.shape[1])
+        if not self.pad_to_30s and not bool(valid.all()):
+            lowest = torch.finfo(x.dtype).min
+            mask = x.new_zeros(valid.shape).masked_fill(~valid, lowest)
+            mask = mask[:, None, None]
         x = x + model.embed_positions.weight[: x.shape[1]]
         x = F.dropout(x, model.dropout, self.training)
         longest = int(frames.max())
@@ -130,7 +114,7 @@ class WhisperEncoder(Encoder):
 
     def describe(self):
         return {
-            "config": config_dict(self.model.config),
+            "config": loading.config_dict(self.model.config),
             **self.describe_convolutions(),
             "pad_to_30s": self.pad_to_30s,
             "local_encoder": self.local_encoder,
@@ -144,7 +128,7 @@ class WhisperEncoder(Encoder):
         }
 
     def _set_preprocessing(self, source, save_path, config):
-        extractor = load_feature_extractor(source, save_path)
+        extractor = loading.load_feature_extractor(source, save_path)
         if extractor.feature_size != config.num_mel_bins:
             raise UserError(
                 f"encoder source: '{source}' has {extractor.feature_size} mel "
@@ -166,22 +150,6 @@ class WhisperEncoder(Encoder):
         if self.pad_to_30s or count > self.max_spectra:
             count = self.max_spectra
         with torch.autocast(wav.device.type, enabled=False):
-            power = power_spectrum(
-                full_precision(wav),
-                self.window,
-                self.n_fft,
-                self.hop,
-                count,
-                end=self.max_samples,
-            )
+            sizes = self.n_fft, self.hop, count, self.max_samples
+            power = power_spectrum(full_precision(wav), self.window, *sizes)
             return (log_mel(power, self.filters) + 4.0) / 4.0
-
-    def _attention_mask(self, frames, x):
-        """Additive mask ``[batch, 1, 1, frames]``, None without padding."""
-        valid = length_mask(frames, x.shape[1])
-        if bool(valid.all()):
-            return None
-        mask = x.new_zeros(valid.shape).masked_fill(
-            ~valid, torch.finfo(x.dtype).min
-        )
-        return mask[:, None, None]

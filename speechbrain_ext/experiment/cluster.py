@@ -1,9 +1,12 @@
 """Runs as jobs of SLURM, through submitit."""
 
 import contextlib
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected
+from speechbrain_ext.experiment.plan import Run
 from speechbrain_ext.experiment.runs import Processes, execute, follow
 
 # Parameters that submitit has for every kind of cluster.
@@ -15,14 +18,13 @@ _GENERAL = (
 _TIMEOUT = 24 * 60
 
 
+@dataclass
 class Job:
-    """What a job does: one run."""
+    """What a job does: one run; why it failed, or None."""
 
-    def __init__(self, run):
-        self.run = run
+    run: Run
 
     def __call__(self):
-        """Do the run; why it failed, or None."""
         processes = Processes()
         try:
             return execute(self.run, processes)
@@ -42,12 +44,12 @@ def parse_parameters(text):
     for part in filter(None, text.split(",")):
         key, equals, value = (each.strip() for each in part.partition("="))
         if not (key and equals and value):
-            raise UserError(
-                f"--slurm: '{part}' is no key=value, such as partition=gpu."
-            )
+            raise expected("--slurm", "key=value, such as partition=gpu", part)
         if key not in _GENERAL and not key.startswith("slurm_"):
             key = f"slurm_{key}"
-        parameters[key] = _number(value)
+        parameters[key] = value
+        with contextlib.suppress(ValueError):
+            parameters[key] = json.loads(value.lower())
     return parameters
 
 
@@ -57,26 +59,21 @@ def run_on_cluster(runs, parameters, root, jobs, cluster, show_progress=True):
     if not todo:
         return []
     submitit, executor = _executor(root, cluster)
-    parameters = dict(parameters)
     if jobs is not None:
-        parameters["slurm_array_parallelism"] = jobs
-    try:
-        executor.update_parameters(**parameters)
-    except (AssertionError, NameError, TypeError, ValueError) as error:
-        line = str(error).splitlines()[0]
-        raise UserError(f"--slurm: {line}") from None
+        parameters = {**parameters, "slurm_array_parallelism": jobs}
     waiting = {}
     try:
+        executor.update_parameters(**parameters)
         # One array of jobs, of which SLURM starts as many as it may.
-        try:
-            with executor.batch():
-                for run in todo:
-                    waiting[run] = executor.submit(Job(run))
-        except submitit.core.utils.FailedJobError as error:
-            lines = str(error).split("\n")
-            raise UserError(
-                f"--slurm: sbatch takes no jobs: {lines[-1]}"
-            ) from None
+        with executor.batch():
+            for run in todo:
+                waiting[run] = executor.submit(Job(run))
+    except (AssertionError, NameError, TypeError, ValueError) as error:
+        raise UserError(f"--slurm: {str(error).splitlines()[0]}") from None
+    except submitit.core.utils.FailedJobError as error:
+        line = str(error).split("\n")[-1]
+        raise UserError(f"--slurm: sbatch takes no jobs: {line}") from None
+    try:
         return follow(
             dict(waiting),
             len(runs),
@@ -86,7 +83,6 @@ def run_on_cluster(runs, parameters, root, jobs, cluster, show_progress=True):
         )
     finally:
         for job in waiting.values():
-            # Where the submission itself failed there is no job.
             with contextlib.suppress(Exception):
                 job.cancel(check=False)
 
@@ -94,15 +90,14 @@ def run_on_cluster(runs, parameters, root, jobs, cluster, show_progress=True):
 def _executor(root, cluster):
     try:
         import submitit
+
+        folder = Path(root) / "cluster"
+        return submitit, submitit.AutoExecutor(folder, cluster=cluster)
     except ImportError:
         raise UserError(
             "--slurm and --cluster need submitit: pip install "
             "'speechbrain-ext[slurm]'."
         ) from None
-    try:
-        return submitit, submitit.AutoExecutor(
-            Path(root) / "cluster", cluster=cluster
-        )
     except (RuntimeError, ValueError) as error:
         raise UserError(f"--cluster {cluster}: {error}") from None
 
@@ -114,10 +109,3 @@ def _outcome(job):
     lines = [line for line in str(error).splitlines() if line.strip(" -")]
     traces = [line for line in lines if "Error" in line]
     return f"job {job.job_id}: {(traces or lines or [repr(error)])[-1]}"
-
-
-def _number(value):
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(value)
-    return {"true": True, "false": False}.get(value.lower(), value)

@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from speechbrain_ext.base.errors import UserError, exits_cleanly
+from speechbrain_ext.base.errors import exits_cleanly, expected
 from speechbrain_ext.base.options import RecipeYaml
 from speechbrain_ext.experiment import runs
 from speechbrain_ext.experiment.plan import (
@@ -18,9 +18,8 @@ from speechbrain_ext.experiment.plan import (
 )
 
 _EXAMPLE = """\
-All other --key=value are overrides of the YAML, or run options of
-SpeechBrain, and are passed on to every run. --output_folder is the folder of
-the experiment: runs go to ROW/fold_F/seed_S in it.
+All other --key=value are overrides of the YAML, or run options of SpeechBrain,
+for every run. Runs go to ROW/fold_F/seed_S in --output_folder.
 
 examples:
   python -m speechbrain_ext.experiment train.py hparams/ravdess.yaml \\
@@ -34,14 +33,6 @@ when stopped, and the same command goes on from there.
 """
 
 
-class _Stopped(BaseException):
-    """A signal asked the runner to end."""
-
-    def __init__(self, number):
-        super().__init__(number)
-        self.number = number
-
-
 def parse(arguments=None):
     """Understand the command line."""
     # Without abbreviations: --seed is an override, not --seeds.
@@ -53,52 +44,42 @@ def parse(arguments=None):
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add = parser.add_argument
+
+    def add(name, text, metavar=None, **more):
+        parser.add_argument(name, help=text, metavar=metavar, **more)
+
     many = {"action": "append", "default": []}
-    add("recipe", metavar="TRAIN.py", help="the recipe")
-    add("yaml", metavar="HPARAMS.yaml", help="its hyperparameters")
+    add("recipe", "the recipe", "TRAIN.py")
+    add("yaml", "its hyperparameters", "HPARAMS.yaml")
     text = "folds to run (default: the YAML's own)"
-    add("--folds", type=_folds, metavar="all|1,3", help=text)
-    text = (
-        "how many seeds, from 1, or which; a list of one ends with a comma "
-        "(default: the YAML's own)"
-    )
-    add("--seeds", type=_seeds, metavar="N|1,4", help=text)
+    add("--folds", text, "all|1,3", type=_folds)
+    text = "how many seeds, or which (one: '4,'; default: the YAML's own)"
+    add("--seeds", text, "N|1,4", type=_seeds)
     text = "values to try; several grids make all combinations"
-    add("--grid", type=parse_grid, metavar="KEY=A,B", help=text, **many)
+    add("--grid", text, "KEY=A,B", type=parse_grid, **many)
     text = "a named row of the table, with the options that make it"
-    row = "'NAME: KEY=A KEY2=B'"
-    add("--row", type=parse_row, metavar=row, help=text, **many)
+    add("--row", text, "'NAME: KEY=A KEY2=B'", type=parse_row, **many)
     text = "runs at once (default: 1; on SLURM: as many as it allows)"
-    add("--jobs", type=_positive, metavar="N", help=text)
+    add("--jobs", text, "N", type=_positive)
     text = (
         "what starts a run in place of Python, such as 'torchrun --standalone "
         "--nproc_per_node=2' (--standalone: each run finds a port of its own)"
     )
-    add("--launcher", metavar="COMMAND", help=text)
+    add("--launcher", text, "COMMAND")
     text = (
         "submit the runs to SLURM, with these parameters of submitit, such as "
         "partition=gpu,timeout_min=600,gpus_per_node=1 (timeout_min is 1440 "
         "if not given)"
     )
-    add("--slurm", metavar="KEY=VALUE,...", help=text)
-    text = (
-        "local: let submitit run all jobs at once on this machine, to try "
-        "things out"
-    )
-    add("--cluster", choices=("slurm", "local"), help=text)
-    text = (
-        "what the standard deviation is over (default: folds where there are "
-        "several and one seed, otherwise seeds)"
-    )
-    add("--over", choices=("seeds", "folds"), help=text)
-    text = (
-        "paired bootstrap interval and a sign-flip test, over test speakers, "
-        "of the second row against the first"
-    )
-    add("--compare", nargs=2, metavar=("ROW", "ROW"), help=text, **many)
+    add("--slurm", text, "KEY=VALUE,...")
+    text = "local: submitit runs all jobs at once on this machine, as a trial"
+    add("--cluster", text, choices=("slurm", "local"))
+    text = "of the standard deviation (default: folds where one seed has some)"
+    add("--over", text, choices=("seeds", "folds"))
+    text = "paired interval and test, over speakers, of the second row's gain"
+    add("--compare", text, ("ROW", "ROW"), nargs=2, **many)
     text = "run nothing; make the table of what is finished"
-    add("--table-only", action="store_true", help=text)
+    parser.add_argument("--table-only", action="store_true", help=text)
     found, rest = parser.parse_known_args(arguments)
     found.passed = parse_overrides(rest)
     return found
@@ -111,9 +92,9 @@ def main(arguments=None):
     try:
         with _signals():
             failures = _experiment(given)
-    except _Stopped as stopped:
+    except SystemExit:
         print("Stopped; the same command goes on from here.", file=sys.stderr)
-        raise SystemExit(128 + stopped.number) from None
+        raise
     if failures:
         raise SystemExit(1)
 
@@ -127,87 +108,74 @@ def _experiment(given):
     rows = combine(given.row, given.grid)
     words = given.seeds, given.folds, given.launcher
     plan = make_plan(given.recipe, yaml, root, rows, passed, *words)
-    report = _Report(given, plan, root)
+    figures = _figures(given, plan)
     every = [run for row in plan for run in row.runs]
     failures = []
     # Wrong options are found before anything runs.
     finished = [run.finished() for run in every]
     if given.table_only:
         if not any(finished):
-            raise UserError(
-                f"--table-only: no run in '{root}' is finished; leave the "
-                "option out, or check --output_folder."
-            )
+            what = f"finished runs in '{root}'"
+            raise expected("--table-only", what, 0, "check --output_folder")
     elif given.slurm is not None or given.cluster is not None:
         from speechbrain_ext.experiment import cluster
 
+        parameters = cluster.parse_parameters(given.slurm or "")
+        name = given.cluster or "slurm"
         failures = cluster.run_on_cluster(
-            every,
-            cluster.parse_parameters(given.slurm or ""),
-            root,
-            given.jobs,
-            given.cluster or "slurm",
-            show_progress,
+            every, parameters, root, given.jobs, name, show_progress
         )
     else:
         alone = given.launcher is None
         failures = runs.run_here(every, given.jobs or 1, show_progress, alone)
     try:
-        report.show()
+        _report(given, plan, root, figures)
     finally:
         if failures:
-            print(f"\n{len(failures)} failed:", file=sys.stderr)
-        for failure in failures:
-            print(f"  {failure}", file=sys.stderr)
+            print(
+                f"\n{len(failures)} failed:",
+                *failures,
+                sep="\n  ",
+                file=sys.stderr,
+            )
     return failures
 
 
-class _Report:
-    """The table and the tests; what can be wrong with them is found early."""
+def _figures(given, plan):
+    """Published figures; what is wrong with them or the pairs is found."""
+    from speechbrain_ext.experiment import published
 
-    def __init__(self, given, plan, root):
-        from speechbrain_ext.experiment import published, summary
+    names = [row.name for row in plan]
+    for name in (name for pair in given.compare for name in pair):
+        if name not in names:
+            raise expected("--compare", f"rows of {'; '.join(names)}", name)
+    path = Path(given.recipe).parent / published.PUBLISHED
+    figures = published.read_published(path)
+    for row in plan:
+        published.match(figures, row.settings.scalars)
+    return figures
 
-        self.plan, self.root, self.pairs = plan, root, given.compare
-        names = [row.name for row in plan]
-        for name in (name for pair in self.pairs for name in pair):
-            if name not in names:
-                raise UserError(
-                    f"--compare: there is no row '{name}'; the rows are: "
-                    f"{'; '.join(names)}."
-                )
-        self.figures = published.read_published(
-            Path(given.recipe).parent / published.PUBLISHED
-        )
-        for row in plan:
-            published.match(self.figures, row.settings.scalars)
-        self.over = given.over or summary.default_over(plan[0])
 
-    def show(self):
-        """Write the table, print it, and test the pairs."""
-        from speechbrain_ext.experiment.pooled import compare
-        from speechbrain_ext.experiment.summary import summarize_row
-        from speechbrain_ext.experiment.table import write_table
+def _report(given, plan, root, figures):
+    """Write the table, print it, and test the pairs."""
+    from speechbrain_ext.experiment.pooled import compare
+    from speechbrain_ext.experiment.summary import default_over, summarize_row
+    from speechbrain_ext.experiment.table import write_table
 
-        summaries = {
-            row.name: summarize_row(row, self.over, self.figures)
-            for row in self.plan
-        }
-        text = write_table(self.root, list(summaries.values()), self.over)
-        print(f"\n{text}\nTable: {self.root / 'table.md'} (.csv, .tex)")
-        for names in self.pairs:
-            pair = [summaries[name] for name in names]
-            for row in pair:
-                if row.predictions is None:
-                    raise UserError(
-                        f"--compare: '{row.name}' has no finished run, or a "
-                        "finished run without predictions.csv."
-                    )
-            metric = next(iter(pair[0].spreads))
-            if metric not in pair[0].predictions.names():
-                metric = pair[0].predictions.names()[0]
-            found = compare(*(row.predictions for row in pair), metric)
-            print("\n" + describe(names, found))
+    over = given.over or default_over(plan[0])
+    rows = {row.name: summarize_row(row, over, figures) for row in plan}
+    text = write_table(root, list(rows.values()), over)
+    print(f"\n{text}\nTable: {root / 'table.md'} (.csv, .tex)")
+    for names in given.compare:
+        for name in names:
+            if rows[name].predictions is None:
+                what = "finished runs, all with predictions.csv"
+                raise expected(f"--compare, row '{name}'", what, None)
+        pair = [rows[name].predictions for name in names]
+        metric = next(iter(rows[names[0]].spreads))
+        if metric not in pair[0].names():
+            metric = pair[0].names()[0]
+        print("\n" + describe(names, compare(*pair, metric)))
 
 
 def describe(names, found):
@@ -221,29 +189,27 @@ def describe(names, found):
     )
     if found.p is None:
         return f"{text}; one utterance is too few for a test."
-    least = (
-        f"; {found.number} {found.kind} are too few for any p below "
-        f"{2 ** (1 - found.number):.4g}"
-        if found.number < TOO_FEW
-        else ""
+    number, kind = found.number, found.kind
+    few = (
+        f"; {number} {kind} are too few for any p below {2 ** (1 - number):.4g}"
     )
     return (
         f"{text}, 95 % [{found.low:+.1f}, {found.high:+.1f}] (paired bootstrap "
-        f"{describe_units(found.kind, found.number)}), p = {found.p:.4f} "
-        f"(two-sided sign-flip test{least})."
+        f"{describe_units(kind, number)}), p = {found.p:.4f} (two-sided "
+        f"sign-flip test{few if number < TOO_FEW else ''})."
     )
 
 
 @contextlib.contextmanager
 def _signals():
-    """Turn the signals that ask for an end into an exception, once."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    """Turn the signals that ask for an end into a SystemExit, once."""
+    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
     def stop(number, frame):
         # What follows, the end of the runs, is not to be interrupted.
         for each in numbers:
             signal.signal(each, signal.SIG_IGN)
-        raise _Stopped(number)
+        raise SystemExit(128 + number)
 
     before = {number: signal.getsignal(number) for number in numbers}
     try:
@@ -280,10 +246,6 @@ def _integers(text):
 
 
 def _positive(text):
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no positive number")
-    return number
+    return int(text)

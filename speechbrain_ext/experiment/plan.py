@@ -1,7 +1,7 @@
 """Which runs there are, where each goes, and whether it is finished.
 
-Everywhere an option is a key of the recipe's YAML, or a run option of
-SpeechBrain, and the text of its value as it would stand in the YAML.
+An option is a key of the recipe's YAML, or a run option of SpeechBrain, and
+the text of its value.
 """
 
 import itertools
@@ -12,8 +12,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.base.files import fingerprint, write_json
+from speechbrain_ext.base.errors import UserError, expected
+from speechbrain_ext.base.files import fingerprint
 from speechbrain_ext.base.options import (
     RECORD,
     RESULTS,
@@ -41,15 +41,10 @@ class Run:
         done = self.settings.is_finished(self.folder, self.record)
         if done and not (self.folder / RECORD).exists():
             raise UserError(
-                f"'{self.folder}' has a {RESULTS} but no {RECORD}, so nobody "
-                "knows what it was made with; delete the folder or choose "
-                "another --output_folder."
+                f"'{self.folder}' has a {RESULTS} but no {RECORD}; delete the "
+                "folder or choose another --output_folder."
             )
         return done
-
-    def start(self):
-        """Make the folder and leave the record in it."""
-        write_json(self.record, self.folder / RECORD)
 
 
 @dataclass(frozen=True)
@@ -63,51 +58,45 @@ class Row:
 
 def parse_overrides(words):
     """Options that are passed on to the recipe, from the command line."""
-    options = {}
-    for word in words:
-        if not word.startswith("--") or word == "--":
-            raise UserError(
-                f"'{word}' is no option; write overrides as --key=value."
-            )
-        key, value = word[2:], None
-        if "=" in word:
-            key, value = assignment(key, word)
-        if key in options:
-            raise UserError(f"--{key} is given twice; give it once.")
-        options[key] = value
-    return options
+    return _by_key(map(_override, words), "command line")
 
 
 def parse_grid(text):
     """Key and values of one ``--grid``."""
     key, value = assignment(text, f"--grid '{text}'")
     values = _split(value)
-    if "" in values:
-        raise UserError(
-            f"--grid '{text}' has an empty value; write --grid key=a,b."
-        )
-    if len(set(values)) < len(values):
-        raise UserError(f"--grid '{text}' has a value twice; give it once.")
+    if "" in values or len(set(values)) < len(values):
+        raise expected("--grid", "different values, key=a,b", text)
     return key, values
 
 
 def parse_row(text):
     """Name and options of one ``--row``."""
+    where = f"--row '{text}'"
     name, colon, rest = text.partition(":")
-    name = name.strip()
     try:
         words = shlex.split(rest)
     except ValueError:
         colon = ""
-    if not name or not colon:
-        raise UserError(f"--row '{text}': write it as 'name: key=a key2=b'.")
+    if not name.strip() or not colon:
+        raise UserError(f"{where}: write it as 'name: key=a key2=b'.")
+    pairs = (assignment(word, f"{where}, '{word}'") for word in words)
+    return name.strip(), _by_key(pairs, where)
+
+
+def _override(word):
+    if not word.startswith("--") or word == "--":
+        raise expected("override", "--key=value", word)
+    return assignment(word[2:], word) if "=" in word else (word[2:], None)
+
+
+def _by_key(pairs, where):
     options = {}
-    for word in words:
-        key, value = assignment(word, f"--row '{text}', '{word}'")
+    for key, value in pairs:
         if key in options:
-            raise UserError(f"--row '{text}' has '{key}' twice.")
+            raise UserError(f"{where}: '{key}' is given twice; give it once.")
         options[key] = value
-    return name, options
+    return options
 
 
 def combine(named, grids):
@@ -132,8 +121,7 @@ def combine(named, grids):
             if slug in slugs:
                 raise UserError(
                     f"The rows '{slugs[slug]}' and '{title}' would share the "
-                    f"folder '{slug}'; tell them apart by names: --row "
-                    "'name: key=value'."
+                    f"folder '{slug}'; give them names: --row 'name: key=a'."
                 )
             slugs[slug] = title
             rows.append((title, slug, {**options, **dict(zip(keys, values))}))
@@ -146,11 +134,12 @@ def make_plan(recipe, yaml, root, rows, passed, seeds, folds, launcher=None):
         raise UserError(f"'{recipe}' does not exist; give a train.py.")
     root = Path(root)
     if any(sign in str(root) for sign in ("=", " #", ": ")):
-        raise UserError(
-            f"--output_folder: '{root}' has a sign that overrides cannot hold "
-            "('=', ' #' or ': '); choose another folder."
-        )
-    start = [*_launcher(launcher), str(recipe), str(yaml.path)]
+        what = "a path without '=', ' #' and ': '"
+        raise expected("--output_folder", what, str(root))
+    words = [sys.executable] if launcher is None else shlex.split(launcher)
+    if not words or shutil.which(words[0]) is None:
+        raise expected("--launcher", "a program in PATH or its path", launcher)
+    start = [*words, str(recipe), str(yaml.path)]
     levels = _levels(yaml, passed, rows, {"seed": seeds, "fold": folds})
     counted, plan = {}, []
     for title, slug, own in rows:
@@ -170,30 +159,22 @@ def make_plan(recipe, yaml, root, rows, passed, seeds, folds, launcher=None):
             folder = root.joinpath(slug, *(f"{x}_{where[x]}" for x in order))
             words = {**options, **where, "output_folder": folder}
             words["noprogressbar"] = None
+            words = [
+                f"--{key}" if value is None else f"--{key}={value}"
+                for key, value in words.items()
+            ]
             run = Run(
-                name=", ".join([name, *(f"{x} {where[x]}" for x in order)]),
-                folder=folder,
-                command=(*start, *_as_arguments(words)),
-                settings=settings,
-                record=settings.record(recipe, **where),
-                seed=where.get("seed"),
-                fold=where.get("fold"),
+                ", ".join([name, *(f"{x} {where[x]}" for x in order)]),
+                folder,
+                (*start, *words),
+                settings,
+                settings.record(recipe, **where),
+                where.get("seed"),
+                where.get("fold"),
             )
             runs.append(run)
         plan.append(Row(name, settings, tuple(runs)))
     return plan
-
-
-def _launcher(launcher):
-    if launcher is None:
-        return [sys.executable]
-    words = shlex.split(launcher)
-    if not words or shutil.which(words[0]) is None:
-        raise UserError(
-            f"--launcher: there is no program '{(words or [''])[0]}'; give "
-            "its path, or put its folder into PATH."
-        )
-    return words
 
 
 def _levels(yaml, passed, rows, asked):
@@ -212,18 +193,12 @@ def _levels(yaml, passed, rows, asked):
         if values is not None and name in passed:
             raise UserError(f"--{name}s and --{name} exclude each other.")
         if name in yaml:
-            own = passed.get(name, yaml.tree[name])
-            levels[name] = values or [_integer(own, name, yaml)]
+            own = str(passed.get(name, yaml.tree[name]))
+            if values is None and not own.lstrip("-").isdecimal():
+                where = f"'{yaml.path}', {name}"
+                raise expected(where, "a whole number", own, f"add --{name}s")
+            levels[name] = values or [int(own)]
     return levels
-
-
-def _integer(value, name, yaml):
-    try:
-        return int(str(value))
-    except ValueError:
-        raise UserError(
-            f"'{yaml.path}' has no whole number as '{name}'; add --{name}s."
-        ) from None
 
 
 def _all_folds(settings, yaml, counted):
@@ -235,12 +210,8 @@ def _all_folds(settings, yaml, counted):
     found = [settings.scalars.get(name) for name in names]
     for name, value in zip(names, found):
         if not isinstance(value, str):
-            raise UserError(
-                f"--folds all needs the plain keys protocol, corpus and "
-                f"data_folder, and '{yaml.path}' has no '{name}' of that kind "
-                "(or its data is made by each run); list the folds, such as "
-                "--folds 1,2."
-            )
+            where = f"--folds all, '{yaml.path}', {name}"
+            raise expected(where, "text", value, "list the folds, such as 1,2")
     protocol, *corpus = found
     label_map = settings.options.get("label_map")
     known = fingerprint(found, label_map)
@@ -248,13 +219,6 @@ def _all_folds(settings, yaml, counted):
         utterances, _ = corpora.read_corpus(*corpus)
         counted[known] = protocols.num_folds(protocol, utterances, label_map)
     return list(range(1, counted[known] + 1))
-
-
-def _as_arguments(options):
-    return [
-        f"--{key}" if value is None else f"--{key}={value}"
-        for key, value in options.items()
-    ]
 
 
 def _split(text):

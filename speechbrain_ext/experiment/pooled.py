@@ -1,11 +1,8 @@
 """The predictions of several runs as one, and two such rows compared.
 
-Runs with the same test set, such as the seeds of a fold, become one: each
-utterance with the average of what they said. As the reference is the same for
-all of them, a figure of the average is the average of the figures. Different
-test sets, such as those of folds, stay apart: a figure is the mean over the
-test sets, which is not that of all utterances thrown together where a fold
-lacks a class.
+Runs with the same test set, such as seeds, become one: each utterance with the
+average of what they said. Different test sets, such as folds, stay apart: a
+figure is the mean over the test sets, some of which may lack a class.
 """
 
 from collections import Counter
@@ -14,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.metrics.intervals import find_units, interval, paired_test
 from speechbrain_ext.metrics.predictions import (
     FILES,
@@ -68,16 +65,15 @@ class Predictions:
 
     def sums(self, classes, index):
         """What adds up to a metric, for each unit and test set."""
-        shape = int(max(index)) + 1, len(self.weights)
-        rows = zip(index, self.tests, self.truths, self.said)
-        if not any(self.truths):
-            sums = np.zeros((*shape, 2))
-            for unit, test, _, shares in rows:
-                sums[unit, test] += shares["eder"], 1
-            return sums
+        diarized = not any(self.truths)
+        cell = (2,) if diarized else (len(classes), len(classes))
         place = {name: position for position, name in enumerate(classes)}
-        sums = np.zeros((*shape, len(classes), len(classes)))
+        sums = np.zeros((int(max(index)) + 1, len(self.weights), *cell))
+        rows = zip(index, self.tests, self.truths, self.said)
         for unit, test, truth, shares in rows:
+            if diarized:
+                sums[unit, test] += shares["eder"], 1
+                continue
             for name, share in shares.items():
                 sums[unit, test, place[truth], place[name]] += share
         return sums
@@ -88,51 +84,41 @@ def pool_predictions(folders, weights=None):
     paths = [Path(folder) / FILES["test"] for folder in folders]
     if not paths or not all(path.exists() for path in paths):
         return None
-    known, tests, kinds = {}, {}, set()
+    known, tests = {}, {}
     for path, weight in zip(paths, weights or [1 / len(paths)] * len(paths)):
-        run = _read_run(path, known, kinds)
+        run = _read_run(path, known)
         tests.setdefault(frozenset(run), []).append((weight, run))
-    if len(kinds) > 1:
-        raise UserError(
-            "Some runs predict one emotion an utterance and some diarize; "
-            "these do not belong into one table."
-        )
+    if len({truth == "" for _, truth in known.values()}) > 1:
+        raise UserError("Some runs diarize, some do not; give one kind.")
     found = Predictions(tests=[], weights=[])
     for ids in sorted(tests, key=sorted):
-        runs = tests[ids]
-        total = sum(weight for weight, _ in runs)
+        total = sum(weight for weight, _ in tests[ids])
         for id in sorted(ids):
             said = Counter()
-            for weight, run in runs:
+            for weight, run in tests[ids]:
                 for name, share in run[id].items():
                     said[name] += share * weight / total
-            speaker, truth = known[id]
             found.ids.append(id)
-            found.speakers.append(speaker)
-            found.truths.append(truth)
             found.said.append(dict(sorted(said.items())))
             found.tests.append(len(found.weights))
         found.weights.append(total)
+    found.speakers, found.truths = zip(*map(known.get, found.ids))
     return found
 
 
-def _read_run(path, known, kinds):
+def _read_run(path, known):
     """What a run said, by id; ``known`` speakers and truths are checked."""
     run = {}
     for id, (where, row) in read_predictions(path).items():
-        diarized = "eder" in row
-        kinds.add(diarized)
-        own = row.get("speaker", ""), "" if diarized else row["reference"]
+        if "eder" in row:
+            truth, said = "", {"eder": read_number(row, "eder", where)}
+        else:
+            truth, said = row["reference"], {row["predicted"]: 1.0}
+        own = row.get("speaker", ""), truth
         if known.setdefault(id, own) != own:
-            raise UserError(
-                f"{where}: '{id}' has another speaker or reference than in "
-                "another run; these runs do not belong into one table."
-            )
-        run[id] = (
-            {"eder": read_number(row, "eder", where)}
-            if diarized
-            else {row["predicted"]: 1.0}
-        )
+            what = f"speaker and reference of '{id}' as in other runs: "
+            raise expected(where, f"{what}{known[id]}", own)
+        run[id] = said
     return run
 
 
@@ -157,41 +143,34 @@ def compare(first, second, metric, draws=10_000, seed=0):
     kind, index = first.units()
     pair = [each.sums(classes, index) for each in (first, second)]
     one, other = (each.metrics()[metric] for each in (first, second))
-    return Difference(
-        metric,
-        (one, other),
-        other - one,
-        kind,
-        len(pair[0]),
-        *paired_test(*pair, first.figure(metric), draws, seed),
-    )
+    test = paired_test(*pair, first.figure(metric), draws, seed)
+    values = (one, other), other - one
+    return Difference(metric, *values, kind, len(pair[0]), *test)
 
 
 def _check_pair(first, second):
-    if first.names() != second.names():
-        raise UserError(
-            "--compare: one row predicts one emotion an utterance and the "
-            "other diarizes; compare rows of one kind."
-        )
     alone = set(first.ids).symmetric_difference(second.ids)
-    if alone:
-        raise UserError(
-            f"--compare: {len(alone)} utterances, such as '{min(alone)}', "
-            "were tested in one of the rows only; compare rows with the same "
-            "test set, both finished."
-        )
     truths = dict(zip(first.ids, first.truths))
-    for id, other in zip(second.ids, second.truths):
-        if truths[id] != other:
-            raise UserError(
-                f"--compare: the reference of '{id}' is '{truths[id]}' in one "
-                f"row and '{other}' in the other; compare rows with the same "
-                "classes."
-            )
+    others = zip(second.ids, second.truths)
+    other = [x for x in others if truths.get(x[0]) != x[1]]
     same = (first.ids, first.tests) == (second.ids, second.tests)
-    if not same or not np.allclose(first.weights, second.weights):
-        raise UserError(
-            "--compare: the test utterances of the two rows are the same, but "
-            "not their folds, or not the number of finished runs of each "
-            "fold; compare rows with the same folds, both finished."
+    if first.names() != second.names():
+        reason = "one predicts one emotion an utterance, the other diarizes"
+    elif alone:
+        reason = (
+            f"{len(alone)} utterances, such as '{min(alone)}', were tested in "
+            "one of them only"
         )
+    elif other:
+        id, truth = other[0]
+        reason = f"the reference of '{id}' is '{truths[id]}' and '{truth}'"
+    elif not same or not np.allclose(first.weights, second.weights):
+        reason = (
+            "their folds, or the numbers of finished runs of a fold, differ"
+        )
+    else:
+        return
+    raise UserError(
+        f"--compare: {reason}; compare rows of one kind with the same classes, "
+        "test sets and folds, both finished."
+    )

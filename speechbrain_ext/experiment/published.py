@@ -1,25 +1,8 @@
 """Figures that a paper has published, in a recipe's ``published.yaml``.
 
-A list of entries such as::
-
-    - table: 1              # number of the table, or where else it stands
-      row: eGeMAPS          # as the paper calls it
-      metric: UA            # as results.json calls it
-      value: 57.0           # in the unit of results.json
-      sd: 0.4               # optional
-      when: {encoder_source: egemaps, protocol: pepino_ravdess}
-
-``when`` says which runs the figure belongs to: keys of the recipe's YAML
-(``a.b`` for the entry ``b`` of ``a``) and their values. Of the entries that
-fit a run, the one with the most keys counts.
-
-The ``encoder_source`` of a run may be a local folder: it is the encoder that
-has the same last name, so ``/models/wav2vec2-base`` fits an entry of
-``facebook/wav2vec2-base``.
-
-An entry with ``reference: True`` is also put beside runs with a checkpoint
-that no entry of the file is about, if all other keys fit: nobody has published
-a figure for those, and the cell names the system that it belongs to.
+A list of entries with the keys of ``Figure``. ``when`` says which runs a
+figure belongs to: keys of the recipe's YAML (``a.b`` for the entry ``b`` of
+``a``) and their values; of the entries that fit, that with most keys counts.
 """
 
 from dataclasses import dataclass
@@ -28,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected
 
 #: Beside the recipe's train.py.
 PUBLISHED = "published.yaml"
@@ -42,7 +25,6 @@ _FIELDS = {
     "when": (dict, "a mapping of keys of the YAML to plain values"),
     "reference": (bool, "True or False"),
 }
-_OPTIONAL = ("sd", "reference")
 _PLAIN = str | int | float | bool | None
 
 _ENCODER = "encoder_source"
@@ -53,12 +35,17 @@ _NO_CHECKPOINTS = ("egemaps", "spectrogram")
 class Figure:
     """A published figure."""
 
+    # Its number, or where else the figure stands.
     table: int | str
+    # As the paper calls it.
     row: str
+    # As results.json calls it.
     metric: str
     value: float
     when: dict
     sd: float | None = None
+    # It is also put beside runs with a checkpoint that no entry is about, if
+    # all other keys fit: nobody has published a figure for those.
     reference: bool = False
 
     def source(self):
@@ -82,15 +69,13 @@ def read_published(path):
     if not path.exists():
         return []
     try:
-        entries = YAML(typ="safe", pure=True).load(
-            path.read_text(encoding="utf-8")
-        )
+        text = path.read_text(encoding="utf-8")
+        entries = YAML(typ="safe", pure=True).load(text)
     except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise UserError(
-            f"'{path}' is not valid YAML: {' '.join(str(error).split())}"
-        ) from None
+        reason = " ".join(str(error).split())
+        raise UserError(f"'{path}' is not valid YAML: {reason}") from None
     if not isinstance(entries, list):
-        raise UserError(f"'{path}': expected a list of published figures.")
+        raise expected(f"'{path}'", "a list of published figures", entries)
     return [
         _figure(entry, f"'{path}', entry {number}")
         for number, entry in enumerate(entries, 1)
@@ -119,29 +104,31 @@ def _fits(when, scalars):
     """Whether a run has these settings."""
     return all(
         key in scalars
-        and (
-            _same_encoder(scalars[key], value)
-            if key == _ENCODER
-            else _equal(scalars[key], value)
-        )
+        and (_same_encoder if key == _ENCODER else _equal)(scalars[key], value)
         for key, value in when.items()
     )
 
 
+def _equal(one, other):
+    # True is no 1 here, but 1 is 1.0.
+    return isinstance(one, bool) == isinstance(other, bool) and one == other
+
+
 def _same_encoder(source, published):
-    """Whether a run's encoder, by folder maybe, is the published one."""
-    if source == published:
-        return True
+    """Whether a run's encoder is the published one, by name or by folder.
+
+    A folder is the encoder of the same last name.
+    """
     if not isinstance(source, str) or not isinstance(published, str):
-        return False
+        return source == published
     # A name of the Hub is OWNER/NAME.
     folder = (
         source.startswith(("/", ".", "~"))
         or source.rstrip("/").count("/") != 1
         or Path(source).is_dir()
     )
-    name = PurePosixPath(published).name
-    return folder and PurePosixPath(source).name == name
+    same = PurePosixPath(source).name == PurePosixPath(published).name
+    return source == published or folder and same
 
 
 def _best(figures):
@@ -159,34 +146,19 @@ def _best(figures):
 
 
 def _figure(entry, where):
+    fields = f"the fields {', '.join(_FIELDS)}"
     if not isinstance(entry, dict):
-        raise UserError(
-            f"{where}: expected a mapping with the keys {', '.join(_FIELDS)}."
-        )
+        raise expected(where, f"a mapping with {fields}", entry)
     for key in entry:
         if key not in _FIELDS:
-            raise UserError(
-                f"{where}: there is no field '{key}'; the fields are "
-                f"{', '.join(_FIELDS)}."
-            )
+            raise expected(where, fields, key)
+    entry = {"sd": None, "reference": False} | entry
     for key, (kind, name) in _FIELDS.items():
-        if key not in entry:
-            if key in _OPTIONAL:
-                continue
-            raise UserError(f"{where}: '{key}' is missing; expected {name}.")
-        value = entry[key]
-        if not isinstance(value, kind) or (
-            isinstance(value, bool) and kind is not bool
-        ):
-            raise UserError(f"{where}: '{key}' is {value!r}; expected {name}.")
+        value = entry.get(key)
+        true = isinstance(value, bool) and kind is not bool
+        if true or not isinstance(value, kind):
+            raise expected(f"{where}, '{key}'", name, value)
     for key, value in entry["when"].items():
         if not isinstance(key, str) or not isinstance(value, _PLAIN):
-            raise UserError(
-                f"{where}: 'when' has {key!r}: {value!r}; give plain values."
-            )
+            raise expected(f"{where}, 'when', {key!r}", "a plain value", value)
     return Figure(**entry)
-
-
-def _equal(one, other):
-    # True is no 1 here, but 1 is 1.0.
-    return isinstance(one, bool) == isinstance(other, bool) and one == other

@@ -11,13 +11,12 @@ import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 
 from joblib import cpu_count
 from tqdm import tqdm
 
-from speechbrain_ext.base.options import RESULTS
+from speechbrain_ext.base.files import write_json
+from speechbrain_ext.base.options import RECORD, RESULTS
 
 # Output of a run, of all attempts.
 LOG = "run.log"
@@ -33,36 +32,22 @@ _LOOK = 2.0
 _SHOWN = 4
 
 _EPOCH = re.compile(r"epoch: (\d+)\b")
-
 _ERROR = re.compile(
     r"(?:\[rank\d+\]: ?)?"
     r"((?:error: |(?:[A-Za-z_]\w*\.)*\w*(?:Error|Exception|Interrupt)\b).*)"
 )
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A run that did not end well."""
-
-    name: str
-    reason: str
-    log: Path
-
-    def __str__(self):
-        return f"{self.name}: {self.reason} (see {self.log})"
-
-
 class Processes:
     """Processes under way, each with its own process group."""
 
-    def __init__(self, grace=GRACE):
-        self.grace = grace
+    def __init__(self):
         self._lock = threading.Lock()
         self._live = set()
         self._stopped = False
 
     def run(self, command, log, env=None, keep=()):
-        """Run a command to its end."""
+        """Run a command to its end; its status, None where it was stopped."""
         with self._lock:
             if self._stopped:
                 return None
@@ -88,7 +73,7 @@ class Processes:
             live = list(self._live)
         for process in live:
             _signal_group(process, signal.SIGTERM)
-        end = time.monotonic() + self.grace
+        end = time.monotonic() + GRACE
         for process in live:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0, end - time.monotonic()))
@@ -106,7 +91,7 @@ def execute(run, processes, env=None):
             return "another process is working on it"
         if run.finished():
             return None
-        run.start()
+        write_json(run.record, run.folder / RECORD)
         with open(run.folder / LOG, "ab") as log:
             begin = log.tell()
             log.write(f"$ {shlex.join(run.command)}\n".encode())
@@ -116,17 +101,16 @@ def execute(run, processes, env=None):
         return "stopped"
     if code != 0:
         return f"exit status {code}: {last_error(run.folder / LOG, begin)}"
-    if not (run.folder / RESULTS).exists():
-        return f"ended without {RESULTS}"
-    return None
+    finished = (run.folder / RESULTS).exists()
+    return None if finished else f"ended without {RESULTS}"
 
 
-def run_here(runs, jobs, show_progress=True, share_cores=True, grace=GRACE):
+def run_here(runs, jobs, show_progress=True, share_cores=True):
     """Do all runs that are left, several at once."""
     env = dict(os.environ)
     if share_cores:
         env.setdefault("OMP_NUM_THREADS", str(max(1, cpu_count() // jobs)))
-    processes = Processes(grace)
+    processes = Processes()
     pool = ThreadPoolExecutor(jobs)
     try:
         waiting = {
@@ -145,73 +129,51 @@ def run_here(runs, jobs, show_progress=True, share_cores=True, grace=GRACE):
 
 def follow(waiting, total, is_running, result, show_progress=True):
     """Watch runs, each with its job, until they end; what failed."""
-    watch = _Watch(total, len(waiting), show_progress)
-    with watch.bar:
+    options = {"desc": "Runs", "unit": "run", "disable": not show_progress}
+    failures, running, shown, next_look = [], [], "", 0
+    with tqdm(total=total, initial=total - len(waiting), **options) as bar:
         while waiting:
             for run, job in list(waiting.items()):
-                if job.done():
-                    del waiting[run]
-                    watch.ended(run, _outcome(result, job))
-                elif is_running(job):
-                    watch.runs(run)
-            watch.refresh()
+                log, done = run.folder / LOG, job.done()
+                # A short one was never seen at work.
+                if run not in running and (done or is_running(job)):
+                    running.append(run)
+                    bar.write(f"Started: {run.name} (log: {log})", sys.stderr)
+                    next_look = 0
+                if not done:
+                    continue
+                del waiting[run]
+                running.remove(run)
+                # Even an error here is one run's alone.
+                try:
+                    reason = result(job)
+                except Exception as error:
+                    reason = f"{type(error).__name__}: {error}"
+                line = f"Finished: {run.name}{_state(run)}"
+                if reason is not None:
+                    failures.append(f"{run.name}: {reason} (see {log})")
+                    line = f"Failed: {failures[-1]}"
+                bar.write(line, sys.stderr)
+                bar.update()
+                next_look = 0
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + _LOOK
+                text = _progress(failures, running)
+                # Where no terminal shows it, every time is a line.
+                if text != shown:
+                    bar.set_postfix_str(text)
+                shown = text
             if waiting:
                 time.sleep(_PAUSE)
-    return watch.failures
+    return failures
 
 
-class _Watch:
-    """What is said about runs while they are under way."""
-
-    def __init__(self, total, left, show_progress):
-        self.bar = tqdm(
-            total=total,
-            initial=total - left,
-            desc="Runs",
-            unit="run",
-            disable=not show_progress,
-        )
-        self.failures = []
-        self._running = []
-        self._looked = 0
-        self._shown = ""
-
-    def runs(self, run):
-        """A run is under way."""
-        if run not in self._running:
-            self._running.append(run)
-            self._say(f"Started: {run.name} (log: {run.folder / LOG})")
-
-    def ended(self, run, reason):
-        """A run has ended, well or not."""
-        # A short one was never seen at work.
-        self.runs(run)
-        self._running.remove(run)
-        if reason is None:
-            self._say(f"Finished: {run.name}{_state(run)}")
-        else:
-            failure = Failure(run.name, reason, run.folder / LOG)
-            self.failures.append(failure)
-            self._say(f"Failed: {failure}")
-        self.bar.update()
-
-    def refresh(self):
-        """Show the epochs of the runs that are under way, now and then."""
-        if time.monotonic() < self._looked + _LOOK:
-            return
-        self._looked = time.monotonic()
-        parts = [f"{len(self.failures)} failed"] if self.failures else []
-        parts += [f"{run.name}{_state(run)}" for run in self._running[:_SHOWN]]
-        if len(self._running) > _SHOWN:
-            parts.append(f"and {len(self._running) - _SHOWN} more")
-        # Where no terminal shows it, every time is a line.
-        if self._shown != (text := "; ".join(parts)):
-            self._shown = text
-            self.bar.set_postfix_str(text)
-
-    def _say(self, line):
-        self._looked = 0
-        self.bar.write(line, file=sys.stderr)
+def _progress(failures, running):
+    parts = [f"{len(failures)} failed"] if failures else []
+    parts += [f"{run.name}{_state(run)}" for run in running[:_SHOWN]]
+    if len(running) > _SHOWN:
+        parts.append(f"and {len(running) - _SHOWN} more")
+    return "; ".join(parts)
 
 
 def _state(run):
@@ -221,31 +183,19 @@ def _state(run):
         *_, last = filter(_EPOCH.match, text.splitlines())
     except (OSError, ValueError):
         return ""
-    epoch = _EPOCH.match(last)[1]
     figures = ", ".join(re.findall(r"valid .+?(?=, | - |$)", last))
-    return f": epoch {epoch}, {figures}"
+    return f": epoch {_EPOCH.match(last)[1]}, {figures}"
 
 
 def last_error(log, begin=0):
     """The line of a log that says what went wrong."""
-    with open(log, "rb") as file:
-        file.seek(begin)
-        text = file.read().decode(errors="replace")
+    text = log.read_bytes()[begin:].decode(errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    found = (_ERROR.fullmatch(line) for line in reversed(lines))
-    for match in found:
+    for match in map(_ERROR.fullmatch, reversed(lines)):
         # torchrun's own, after those of its workers.
         if match and "ChildFailedError" not in match[1]:
             return match[1]
     return lines[-1] if lines else "no output"
-
-
-def _outcome(result, job):
-    """The outcome of a run, where even an error here is one run's alone."""
-    try:
-        return result(job)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
 
 
 def _signal_group(process, number):

@@ -1,7 +1,4 @@
-"""The runs of a row, summed up: means, spreads, intervals.
-
-The standard deviation is that of a sample (n - 1 in the denominator).
-"""
+"""The runs of a row, summed up: means, spreads (n - 1), intervals."""
 
 import statistics
 from dataclasses import dataclass, field
@@ -9,6 +6,9 @@ from dataclasses import dataclass, field
 from speechbrain_ext.experiment.pooled import pool_predictions
 from speechbrain_ext.experiment.published import match
 from speechbrain_ext.training.results import read_results
+
+# The places of these in a point, which is (seed, fold).
+_PLACE = {"seeds": 0, "folds": 1}
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ def spread(values, over, planned=None):
         statistics.fmean(values[point] for point in points)
         for points in groups.values()
     ]
-    unit = _unit(over)
+    every = {point[_PLACE[over]] for point in values}
     return Spread(
         mean=statistics.fmean(means),
         sd=statistics.stdev(means) if len(means) > 1 else None,
         n=len(means),
-        left_out=tuple(sorted({point[unit] for point in values} - set(groups))),
+        left_out=tuple(sorted(every - set(groups))),
     )
 
 
@@ -74,18 +74,12 @@ def weigh(points, over, planned=None):
     }
 
 
-def _unit(over):
-    return 0 if over == "seeds" else 1
-
-
 def _groups(points, over, planned):
-    """Points that the mean is over, by seed or by fold; those that lack a run
-    only where all of them do."""
-    unit = _unit(over)
+    """Points by seed or fold; those that lack runs only where all do."""
     wanted, groups = {}, {}
     for found, some in ((wanted, planned or points), (groups, points)):
         for point in some:
-            found.setdefault(point[unit], set()).add(point)
+            found.setdefault(point[_PLACE[over]], set()).add(point)
     whole = {
         name: group for name, group in groups.items() if group == wanted[name]
     }
@@ -94,33 +88,27 @@ def _groups(points, over, planned):
 
 def summarize_row(row, over, published=(), draws=1000):
     """Read what the runs of a row have left."""
-    done = [run for run in row.runs if run.finished()]
-    summary = Summary(
-        row.name,
-        len(done),
-        len(row.runs),
-        figures=match(published, row.settings.scalars),
-    )
+    done = {(run.seed, run.fold): run for run in row.runs if run.finished()}
+    figures = match(published, row.settings.scalars)
+    summary = Summary(row.name, len(done), len(row.runs), figures=figures)
     values, shared = {}, set()
-    for run in done:
+    for point, run in done.items():
         results = read_results(run.folder, "metrics")
         for name, value in results["metrics"].items():
-            values.setdefault(name, {})[run.seed, run.fold] = value
+            values.setdefault(name, {})[point] = value
         speakers = results.get("protocol", {}).get("speakers_shared_with_train")
         shared.add((speakers or {}).get("test"))
         only = results.get("test", {}).get("only_class")
         if only is not None:
-            summary.only_class[run.seed, run.fold] = only
+            summary.only_class[point] = only
     summary.shared = tuple(sorted(shared - {None}))
     planned = [(run.seed, run.fold) for run in row.runs]
     summary.spreads = {
         name: spread(each, over, planned) for name, each in values.items()
     }
-    points = {(run.seed, run.fold): run.folder for run in done}
-    weights = weigh(points, over, planned)
-    predictions = pool_predictions(
-        [points[point] for point in weights], list(weights.values())
-    )
+    weights = weigh(done, over, planned)
+    folders = [done[point].folder for point in weights]
+    predictions = pool_predictions(folders, list(weights.values()))
     if predictions is not None:
         summary.predictions = predictions
         kind, index = predictions.units()
@@ -129,6 +117,6 @@ def summarize_row(row, over, published=(), draws=1000):
         summary.intervals = {
             name: predictions.interval(name, draws)
             for name in predictions.names()
-            if set(values.get(name, ())) == set(points)
+            if set(values.get(name, ())) == set(done)
         }
     return summary

@@ -1,8 +1,4 @@
-"""The table at the end of an experiment: what was measured and published.
-
-As Markdown and LaTeX for the eye, and as CSV with every number unrounded in a
-cell of its own.
-"""
+"""The table at the end of an experiment: what was measured and published."""
 
 import csv
 from pathlib import Path
@@ -11,21 +7,16 @@ from speechbrain_ext.base.files import atomic_open
 from speechbrain_ext.metrics.intervals import describe_units
 from speechbrain_ext.metrics.report import interval_text
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "<": r"$<$",
-    ">": r"$>$",
-}
+_LATEX = str.maketrans(
+    {sign: rf"\{sign}" for sign in "&%$#_{}"}
+    | {sign: f"${sign}$" for sign in "<>"}
+    | {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "±": r"$\pm$",
+    }
+)
 
 
 def write_table(root, summaries, over):
@@ -37,8 +28,11 @@ def write_table(root, summaries, over):
     for name, content in (("table.md", markdown), ("table.tex", latex)):
         with atomic_open(root / name) as file:
             file.write(content)
+    numbers = _numbers(summaries)
     with atomic_open(root / "table.csv", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(_numbers(summaries))
+        writer = csv.DictWriter(file, numbers[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(numbers)
     return markdown
 
 
@@ -47,34 +41,18 @@ def to_markdown(cells):
     cells = [[cell.replace("|", r"\|") for cell in row] for row in cells]
     widths = [max(3, *map(len, column)) for column in zip(*cells)]
     cells.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        "| "
-        + " | ".join(cell.ljust(width) for cell, width in zip(row, widths))
-        + " |"
-        for row in cells
-    )
+    lines = [" | ".join(map(str.ljust, row, widths)) for row in cells]
+    return "\n".join(f"| {line} |" for line in lines)
 
 
 def to_latex(cells, text=""):
     """A table as LaTeX, for any document class."""
-    lines = [
-        " & ".join("".join(_LATEX.get(c, c) for c in cell) for cell in row)
-        + r" \\"
-        for row in cells
-    ]
-    return "\n".join(
-        [
-            *(f"% {line}" for line in text.splitlines()),
-            r"\begin{tabular}{" + "l" * len(cells[0]) + "}",
-            r"\hline",
-            lines[0],
-            r"\hline",
-            *lines[1:],
-            r"\hline",
-            r"\end{tabular}",
-            "",
-        ]
-    )
+    lines = [" & ".join(c.translate(_LATEX) for c in row) for row in cells]
+    head, *body = [rf"{line} \\" for line in lines]
+    begin = rf"\begin{{tabular}}{{{'l' * len(cells[0])}}}"
+    notes = [f"% {line}" for line in text.splitlines()]
+    rows = [begin, r"\hline", head, r"\hline", *body, r"\hline"]
+    return "\n".join([*notes, *rows, r"\end{tabular}", ""])
 
 
 def notes(summaries, over):
@@ -82,21 +60,17 @@ def notes(summaries, over):
     sizes = sorted({s.n for row in summaries for s in row.spreads.values()})
     lines = []
     if sizes:
-        number = "-".join(
-            str(size) for size in dict.fromkeys((sizes[0], sizes[-1]))
-        )
+        number = _range(sizes)
         other = "folds" if over == "seeds" else "seeds"
         lines.append(
             f"Figures in percent: mean ± standard deviation over {over} "
             f"(n = {number}; where there are several {other}, of the means "
             f"over {other})."
         )
-    drawn = sorted({row.drawn for row in summaries if row.drawn})
-    for kind, number in drawn:
-        lines.append(
-            "Intervals: 95 %, of the same mean, bootstrap "
-            f"{describe_units(kind, number)}."
-        )
+    lines += [
+        f"Intervals: 95 %, of the same mean, bootstrap {describe_units(*each)}."
+        for each in sorted({row.drawn for row in summaries if row.drawn})
+    ]
     for row in summaries:
         left_out = {x for s in row.spreads.values() for x in s.left_out}
         if left_out:
@@ -113,9 +87,12 @@ def notes(summaries, over):
 
 
 def _metric_names(summaries):
-    return list(
-        dict.fromkeys(name for row in summaries for name in row.spreads)
-    )
+    return dict.fromkeys(name for row in summaries for name in row.spreads)
+
+
+def _range(numbers):
+    """The least and the greatest of sorted numbers."""
+    return "-".join(map(str, dict.fromkeys([*numbers[:1], *numbers[-1:]])))
 
 
 def _cells(summaries):
@@ -129,8 +106,7 @@ def _cells(summaries):
             line[f"{name}, paper"] = _text(row.figures.get(name))
         of = "" if row.runs == row.planned else f" of {row.planned}"
         line["runs"] = f"{row.runs}{of}"
-        ends = dict.fromkeys((*row.shared[:1], *row.shared[-1:]))
-        line["shared speakers"] = "-".join(map(str, ends))
+        line["shared speakers"] = _range(row.shared)
         lines.append(line)
     header = [name for name in lines[0] if any(line[name] for line in lines)]
     return [header, *([line[name] for name in header] for line in lines)]
@@ -142,25 +118,20 @@ def _text(value):
 
 def _numbers(summaries):
     """The table with each number in a cell of its own, unrounded."""
-    names = _metric_names(summaries)
-    parts = ("", " sd", " n", " low", " high", " paper", " paper sd")
-    header = ["row"]
-    for name in names:
-        header += [f"{name}{part}" for part in (*parts, " paper source")]
-    header += ["runs", "planned", "drawn", "drawn n", "shared speakers"]
-    lines = [header]
+    lines = []
     for row in summaries:
-        line = [row.name]
-        for name in names:
-            found, figure = row.spreads.get(name), row.figures.get(name)
-            line += [found.mean, found.sd, found.n] if found else [""] * 3
-            line += row.intervals.get(name) or ["", ""]
-            line += (
-                [figure.value, figure.sd, figure.source()]
-                if figure
-                else [""] * 3
-            )
-        line += [row.runs, row.planned, *(row.drawn or ("", ""))]
-        line.append(max(row.shared, default=""))
+        line = {"row": row.name}
+        for name in _metric_names(summaries):
+            found, paper = row.spreads.get(name), row.figures.get(name)
+            low, high = row.intervals.get(name) or (None, None)
+            numbers = [found.mean, found.sd, found.n] if found else [None] * 3
+            numbers += [low, high]
+            numbers += [paper.value, paper.sd] if paper else [None] * 2
+            parts = ("", " sd", " n", " low", " high", " paper", " paper sd")
+            line |= {name + part: x for part, x in zip(parts, numbers)}
+            line[f"{name} paper source"] = paper and paper.source()
+        line |= {"runs": row.runs, "planned": row.planned}
+        line["drawn"], line["drawn n"] = row.drawn or (None, None)
+        line["shared speakers"] = max(row.shared, default=None)
         lines.append(line)
     return lines

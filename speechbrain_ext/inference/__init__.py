@@ -1,10 +1,7 @@
-"""Ready-to-use models.
+"""Ready-to-use models, from Python or from the command line::
 
-``EmotionDiarizer`` says which emotion appears when, ``EmotionRecognizer``
-which one a whole recording expresses, from Python or from the command line::
-
-    python -m speechbrain_ext.inference diarize MODEL FILE...
-    python -m speechbrain_ext.inference recognize MODEL FILE...
+python -m speechbrain_ext.inference diarize MODEL FILE...
+python -m speechbrain_ext.inference recognize MODEL FILE...
 """
 
 import importlib

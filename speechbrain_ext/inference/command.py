@@ -1,11 +1,12 @@
 """``python -m speechbrain_ext.inference COMMAND MODEL FILE...``."""
 
 import argparse
+import collections
+import contextlib
 import csv
 import logging
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
 
 from speechbrain_ext.base.errors import UserError, exits_cleanly
@@ -14,24 +15,16 @@ from speechbrain_ext.base.files import atomic_open
 # What a model needs takes seconds to import: the functions that use it do.
 
 _PROG = "python -m speechbrain_ext.inference"
-_DIARIZE = f"""\
-examples:
-  {_PROG} diarize results/quickstart/1 talk.flac
-  {_PROG} diarize \\
-      speechbrain/emotion-diarization-wavlm-large *.wav --rttm emotions.rttm
+_EXAMPLE = f"""\
+example:
+  {_PROG} diarize results/quickstart/1 talk.flac --rttm emotions.rttm
+  {_PROG} recognize results/dense/1 *.wav --csv emotions.csv
 """
-_RECOGNIZE = f"""\
-examples:
-  {_PROG} recognize results/dense/1 *.wav
-  {_PROG} recognize results/dense/1 \\
-      Actor_*/*.wav --speaker folder --csv emotions.csv
-  {_PROG} recognize \\
-      speechbrain/emotion-recognition-wav2vec2-IEMOCAP talk.flac
-"""
-# More columns than a picture has; up to this many samples are drawn as they
-# are.
+_SECONDS = {"metavar": "S", "type": float}
+# More columns than a picture has.
 _COLUMNS = 20_000
 _PICTURES = (".png", ".svg", ".pdf")
+_WORDS = {"true": True, "false": False, "null": None, "none": None}
 #: How files get their speakers: option -> function of a path.
 SPEAKERS = {
     "one": lambda path: "the speaker",
@@ -45,62 +38,8 @@ def main(arguments=None):
     """Run the command line."""
     parser = argparse.ArgumentParser(prog=_PROG, description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_diarize(commands)
-    _add_recognize(commands)
-    options = parser.parse_args(arguments)
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("speechbrain_ext.inference").setLevel(logging.INFO)
-    options.run(options)
-
-
-def diarize():
-    """The short command ``emotion-diarize``."""
-    main(["diarize", *sys.argv[1:]])
-
-
-def recognize():
-    """The short command ``emotion-recognize``."""
-    main(["recognize", *sys.argv[1:]])
-
-
-def _add_command(commands, name, run, summary, example):
-    """Add a command that takes a model and files."""
-    command = commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=example,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(run=run)
-    add = command.add_argument
-    add(
-        "model",
-        metavar="MODEL",
-        help="run folder, folder of a model, or repository on the Hugging "
-        "Face Hub",
-    )
-    add("files", metavar="FILE", nargs="+", help="recordings of any kind")
-    add("--device", help="such as cuda or cpu (default: cuda if there is one)")
-    add("--savedir", metavar="DIR", help="where downloads are put")
-    add(
-        "--window",
-        metavar="S",
-        type=float,
-        help="longer recordings are cut into parts of at most this length "
-        "(default: what the model says, or 30)",
-    )
-    return add
-
-
-def _add_diarize(commands):
-    add = _add_command(
-        commands,
-        "diarize",
-        diarize_files,
-        "find which emotion appears when",
-        _DIARIZE,
-    )
+    summary = "find which emotion appears when"
+    add = _add_command(commands, diarize_files, summary)
     add("--rttm", metavar="OUT", help="write all segments as RTTM")
     add(
         "--plot",
@@ -120,25 +59,13 @@ def _add_diarize(commands):
         action="extend",
         default=[],
         help="in place of the model's own: threshold (0 to 1), median (s), "
-        "min_duration (s), one_event (true or false); a value null turns an "
-        "option off. A model's own one_event is for recordings of one window",
+        "min_duration (s), one_event (true or false); null turns an option "
+        "off. A model's own one_event is for recordings of one window",
     )
-    add(
-        "--overlap",
-        metavar="S",
-        type=float,
-        help="what windows share (default: what the model says, or 5)",
-    )
-
-
-def _add_recognize(commands):
-    add = _add_command(
-        commands,
-        "recognize",
-        recognize_files,
-        "find the emotion of each file",
-        _RECOGNIZE,
-    )
+    shared = "what windows share (default: what the model says, or 5)"
+    add("--overlap", **_SECONDS, help=shared)
+    summary = "find the emotion of each file"
+    add = _add_command(commands, recognize_files, summary)
     add("--csv", metavar="OUT", help="write all results as a table")
     add(
         "--speaker",
@@ -147,6 +74,45 @@ def _add_recognize(commands):
         "of one speaker (the default), each is of another, or the name of a "
         "file's folder is its speaker",
     )
+    options = parser.parse_args(arguments)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("speechbrain_ext.inference").setLevel(logging.INFO)
+    options.run(options)
+
+
+def diarize():
+    """The short command ``emotion-diarize``."""
+    main(["diarize", *sys.argv[1:]])
+
+
+def recognize():
+    """The short command ``emotion-recognize``."""
+    main(["recognize", *sys.argv[1:]])
+
+
+def _add_command(commands, run, summary):
+    """Add a command that takes a model and files."""
+    command = commands.add_parser(
+        run.__name__.removesuffix("_files"),
+        help=summary,
+        description=f"{summary.capitalize()}.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    add = command.add_argument
+    where = "run folder, model's folder, or repository on the Hugging Face Hub"
+    add("model", metavar="MODEL", help=where)
+    add("files", metavar="FILE", nargs="+", help="recordings of any kind")
+    add("--device", help="such as cuda or cpu (default: cuda if there is one)")
+    add("--savedir", metavar="DIR", help="where downloads are put")
+    add(
+        "--window",
+        **_SECONDS,
+        help="longer recordings are cut into parts of at most this length "
+        "(default: what the model says, or 30)",
+    )
+    return add
 
 
 def _load(name, options, **more):
@@ -156,13 +122,20 @@ def _load(name, options, **more):
 
     # The one bar to be seen is that of a long recording.
     disable_progress_bar()
+    if options.device:
+        more["run_opts"] = {"device": options.device}
     return getattr(inference, name).from_hparams(
-        options.model,
-        savedir=options.savedir,
-        run_opts={"device": options.device} if options.device else None,
-        window=options.window,
-        **more,
+        options.model, savedir=options.savedir, window=options.window, **more
     )
+
+
+@contextlib.contextmanager
+def _noted(problems):
+    """Note what is wrong with a file, and go on."""
+    try:
+        yield
+    except UserError as error:
+        problems.append(str(error))
 
 
 def diarize_files(options):
@@ -176,53 +149,52 @@ def diarize_files(options):
     found, problems = {}, []
     try:
         for path in options.files:
-            try:
+            with _noted(problems):
                 analysis = diarizer.analyse_file(path, postprocessing, True)
                 found[Path(path).stem] = analysis.segments
-                print(format_segments(path, analysis.segments), flush=True)
+                print(path, f"{'start':>10}{'end':>10}  emotion", sep="\n")
+                for s in analysis.segments:
+                    times = f"{s['start']:10.3f}{s['end']:10.3f}"
+                    print(f"{times}  {s['emotion']}", flush=True)
                 if options.plot:
                     reference = references.get(Path(path).stem)
                     _draw(path, options, analysis, diarizer, reference)
-            except UserError as error:
-                problems.append(str(error))
     finally:
         # Even when the run is interrupted: what is done is done.
         if options.rttm and found:
             write_rttm(options.rttm, found)
-    raise_problems(problems, len(options.files))
+    _raise(problems, options)
 
 
 def recognize_files(options):
     """The command ``recognize``."""
-    if options.csv:
-        check_writable(options.csv, "csv")
+    _check_writable("csv", options)
     recognizer = _load("EmotionRecognizer", options)
     if options.speaker and not recognizer.by_speaker:
         raise UserError(
             f"--speaker: '{options.model}' has no speaker normalisation, so "
             "speakers make no difference; leave the option out."
         )
-    classes = recognizer.classes
-    widths = [max(map(len, ["file", *options.files]))]
-    widths += [max(map(len, ["emotion", *classes])), len("score")]
-    widths += [max(len(name), len("0.000")) for name in classes]
-    print(_row(["file", "emotion", "score", *classes], widths), flush=True)
+    header = ["file", "emotion", "score", *recognizer.classes]
+    row = f"{{:{max(map(len, [*options.files, header[0]]))}}}"
+    row += f"  {{:{max(map(len, header[1:]))}}}"
+    row += "".join(f"  {{:>{max(len(name), 5)}}}" for name in header[2:])
+    print(row.format(*header), flush=True)
     found, problems = [], []
     try:
         for path, result in _results(recognizer, options, problems):
             out_prob, score, _, [name] = result
             numbers = [score.item(), *out_prob[0].tolist()]
-            row = [path, name, *(f"{x:.3f}" for x in numbers)]
-            print(_row(row, widths), flush=True)
+            short = [f"{x:.3f}" for x in numbers]
+            print(row.format(path, name, *short), flush=True)
             found.append([path, name, *(f"{x:.6f}" for x in numbers)])
     finally:
         # Even when the run is interrupted: what is done is done.
         if options.csv and found:
             with atomic_open(options.csv, newline="") as file:
                 table = csv.writer(file, lineterminator="\n")
-                table.writerow(["file", "emotion", "score", *classes])
-                table.writerows(found)
-    raise_problems(problems, len(options.files))
+                table.writerows([header, *found])
+    _raise(problems, options)
 
 
 def _results(recognizer, options, problems):
@@ -231,47 +203,24 @@ def _results(recognizer, options, problems):
 
     if not recognizer.by_speaker:
         for path in options.files:
-            try:
-                [result] = recognizer.iterate_files([path], progress=True)
-            except UserError as error:
-                problems.append(str(error))
-            else:
-                yield path, result
+            with _noted(problems):
+                yield path, *recognizer.iterate_files([path], progress=True)
         return
     # A file that breaks off must not have had its share in the statistics.
     usable = []
     for path in options.files:
-        try:
-            for _ in AudioStream(path).blocks():
-                pass
+        with _noted(problems):
+            collections.deque(AudioStream(path).blocks(), maxlen=0)
             usable.append(path)
-        except UserError as error:
-            problems.append(str(error))
     if usable:
         speakers = [SPEAKERS[options.speaker or "one"](path) for path in usable]
-        yield from zip(
-            usable, recognizer.iterate_files(usable, speakers, progress=True)
-        )
-
-
-def _row(cells, widths):
-    return "  ".join(
-        f"{cell:{'<' if at < 2 else '>'}{width}}"
-        for at, (cell, width) in enumerate(zip(cells, widths))
-    )
-
-
-def format_segments(path, segments):
-    """A recording's segments as a table."""
-    lines = [str(path), f"{'start':>10}{'end':>10}  emotion"]
-    lines += [
-        f"{s['start']:10.3f}{s['end']:10.3f}  {s['emotion']}" for s in segments
-    ]
-    return "\n".join(lines)
+        results = recognizer.iterate_files(usable, speakers, progress=True)
+        yield from zip(usable, results)
 
 
 def parse_options(pairs):
     """Options of post-processing."""
+    from speechbrain_ext.decoding import PostProcessing
     from speechbrain_ext.inference.diarizer import check_options
 
     options = {}
@@ -282,28 +231,14 @@ def parse_options(pairs):
                 f"--postprocessing: expected KEY=VALUE, got '{pair}'; write, "
                 "for example, median=0.2, and the files before the options."
             )
-        check_options({key: None})
-        options[key] = _value(key, text)
+        try:
+            word = text.lower()
+            options[key] = _WORDS[word] if word in _WORDS else float(word)
+        except ValueError:
+            options[key] = text
+    # What is wrong with a value is found before the model is loaded.
+    PostProcessing(**check_options(options))
     return options
-
-
-def _value(key, text):
-    word = text.lower()
-    if key == "one_event":
-        if word not in ("true", "false"):
-            raise UserError(
-                f"--postprocessing: one_event: expected true or false, got "
-                f"'{text}'."
-            )
-        return word == "true"
-    if word in ("null", "none"):
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        raise UserError(
-            f"--postprocessing: {key}: expected a number or null, got '{text}'."
-        ) from None
 
 
 def _references(options):
@@ -315,11 +250,11 @@ def _references(options):
     if options.plot is None:
         raise UserError("--reference is drawn: give --plot too.")
     records = read_reference(options.reference)
-    for path in options.files:
-        if Path(path).stem not in records:
+    for name in (Path(path).stem for path in options.files):
+        if name not in records:
             raise UserError(
-                f"--reference: '{options.reference}' has no "
-                f"'{Path(path).stem}'; name its records as the files."
+                f"--reference: '{options.reference}' has no '{name}'; name its "
+                "records as the files."
             )
     return {name: record["emotion"] for name, record in records.items()}
 
@@ -331,15 +266,14 @@ def _draw(path, options, analysis, diarizer, reference):
 
     picture = Path(options.plot)
     if len(options.files) > 1:
-        name = f"{picture.stem}_{Path(path).stem}{picture.suffix}"
-        picture = picture.with_name(name)
-    waveform = outline(AudioStream(path))
+        picture = picture.with_stem(f"{picture.stem}_{Path(path).stem}")
+    waveform, duration = outline(AudioStream(path)), analysis.duration
     timeline(
         picture,
         waveform,
-        len(waveform) / analysis.duration,
+        len(waveform) / duration,
         analysis.segments,
-        analysis.duration,
+        duration,
         reference=reference,
         posteriors=analysis.probabilities,
         frame_edges=analysis.edges,
@@ -351,37 +285,29 @@ def _draw(path, options, analysis, diarizer, reference):
 def outline(stream):
     """A waveform to be drawn, however long the recording."""
     import numpy as np
+    import torch
 
-    size = -(-2 * stream.num_samples // _COLUMNS)
+    count = stream.num_samples
+    size = -(-2 * count // _COLUMNS)
     if size <= 2:
         return np.concatenate(list(stream.blocks()))
-    parts, held = [], np.empty(0, np.float32)
-    for block in stream.blocks():
-        held = np.concatenate([held, block])
-        whole = len(held) - len(held) % size
-        stretches = held[:whole].reshape(-1, size)
-        parts.append(np.stack([stretches.min(1), stretches.max(1)], 1))
-        held = held[whole:]
-    if len(held):
-        parts.append(np.array([[held.min(), held.max()]]))
-    return np.concatenate(parts).reshape(-1)
+    spans = [(i, min(i + size, count)) for i in range(0, count, size)]
+    parts = [torch.stack(wav.aminmax()) for wav in stream.windows(spans)]
+    return torch.cat(parts).numpy()
 
 
 def _check_outputs(options):
     """Find out before hours of work whether its result can be written."""
-    if options.rttm is None and options.plot is None:
-        return
-    stems = Counter(Path(path).stem for path in options.files)
-    name, count = stems.most_common(1)[0]
-    if count > 1:
-        raise UserError(
-            f"{count} files are called '{name}', which --rttm and --plot "
-            "cannot tell apart; rename them, or run them one by one."
-        )
-    for name in stems:
-        if options.rttm and name.split() != [name]:
+    stems = collections.Counter(Path(path).stem for path in options.files)
+    for stem, count in stems.items() if options.rttm or options.plot else ():
+        if count > 1:
             raise UserError(
-                f"--rttm: RTTM cannot hold the name '{name}', because fields "
+                f"{count} files are called '{stem}', which --rttm and --plot "
+                "cannot tell apart; rename them."
+            )
+        if options.rttm and stem.split() != [stem]:
+            raise UserError(
+                f"--rttm: RTTM cannot hold the name '{stem}', because fields "
                 "end at spaces; rename the file."
             )
     if options.plot and Path(options.plot).suffix not in _PICTURES:
@@ -389,14 +315,14 @@ def _check_outputs(options):
             f"--plot: '{options.plot}' does not end in one of "
             f"{', '.join(_PICTURES)}; rename it."
         )
-    for option in ("rttm", "plot"):
-        if getattr(options, option):
-            check_writable(getattr(options, option), option)
+    _check_writable("rttm", options)
+    _check_writable("plot", options)
 
 
-def check_writable(path, option):
-    """Find out before hours of work whether a file can be written."""
-    path = Path(path)
+def _check_writable(option, options):
+    if getattr(options, option) is None:
+        return
+    path = Path(getattr(options, option))
     try:
         if path.is_dir():
             raise IsADirectoryError(0, "it is a folder")
@@ -409,11 +335,10 @@ def check_writable(path, option):
         ) from None
 
 
-def raise_problems(problems, count):
+def _raise(problems, options):
     """End with the files that could not be used, if there are any."""
-    if len(problems) == 1:
-        raise UserError(problems[0])
+    if len(problems) > 1:
+        count = f"{len(problems)} of {len(options.files)} files:"
+        problems = ["\n  ".join([count, *problems])]
     if problems:
-        raise UserError(
-            f"{len(problems)} of {count} files:\n  " + "\n  ".join(problems)
-        )
+        raise UserError(problems[0])

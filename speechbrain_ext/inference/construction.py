@@ -6,6 +6,8 @@ All that a model's YAML asks for is checked before the first object is made.
 import importlib
 import inspect
 
+import torch
+
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.inference.model_yaml import MAX_EVENTS, Call, bad_yaml
 
@@ -72,8 +74,11 @@ _SIZED = (
 
 
 def check(path, values):
-    """Refuse what is not in ``ALLOWED``; nothing is constructed yet."""
-    sizes = {}
+    """Refuse what is not in ``ALLOWED``; give every ``Call`` in the values.
+
+    Nothing is constructed yet.
+    """
+    sizes, calls = {}, []
 
     def visit(value, where, call=None):
         """Number of values that a value would hold without aliases."""
@@ -88,6 +93,7 @@ def check(path, values):
                     raise bad_yaml(path, f"line {value.line}: {reason}")
                 items = [("", x) for x in (*value.args, *value.kwargs.values())]
                 call = value
+                calls.append(call)
             else:
                 named = isinstance(value, dict)
                 items = value.items() if named else [("", x) for x in value]
@@ -101,6 +107,7 @@ def check(path, values):
         visit(values, "")
     except RecursionError:
         raise bad_yaml(path, "its references are nested too deeply") from None
+    return calls
 
 
 def _refusal(call, where):
@@ -109,15 +116,15 @@ def _refusal(call, where):
         return f"'{where}' has no value"
     if call.path not in ALLOWED or call.tag not in ("!new", "!apply"):
         return f"'{where}' asks for '{call.tag}:{call.path}', which is refused"
+    kinds = [getattr(value, "path", type(value)) for value in call.args]
     if call.path == "builtins.getattr":
-        encoder, name = call.args if len(call.args) == 2 else (None, None)
-        path = getattr(encoder, "path", "")
-        if path.startswith(f"{_OURS}.encoders.") and name in _ATTRIBUTES:
+        encoder = str(kinds[0]) if len(kinds) == 2 else ""
+        ours = encoder.startswith(f"{_OURS}.encoders.")
+        if ours and call.args[1] in _ATTRIBUTES:
             return None
         return f"{call.path}: expected an encoder, and {_ATTRIBUTES}"
     if call.path == "builtins.len":
-        kind = [getattr(x, "path", type(x)) for x in call.args]
-        if kind in ([list], [f"{_OURS}.protocols.classes_of"]):
+        if kinds in ([list], [f"{_OURS}.protocols.classes_of"]):
             return None
         return f"{call.path}: expected one list"
     if call.path in _ARGUMENTS:
@@ -157,27 +164,19 @@ def _build(value, built):
         elif isinstance(value, list):
             made = [_build(item, built) for item in value]
         else:
+            function = _function(value.path)
             args = _build(value.args, built)
             kwargs = _build(value.kwargs, built)
-            made = _made(value, args, kwargs)
+            if value.path.startswith(_SIZED):
+                with torch.device("meta"):
+                    check_size(function(*args, **kwargs), value.path)
+            made = function(*args, **kwargs)
         built[id(value)] = made
     return built[id(value)]
 
 
-def _made(call, args, kwargs):
-    import torch
-
-    function = _function(call.path)
-    if call.path.startswith(_SIZED):
-        with torch.device("meta"):
-            check_size(function(*args, **kwargs), call.path)
-    return function(*args, **kwargs)
-
-
 def check_size(module, name):
     """Refuse a module that is too large; it is on the device ``meta``."""
-    import torch
-
     if isinstance(module, torch.nn.Module):
         tensors = (*module.parameters(), *module.buffers())
         if sum(tensor.numel() for tensor in tensors) > MAX_PARAMETERS:

@@ -13,12 +13,11 @@ from speechbrain_ext.inference.interfaces import (
     OVERLAP,
     WINDOW,
     EmotionModel,
-    check_batch,
+    as_batch,
     check_window,
     merge_windows,
     plan_windows,
     ramp_frames,
-    windows_of,
 )
 
 logger = logging.getLogger("speechbrain_ext.inference")
@@ -50,9 +49,8 @@ class Analysis:
 class EmotionDiarizer(EmotionModel):
     """A trained model, ready to find which emotion appears when.
 
-    Recordings of up to one window are classified as a whole. Longer ones are
-    read window by window, and the posteriors of overlapping windows are
-    averaged, so that memory does not grow with their length.
+    Longer recordings than a window are read window by window, and the
+    posteriors of overlapping windows are averaged; memory stays small.
 
     Arguments
     ---------
@@ -66,9 +64,8 @@ class EmotionDiarizer(EmotionModel):
     run_opts : dict, optional
         Such as ``{"device": "cuda"}``.
     window : float, optional
-        Longest window (s); what the model's YAML says if absent, or 30. A model
-        that was trained on short utterances does best with windows of about
-        their length.
+        Longest window (s); what the model's YAML says if absent, or 30. Windows
+        of about the length of the training's utterances are best.
     overlap : float, optional
         Seconds that neighbouring windows share; what the model's YAML says if
         absent, or 5.
@@ -89,7 +86,6 @@ class EmotionDiarizer(EmotionModel):
     >>> diarizer = EmotionDiarizer(
     ...     {"encoder": encoder, "head": LinearHead(encoder.output_size, 1)},
     ...     {"classes": ["neutral"]},
-    ...     run_opts={"device": "cpu"},
     ... )
     >>> path = getfixture("tmp_path") / "a.wav"
     >>> soundfile.write(path, np.zeros(48000), 48000)
@@ -123,156 +119,79 @@ class EmotionDiarizer(EmotionModel):
         self.postprocessing = hparams.get("postprocessing") or PostProcessing()
 
     def diarize_file(self, path, postprocessing=None, progress=False):
-        """Find which emotion appears when in a recording.
+        """Segments of a recording, as of ``Analysis``.
 
-        Arguments
-        ---------
-        path : str or os.PathLike
-            Any format that soundfile reads, any rate, channels and length.
-        postprocessing : PostProcessing or dict, optional
-            In place of the model's own options; a dict changes some of them.
-            The model's own ``one_event`` is left out, with a warning, for
-            recordings of more than one window, which hold many events; give
-            it here to have it all the same.
-        progress : bool
-            Whether to show a progress bar if there is more than one window.
-
-        Returns
-        -------
-        list of dict
-            ``{"start", "end", "emotion"}`` each, in seconds, contiguous from
-            0 to the recording's duration.
-
-        Raises
-        ------
-        UserError
-            When the recording cannot be used, or an option is invalid.
+        ``postprocessing`` takes the place of the model's own; a dict changes
+        it. Its ``one_event`` is left out for more than one window.
         """
         return self.analyse_file(path, postprocessing, progress).segments
 
     def posteriors_file(self, path, progress=False):
-        """Find the posteriors of every frame of a recording.
-
-        Arguments
-        ---------
-        path : str or os.PathLike
-        progress : bool
-            As for ``diarize_file``.
-
-        Returns
-        -------
-        probabilities : numpy.ndarray
-            ``[frames, classes]``, before any post-processing.
-        edges : numpy.ndarray
-            Where frames begin and end, in seconds ``[frames + 1]``.
-        classes : list of str
-            Name of every class.
-        """
+        """Probabilities and edges, as of ``Analysis``, and the classes."""
         found = self.analyse_file(path, PostProcessing(), progress)
         return found.probabilities, found.edges, self.classes
 
     def analyse_file(self, path, postprocessing=None, progress=False):
-        """Find segments and posteriors of a recording at once.
-
-        Arguments
-        ---------
-        path : str or os.PathLike
-        postprocessing : PostProcessing or dict, optional
-        progress : bool
-            As for ``diarize_file``.
-
-        Returns
-        -------
-        Analysis
-        """
+        """The ``Analysis`` of a recording, as for ``diarize_file``."""
         stream = AudioStream(path)
-        spans = self._spans(stream.num_samples)
-        options = self._options(postprocessing, path, len(spans) > 1)
-        windows = windows_of(stream, spans, progress)
-        log_probs = self._merged(windows, spans, stream.num_samples)
-        segments = options.diarize(
-            log_probs, self.classes, stream.num_samples, self.grid
-        )
+        options = self._options(postprocessing, stream)
+        log_probs = self._windowed(stream, progress)
+        segments = self._segments(options, log_probs, stream)
         edges = self.grid.edges(stream.num_samples) / SAMPLE_RATE
         # The last sample at 16 kHz may begin before and end after the file.
         segments[-1]["end"] = edges[-1] = stream.duration
         return Analysis(segments, np.exp(log_probs), edges, stream.duration)
 
     def diarize_batch(self, wavs, wav_lens=None, postprocessing=None):
-        """Find which emotion appears when in waveforms.
+        """Segments of every waveform of a batch.
 
-        Arguments
-        ---------
-        wavs : torch.Tensor
-            ``[batch, samples]`` at 16 kHz; what they hold beyond their lengths
-            does not matter.
-        wav_lens : torch.Tensor, optional
-            Relative lengths ``[batch]``; all full if absent.
-        postprocessing : PostProcessing or dict, optional
-            As for ``diarize_file``.
-
-        Returns
-        -------
-        list of list of dict
-            The segments of every waveform, as ``diarize_file`` gives them.
-
-        Raises
-        ------
-        UserError
-            When a waveform holds values that are not finite, or an option is
-            invalid.
+        ``wavs`` is ``[batch, samples]`` at 16 kHz; what it holds beyond the
+        relative lengths ``wav_lens`` ``[batch]`` does not matter.
         """
-        lengths = check_batch(wavs, wav_lens)
-        if len(self._spans(wavs.shape[1])) == 1:
-            found = [x.numpy() for x in self._log_probs(wavs, lengths)]
+        recordings, wavs, lengths = as_batch(wavs, wav_lens)
+        options = [self._options(postprocessing, one) for one in recordings]
+        if len(self.spans(wavs.shape[1])) == 1:
+            found = self.log_probs(self.encode(wavs, lengths))
+            found = [log_probs.numpy() for log_probs in found]
         else:
-            found = [
-                self._windowed(wav[:length])
-                for wav, length in zip(wavs, lengths.tolist())
-            ]
-        diarizations = []
-        for number, (log_probs, length) in enumerate(
-            zip(found, lengths.tolist()), 1
-        ):
-            long = len(self._spans(length)) > 1
-            options = self._options(postprocessing, f"waveform {number}", long)
-            diarizations.append(
-                options.diarize(log_probs, self.classes, length, self.grid)
-            )
-        return diarizations
+            found = [self._windowed(recording) for recording in recordings]
+        return list(map(self._segments, options, found, recordings))
 
     def forward(self, wavs, wav_lens=None):
         """As ``diarize_batch``."""
         return self.diarize_batch(wavs, wav_lens)
 
-    def _spans(self, num_samples):
+    def spans(self, num_samples):
+        """Start and stop of every window."""
         return plan_windows(num_samples, self.window, self.overlap, self.grid)
 
-    def _windowed(self, wav):
-        spans = self._spans(len(wav))
-        windows = (wav[start:stop] for start, stop in spans)
-        return self._merged(windows, spans, len(wav))
-
-    def _merged(self, windows, spans, num_samples):
-        parts = (self._log_probs(wav[None])[0].numpy() for wav in windows)
+    def _windowed(self, recording, progress=False):
+        """Log posteriors of a recording, window by window."""
+        parts = (
+            self.log_probs(self.encode(wav[None]))[0].numpy()
+            for wav in self.windows(recording, progress)
+        )
+        count = recording.num_samples
         ramp = ramp_frames(self.overlap, self.grid)
-        return merge_windows(parts, spans, ramp, num_samples, self.grid)
+        return merge_windows(parts, self.spans(count), ramp, count, self.grid)
 
-    def _log_probs(self, wavs, lengths=None):
-        return self.log_probs(self.encode(wavs, lengths))
+    def _segments(self, options, log_probs, recording):
+        return options.diarize(
+            log_probs, self.classes, recording.num_samples, self.grid
+        )
 
-    def _options(self, postprocessing, name, long):
+    def _options(self, postprocessing, recording):
         if isinstance(postprocessing, PostProcessing):
             return postprocessing
         changes = check_options(postprocessing or {})
         options = replace(self.postprocessing, **changes)
+        long = len(self.spans(recording.num_samples)) > 1
         if options.one_event and long and "one_event" not in changes:
             logger.warning(
-                "'%s' is longer than one window (%g s), so the model's option "
-                "one_event, for recordings of a single emotional event, is "
-                "left out; set postprocessing one_event to choose.",
-                name,
-                self.window,
+                f"'{recording.path}' is longer than one window ({self.window:g}"
+                " s), so the model's option one_event, for recordings of a "
+                "single emotional event, is left out; set postprocessing "
+                "one_event to choose."
             )
             options = replace(options, one_event=False)
         return options
@@ -281,10 +200,9 @@ class EmotionDiarizer(EmotionModel):
 def check_options(options):
     """Refuse options of post-processing that do not exist."""
     known = [field.name for field in fields(PostProcessing)]
-    for name in options:
-        if name not in known:
-            raise UserError(
-                f"postprocessing: there is no option '{name}'; choose from "
-                f"{', '.join(known)}."
-            )
-    return dict(options)
+    for name in set(options).difference(known):
+        raise UserError(
+            f"postprocessing: there is no option '{name}'; choose from "
+            f"{', '.join(known)}."
+        )
+    return options

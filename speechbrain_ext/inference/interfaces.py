@@ -1,9 +1,8 @@
 """What the interfaces share: a model from a source, batches and windows.
 
-Long recordings are classified as overlapping windows. They begin at multiples
-of the encoder's stride, so that a frame of a window is a frame of the
-recording. Where windows overlap their posteriors are averaged, with weights
-that fall towards the borders of a window, where a frame lacks context.
+Windows begin at multiples of the encoder's stride, so that their frames are
+those of the recording; where they overlap, posteriors are averaged, with
+weights that fall towards the borders of a window, where context is missing.
 """
 
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from speechbrain.inference.interfaces import Pretrained
-from speechbrain.utils.fetching import FetchConfig, LocalStrategy
 from tqdm import tqdm
 
 from speechbrain_ext.audio import SAMPLE_RATE, to_samples
@@ -36,16 +34,11 @@ class EmotionModel(Pretrained):
     def __init__(self, modules, hparams, run_opts, source):
         device = str((run_opts or {}).get("device") or "cpu")
         if device.startswith("cuda") and not torch.cuda.is_available():
-            raise UserError(
-                f"device: '{device}' is not available; choose cpu, or a "
-                "machine with a GPU."
-            )
+            raise UserError(f"device: '{device}' is not available; choose cpu.")
         super().__init__(named_inputs(modules, hparams), hparams, run_opts)
-        self.classifier = make_classifier(
-            self.mods, hparams, source, self.by_frame
-        )
-        self.classes = classes_of(hparams, source, self.classifier.num_classes)
-        self.grid = self.classifier.grid
+        found = make_classifier(self.mods, hparams, source, self.by_frame)
+        self.classifier, self.grid = found, found.grid
+        self.classes = classes_of(hparams, source, found.num_classes)
 
     @classmethod
     def from_hparams(
@@ -55,19 +48,17 @@ class EmotionModel(Pretrained):
         savedir=None,
         overrides=None,
         run_opts=None,
-        local_strategy=LocalStrategy.SYMLINK,
-        fetch_config=FetchConfig(),
-        **kwargs,
+        **options,
     ):
-        """Load a model: a run folder, a model's folder, or its name on the Hub.
+        """Load a run folder, a model's folder, or a repository of the Hub.
 
-        The arguments are those of ``speechbrain.inference.Pretrained``, and
-        ``kwargs`` those of the class; a ``UserError`` says what is wrong with
-        a file.
+        Arguments as for ``Pretrained`` of SpeechBrain and for the class.
         """
-        place = Place(str(source), savedir, local_strategy, fetch_config)
+        names = {"local_strategy", "fetch_config"}.intersection(options)
+        fetching = {name: options.pop(name) for name in names}
+        place = Place(str(source), savedir, **fetching)
         modules, hparams = load_model(place, hparams_file, overrides)
-        return cls(modules, hparams, run_opts, source=str(source), **kwargs)
+        return cls(modules, hparams, run_opts, source=str(source), **options)
 
     def log_probs(self, encoded, speakers=None):
         """Log posteriors of every utterance, on the CPU."""
@@ -76,46 +67,59 @@ class EmotionModel(Pretrained):
         found = [x.float().cpu() for x in found]
         if not all(torch.isfinite(x.exp()).all() for x in found):
             raise UserError(
-                "The model gives posteriors that are not finite numbers (NaN); "
-                "its parameters are damaged: use another checkpoint."
+                "The model gives posteriors that are not finite numbers: its "
+                "parameters are damaged; use another checkpoint."
             )
         return found
 
     def encode(self, wavs, lengths=None):
+        """What ``log_probs`` needs of a batch of waveforms."""
         if lengths is None:
             lengths = torch.tensor([wavs.shape[1]] * len(wavs))
+        wavs, lengths = wavs.float().to(self.device), lengths.to(self.device)
         with torch.inference_mode(), self.inference_ctx:
-            return self.classifier.encode(
-                wavs.float().to(self.device), lengths.to(self.device)
+            return self.classifier.encode(wavs, lengths)
+
+    def windows(self, recording, progress=False):
+        """Read a recording part by part, with a bar if there are several."""
+        spans = self.spans(recording.num_samples)
+        return tqdm(
+            recording.windows(spans),
+            total=len(spans),
+            desc=Path(recording.path).name,
+            unit="window",
+            disable=not progress or len(spans) == 1,
+        )
+
+
+class Waveform:
+    """A waveform with the face of ``AudioStream``."""
+
+    def __init__(self, wav, number=1):
+        self.wav, self.path = wav, f"waveform {number}"
+        self.num_samples = len(wav)
+        self.duration = len(wav) / SAMPLE_RATE
+        if not torch.isfinite(wav).all():
+            raise UserError(
+                f"Waveform {number} of the batch holds samples that are not "
+                "finite numbers (NaN or infinity); mend it or leave it out."
             )
 
+    def windows(self, spans):
+        """As ``AudioStream.windows``."""
+        return (self.wav[start:stop] for start, stop in spans)
 
-def check_batch(wavs, wav_lens=None):
-    """Lengths of the waveforms of a batch, if it can be used."""
+
+def as_batch(wavs, wav_lens=None):
+    """Waveforms one by one, all of them as short as can be, and the lengths."""
     if wavs.dim() != 2 or not wavs.shape[1]:
         raise ValueError(f"wavs is [batch, samples], not {wavs.shape}")
     if wav_lens is None:
         wav_lens = torch.ones(len(wavs))
     lengths = absolute_lengths(wav_lens.cpu(), wavs.shape[1])
-    for number, (wav, length) in enumerate(zip(wavs, lengths.tolist()), 1):
-        if not torch.isfinite(wav[:length]).all():
-            raise UserError(
-                f"Waveform {number} of the batch holds samples that are "
-                "not finite numbers (NaN or infinity); mend or leave it "
-                "out."
-            )
-    return lengths
-
-
-def windows_of(recording, spans, progress):
-    """Read a recording part by part, with a bar if there are several."""
-    return tqdm(
-        recording.windows(spans),
-        total=len(spans),
-        desc=Path(recording.path).name,
-        unit="window",
-        disable=not progress or len(spans) == 1,
-    )
+    pairs = zip(wavs, lengths.tolist())
+    alone = [Waveform(wav[:n], at) for at, (wav, n) in enumerate(pairs, 1)]
+    return alone, wavs[:, : lengths.max()], lengths
 
 
 def plan_windows(num_samples, window, overlap, grid):
@@ -144,27 +148,20 @@ def plan_windows(num_samples, window, overlap, grid):
 
 def check_window(window, overlap, grid, max_samples=None):
     """Refuse a window or an overlap that is no length, or does not fit."""
-    shortest = (grid.min_samples + 2 * grid.stride) / SAMPLE_RATE
-    if not is_number(window) or window < shortest:
-        raise UserError(
-            f"window: expected {shortest:g} s or more, got {window}; give a "
-            "longer one."
-        )
+    least = (grid.min_samples + 2 * grid.stride) / SAMPLE_RATE
+    if not is_number(window) or window < least:
+        raise UserError(f"window: expected {least:g} s or more, got {window}.")
     if max_samples is not None and window * SAMPLE_RATE > max_samples:
         raise UserError(
-            f"window: {window} s is more than the "
-            f"{max_samples / SAMPLE_RATE:g} s that the model's encoder can "
-            "take; give less."
+            f"window: {window} s is more than the {max_samples / SAMPLE_RATE:g}"
+            " s that the model's encoder can take; give less."
         )
     size = to_samples(window) // grid.stride
-    if (
-        not is_number(overlap)
-        or not 0 <= overlap < window
-        or ramp_frames(overlap, grid) >= size
-    ):
+    ramp = ramp_frames(overlap, grid) if is_number(overlap) else size
+    if ramp >= size or overlap < 0:
         raise UserError(
             f"overlap: expected 0 or more and less than the window of {window} "
-            f"s, got {overlap}; give less."
+            f"s, got {overlap}."
         )
 
 
@@ -188,16 +185,14 @@ def merge_windows(parts, spans, ramp, num_samples, grid):
     """Log posteriors of a recording from those of its windows."""
     if len(spans) == 1:
         return next(iter(parts))
+    last = len(spans) - 1
     total, weight = None, np.zeros((grid.num_frames(num_samples), 1))
     for number, (part, (start, _)) in enumerate(zip(parts, spans)):
         if total is None:
             total = np.zeros((len(weight), part.shape[1]))
-        weights = window_weights(
-            len(part), ramp, number == 0, number == len(spans) - 1
-        )[:, None]
+        weights = window_weights(len(part), ramp, number == 0, number == last)
         begin = start // grid.stride
-        total[begin : begin + len(part)] += weights * np.exp(part)
-        weight[begin : begin + len(part)] += weights
-    total /= weight
+        total[begin : begin + len(part)] += weights[:, None] * np.exp(part)
+        weight[begin : begin + len(part)] += weights[:, None]
     tiny = np.finfo(np.float32).tiny
-    return np.log(np.maximum(total, tiny)).astype(np.float32)
+    return np.log(np.maximum(total / weight, tiny)).astype(np.float32)

@@ -1,22 +1,8 @@
 """What a model consists of: this project's layouts, and two of SpeechBrain's.
 
-This project's models have ``Input`` modules by name and a ``head``; older ones
-have ``encoder``, ``normalizer`` and ``mixture``, perhaps once more after
-``fusion_``. ``speechbrain/emotion-diarization-wavlm-large`` has ``input_norm``,
-``wav2vec2``, ``avg_pool`` (over stretches of frames) and ``output_mlp``;
-``speechbrain/emotion-recognition-wav2vec2-IEMOCAP`` has ``wav2vec2``,
-``avg_pool`` (over the whole utterance) and ``output_mlp``.
-
-All are served behind one face: ``grid``, ``max_samples`` (or None),
-``max_length`` (s, or None), ``num_classes``, ``by_frame``, ``by_speaker``, and
-
-- ``encode(wavs, lengths)``, whose result goes to
-- ``learn(encoded, speakers)``, which ``by_speaker`` ones need first, after
-  ``forget()``, and to
-- ``log_probs(encoded, speakers)``: ``[frames, classes]`` of every utterance, or
-  ``[batch, classes]``.
-
-Padding never changes a result.
+Behind one face: what ``encode`` makes of a batch goes to ``log_probs``, and of
+``by_speaker`` models, after ``forget``, to ``learn`` first. Padding never
+changes a result.
 """
 
 import torch
@@ -42,21 +28,20 @@ def named_inputs(modules, hparams):
     if "encoder" not in modules or "head" not in modules:
         return dict(modules)
     mixed = "all" if "mixture" in modules else "contextual"
-    found = {
-        "speech": _input(modules, "", hparams.get("layers", mixed), hparams)
-    }
-    if "fusion_encoder" in modules:
-        found["fusion"] = _input(modules, "fusion_", "all", hparams)
-    return {**found, "head": modules["head"]}
-
-
-def _input(modules, prefix, layers, hparams):
-    parts = {
-        part: modules[prefix + part]
-        for part in ("encoder", "normalizer", "mixture")
-        if prefix + part in modules
-    }
-    return Input(**parts, layers=layers, max_length=hparams.get("max_length"))
+    inputs = {}
+    for name, prefix, layers in (
+        ("speech", "", hparams.get("layers", mixed)),
+        ("fusion", "fusion_", "all"),
+    ):
+        parts = {
+            part: modules[prefix + part]
+            for part in ("encoder", "normalizer", "mixture")
+            if prefix + part in modules
+        }
+        if parts:
+            cut = hparams.get("max_length")
+            inputs[name] = Input(**parts, layers=layers, max_length=cut)
+    return {**inputs, "head": modules["head"]}
 
 
 class NamedInputs:
@@ -69,8 +54,7 @@ class NamedInputs:
         self.first, *_ = self.inputs.values()
         self.grid = self.first.grid
         self.max_length = self.first.max_length
-        limits = [x.encoder.max_samples for x in self.inputs.values()]
-        limits = [limit for limit in limits if limit is not None]
+        limits = {x.encoder.max_samples for x in self.inputs.values()} - {None}
         self.max_samples = min(limits, default=None)
         self.by_speaker = any(x.by_speaker for x in self.inputs.values())
         found = self._trial(source)
@@ -79,11 +63,11 @@ class NamedInputs:
 
     def _trial(self, source):
         """What the head makes of an utterance of two frames."""
-        weight = next(self.head.parameters(), torch.empty(0))
         given = []
+        weight = next(self.head.parameters(), torch.empty(0))
         for one in self.inputs.values():
-            given.append(weight.new_zeros(2, one.encoder.output_size))
-            given.append(torch.tensor([2], device=weight.device))
+            zeros = weight.new_zeros(2, one.encoder.output_size)
+            given += zeros, torch.tensor([2], device=weight.device)
         try:
             with torch.inference_mode():
                 return self.head(*given)
@@ -109,6 +93,7 @@ class NamedInputs:
             if one.by_speaker:
                 one.normalizer.reset()
 
+    @torch.inference_mode()
     def learn(self, encoded, speakers):
         """Take a batch into the statistics of its speakers."""
         for name, one in self.inputs.items():
@@ -128,25 +113,20 @@ class NamedInputs:
 class Published:
     """The layouts of the two models that SpeechBrain has published."""
 
-    max_samples = None
-    max_length = None
+    max_samples = max_length = None
     by_speaker = False
 
     def __init__(self, modules, hparams):
-        # SpeechBrain's interface of diarization demands the one and uses the
-        # other.
-        name = "wav2vec2" if "wav2vec2" in modules else "wav2vec"
-        self.encoder = modules[name]
-        self.input_norm = _optional(modules, hparams, "input_norm")
-        self.pool = _optional(modules, hparams, "avg_pool")
+        modules = {**hparams, **modules}
+        # SpeechBrain's diarizer demands the one name and uses the other.
+        self.encoder = modules.get("wav2vec2") or modules["wav2vec"]
+        self.input_norm = modules.get("input_norm")
+        self.pool = modules.get("avg_pool")
         self.output_mlp = modules["output_mlp"]
         self.num_classes = self.output_mlp.w.out_features
         self.by_frame = not hasattr(self.pool, "return_mean")
         config = self.encoder.model.config
-        layers = [
-            (kernel, stride, 0)
-            for kernel, stride in zip(config.conv_kernel, config.conv_stride)
-        ]
+        layers = [(*x, 0) for x in zip(config.conv_kernel, config.conv_stride)]
         if self.by_frame and self.pool is not None:
             layers.append(pooling_convolution(self.pool))
         self.grid = FrameGrid(layers)
@@ -157,15 +137,13 @@ class Published:
 
     def encode(self, wavs, lengths):
         """Pooled frames of every waveform, ``[frames, channels]``."""
-        return [
-            self._alone(wav[None, :length])
-            for wav, length in zip(wavs, lengths.tolist())
-        ]
+        pairs = zip(wavs, lengths.tolist())
+        return [self._alone(wav[None, :length]) for wav, length in pairs]
 
     def log_probs(self, encoded, speakers=None):
         """Classify frames or utterances."""
         found = [self.output_mlp(frames[None])[0] for frames in encoded]
-        found = [torch.log_softmax(x.float(), dim=-1) for x in found]
+        found = [x.float().log_softmax(-1) for x in found]
         return found if self.by_frame else torch.cat(found)
 
     def _alone(self, wav):
@@ -173,19 +151,13 @@ class Published:
             wav = self.input_norm(wav, wav.new_ones(1))
         missing = max(0, self.grid.min_samples - wav.shape[1])
         frames = self.encoder(F.pad(wav, (0, missing)))
-        if self.pool is None:
-            return frames[0]
         if self.by_frame:
-            return self.pool(frames)[0]
+            return frames[0] if self.pool is None else self.pool(frames)[0]
         devices = [frames.device] if frames.is_cuda else []
         with torch.random.fork_rng(devices):
             # It adds noise.
             torch.manual_seed(0)
             return self.pool(frames, frames.new_ones(1))[0]
-
-
-def _optional(modules, hparams, name):
-    return modules[name] if name in modules else hparams.get(name)
 
 
 def pooling_convolution(avg_pool):
@@ -196,10 +168,8 @@ def pooling_convolution(avg_pool):
             "avg_pool: expected speechbrain.nnet.pooling.Pooling1d with "
             f"pool_type avg, got {type(avg_pool).__name__}; correct the YAML."
         )
-    (kernel,), (stride,), (padding,) = (
-        value if isinstance(value, tuple) else (value,)
-        for value in (layer.kernel_size, layer.stride, layer.padding)
-    )
+    sizes = layer.kernel_size, layer.stride, layer.padding
+    (kernel,), (stride,), (padding,) = sizes
     if layer.ceil_mode:
         # A last, shorter pool is allowed where it begins within the frames.
         kernel = max(kernel - stride + 1, 1)
@@ -217,45 +187,38 @@ class BareWav2Vec2(Wav2Vec2):
 
 def make_classifier(modules, hparams, source, by_frame):
     """The classifier that a model's modules make; it must be of that kind."""
-    if "head" in modules and any(
-        isinstance(module, Input) for module in modules.values()
-    ):
+    inputs = any(isinstance(module, Input) for module in modules.values())
+    if "head" in modules and inputs:
         classifier = NamedInputs(modules, source)
     elif "output_mlp" in modules and {"wav2vec", "wav2vec2"} & set(modules):
         classifier = Published(modules, hparams)
     else:
         raise UserError(
             f"model: '{source}' has the modules {', '.join(modules)}; expected "
-            "inputs and head, encoder and head, or wav2vec2 and output_mlp; "
-            "give another model."
+            "inputs and head, encoder and head, or wav2vec2 and output_mlp."
         )
     if classifier.by_frame != by_frame:
         raise UserError(f"model: '{source}' {_GIVE_TO[classifier.by_frame]}.")
     return classifier
 
 
-def classes_of(hparams, source, count=None):
+def classes_of(hparams, source, count):
     """Names of a model's classes, as many as the model scores."""
     from speechbrain_ext.corpora.iemocap import EMOTIONS
 
     where = f"model: the label_encoder of '{source}'"
     if "classes" in hparams:
         names = hparams["classes"]
-        if not isinstance(names, (list, tuple)) or not all(
-            isinstance(name, str) for name in names
-        ):
+        listed = isinstance(names, (list, tuple))
+        if not listed or not all(isinstance(name, str) for name in names):
             raise UserError(
                 f"model: the classes of '{source}' are {names!r:.100}; "
                 "expected a list of words; correct its hyperparams.yaml."
             )
     elif "label_encoder" in hparams:
         labels = hparams["label_encoder"].ind2lab
-        if sorted(labels) != list(range(len(labels))) or not labels:
-            raise UserError(
-                f"{where} has the indices {sorted(labels)}; restore the file "
-                "that came with the model."
-            )
-        names = [emotion_name(labels[index], where) for index in sorted(labels)]
+        labels = [labels.get(index) for index in range(len(labels))]
+        names = [emotion_name(label, where) for label in labels]
         names = [EMOTIONS.get(name, name) for name in names]
     else:
         raise UserError(

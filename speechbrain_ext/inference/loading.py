@@ -1,17 +1,12 @@
 """Where models come from: run folders, model folders, the Hub.
 
-- A run folder of a recipe has ``hyperparams.yaml`` as SpeechBrain saves it,
-  ``save/CKPT+...`` (the checkpoint with the lowest ``error`` is taken) and, of
-  a diarizer, ``results.json`` with the post-processing that validation chose.
-- A repository has ``hyperparams.yaml`` with a ``pretrainer``, which names the
-  files of the parameters; the layouts are those of ``layouts``.
-
-Nothing of a folder is trusted: its YAML is data (``model_yaml``), its Python
-files are never imported, and its parameters are tensors and nothing else.
+A run folder of a recipe has ``save/CKPT+...``; a repository's YAML has a
+``pretrainer``, which names the files of the parameters. Nothing is trusted: the
+YAML is data (``model_yaml``), Python files are never imported, and parameters
+are tensors and nothing else.
 """
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -24,7 +19,7 @@ from speechbrain.utils.checkpoints import (
     get_default_hook,
     torch_parameter_transfer,
 )
-from speechbrain.utils.fetching import FetchConfig, LocalStrategy, fetch
+from speechbrain.utils.fetching import fetch
 
 from speechbrain_ext.base.errors import UserError, is_number
 from speechbrain_ext.base.files import read_json
@@ -42,75 +37,57 @@ from speechbrain_ext.models.normalization import SpeakerNormalizer
 
 # Keys of a YAML that are constructed; the others are not looked at.
 _KEYS = (
-    "modules",
-    "classes",
-    "layers",
-    "max_length",
-    "postprocessing",
-    "window",
-    "overlap",
-    "label_encoder",
-    "avg_pool",
-)
+    "modules classes layers max_length postprocessing window overlap "
+    "label_encoder avg_pool"
+).split()
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 # Of a file, beyond the parameters in twice their precision.
 MAX_OTHER_BYTES = 10_000_000
 
 
-@dataclass
 class Place:
     """Where a model is, and how its files are had from there."""
 
-    source: str
-    savedir: str | None = None
-    local_strategy: LocalStrategy = LocalStrategy.SYMLINK
-    fetch_config: FetchConfig = FetchConfig()
-
-    def __post_init__(self):
-        path = Path(self.source).expanduser()
+    def __init__(self, source, savedir, **fetching):
+        path = Path(source).expanduser()
         self.folder = path.resolve() if path.is_dir() else None
-        address = self.source.startswith(("http://", "https://"))
-        if path.exists() and self.folder is None:
+        self.source, self.savedir, self.fetching = source, savedir, fetching
+        address = source.startswith(("http://", "https://"))
+        remote = address or _HUB_NAME.fullmatch(source)
+        if self.folder is None and (path.exists() or not remote):
             raise UserError(
-                f"model: '{self.source}' is a file; give the run folder or "
-                "the folder of the model."
-            )
-        if not (self.folder or address or _HUB_NAME.fullmatch(self.source)):
-            raise UserError(
-                f"model: '{self.source}' is neither a folder nor the name of "
-                "a repository on the Hugging Face Hub; check the path."
+                f"model: '{source}' is neither a folder nor the name of a "
+                "repository on the Hugging Face Hub; give the run folder or "
+                "the folder of a model."
             )
 
     def file(self, name):
         """Path of a file, fetched if need be."""
+        # The files beside the YAML are the model, even where it names the
+        # repository that they were downloaded from.
+        name = Path(name).name
         if self.folder is not None:
-            # The files beside the YAML are the model, even where it names the
-            # repository that they were downloaded from.
-            path = self.folder / Path(name).name
-            if not path.is_file():
-                raise UserError(
-                    f"model: '{path}' does not exist; restore the file, or "
-                    "give a run folder or the folder of a model."
-                )
-            return path
+            return _existing(self.folder / name)
         try:
-            return Path(
-                fetch(
-                    Path(name).name,
-                    self.source,
-                    self.savedir,
-                    local_strategy=self.local_strategy,
-                    fetch_config=self.fetch_config,
-                )
-            )
+            where = self.source, self.savedir
+            return Path(fetch(name, *where, **self.fetching))
         except Exception as error:
             # Of the Hub's client, the network or the file system.
             reason = " ".join(str(error).split())[:200]
             raise UserError(
                 f"model: '{self.source}' is no folder here, and the Hugging "
-                f"Face Hub does not give its '{Path(name).name}' ({reason}); "
-                "check the name and the connection."
+                f"Face Hub does not give its '{name}' ({reason}); check the "
+                "name and the connection."
             ) from error
+
+
+def _existing(path):
+    if not path.is_file():
+        raise UserError(
+            f"model: '{path}' does not exist; restore the file, or give "
+            "another folder."
+        )
+    return path
 
 
 def load_model(place, hparams_file="hyperparams.yaml", overrides=None):
@@ -118,29 +95,25 @@ def load_model(place, hparams_file="hyperparams.yaml", overrides=None):
     path = place.file(hparams_file)
     text = ModelYaml(path, overrides)
     values = {key: text.get(key) for key in _KEYS if key in text}
-    if not isinstance(values.get("modules"), dict):
-        raise UserError(
-            f"'{path}': the key 'modules' is missing; give the run folder of "
-            "a recipe, or a model of that kind."
-        )
     run = "pretrainer" not in text
-    if run and place.folder is None:
+    listed = isinstance(values.get("modules"), dict)
+    if not listed or (run and place.folder is None):
+        key = "pretrainer" if listed else "modules"
         raise UserError(
-            f"model: '{place.source}' has no 'pretrainer' in its "
-            f"{hparams_file}; give a repository that has one."
+            f"'{path}': the key '{key}' is missing; give the run folder of a "
+            "recipe, or a model of that kind."
         )
     saver = text.get("checkpointer" if run else "pretrainer")
     saver = saver.kwargs if isinstance(saver, Call) else {}
     saved = saver.get("recoverables" if run else "loadables") or {}
     base = place.folder
+    calls = check(path, [values, {} if run else saved])
     if run:
         # Relative paths were relative to where the training was started.
         base = _training_folder(place.folder, text.get("output_folder"))
-        needed = {id(call) for call in _calls(values)}
-        saved = {k: call for k, call in saved.items() if id(call) in needed}
-    check(path, [values, saved])
+        saved = {key: call for key, call in saved.items() if call in calls}
     cache = str(place.savedir or HF_HUB_CACHE)
-    for call in _calls([values, saved]):
+    for call in calls:
         _relocate(call, base, cache)
         if not run and call in saved.values() and call.path in SSL_CLASSES:
             # A file brings all parameters.
@@ -161,25 +134,10 @@ def load_model(place, hparams_file="hyperparams.yaml", overrides=None):
     return modules, hparams
 
 
-def _calls(value, done=None):
-    """All objects that values ask for."""
-    done = set() if done is None else done
-    if not isinstance(value, (dict, list, Call)) or id(value) in done:
-        return
-    done.add(id(value))
-    if isinstance(value, Call):
-        yield value
-        value = [value.args, value.kwargs]
-    for item in value.values() if isinstance(value, dict) else value:
-        yield from _calls(item, done)
-
-
 def _training_folder(run, output_folder):
     """Folder in which a run was started, if it is where it was."""
-    if output_folder is None or Path(output_folder).is_absolute():
-        return None
-    parts = Path(output_folder).parts
-    if run.parts[-len(parts) :] != parts:
+    parts = Path(output_folder or "/").parts
+    if parts[:1] == ("/",) or run.parts[-len(parts) :] != parts:
         return None
     return Path(*run.parts[: -len(parts)])
 
@@ -199,14 +157,13 @@ def _relocate(call, base, cache):
 
 def _parts(modules):
     """Name in checkpoints and module of all that may have parameters."""
-    first = True
+    inputs = [name for name, x in modules.items() if isinstance(x, Input)]
     for name, module in modules.items():
-        if not isinstance(module, Input):
+        if name not in inputs:
             yield name, module
             continue
         # The names of the first input have no prefix.
-        prefix = "" if first else f"{name}_"
-        first = False
+        prefix = "" if name == inputs[0] else f"{name}_"
         for part in ("encoder", "normalizer", "mixture"):
             if getattr(module, part) is not None:
                 yield prefix + part, getattr(module, part)
@@ -224,26 +181,22 @@ def _load_checkpoint(folder, modules, saved):
     names = {id(module): name for name, module in saved.items()}
     checkpoint = _best_checkpoint(folder)
     for label, module in _parts(modules):
-        path = checkpoint.paramfiles.get(names.get(id(module), label))
-        if path is not None:
-            _load(module, path)
-        elif _is_trained(module):
-            raise UserError(
-                f"model: '{checkpoint.path / label}.ckpt' does not exist; "
-                "restore the file, or train again."
-            )
+        name = Path(str(names.get(id(module), label))).name
+        path = checkpoint.path / f"{name}.ckpt"
+        if path.is_file() or _is_trained(module):
+            _load(module, _existing(path))
 
 
 def _best_checkpoint(folder):
     found = []
-    if folder.is_dir():
-        try:
+    try:
+        if folder.is_dir():
             found = Checkpointer(folder).list_checkpoints()
-        except Exception as error:
-            raise UserError(
-                f"model: a CKPT.yaml in '{folder}' cannot be read ({error}); "
-                "delete its folder, or train again."
-            ) from error
+    except Exception as error:
+        raise UserError(
+            f"model: a CKPT.yaml in '{folder}' cannot be read ({error}); "
+            "delete its folder, or train again."
+        ) from error
     found = [c for c in found if is_number(c.meta.get("error"))]
     if not found:
         raise UserError(
@@ -251,29 +204,19 @@ def _best_checkpoint(folder):
             "let the training finish an epoch first."
         )
     best = min(found, key=lambda c: c.meta["error"])
-    # Passing over an incomplete one would make a worse model of a damaged
-    # folder without a word.
+    # A worse one must not take the place of an incomplete one without a word.
     for name in best.meta.get("files", []):
-        if not (best.path / name).is_file():
-            raise UserError(
-                f"model: '{best.path / name}' does not exist; restore the "
-                "file, or train again."
-            )
+        _existing(best.path / name)
     return best
 
 
 def _check_complete(source, modules, saved):
     """See that no module is left with random parameters."""
-    held = {
-        id(parameter)
-        for module in saved.values()
-        if isinstance(module, torch.nn.Module)
-        for parameter in module.parameters()
-    }
+    known = [x for x in saved.values() if isinstance(x, torch.nn.Module)]
+    held = {id(p) for module in known for p in module.parameters()}
     for label, module in _parts(modules):
-        if _is_trained(module) and not held.issuperset(
-            map(id, module.parameters())
-        ):
+        own = set(map(id, module.parameters()))
+        if _is_trained(module) and not own <= held:
             raise UserError(
                 f"model: the pretrainer of '{source}' does not load '{label}'; "
                 "add it to loadables in its hyperparams.yaml."
@@ -304,38 +247,32 @@ def _load(module, path):
             f"of parameters: {' '.join(str(error).split())[:100]}); restore "
             "the file that came with the model."
         ) from error
-    if reason := _misfit(module, state):
-        raise UserError(
-            f"model: '{path}' does not fit hyperparams.yaml: {reason}; use "
-            "the files of one and the same model."
-        )
-
-
-def _misfit(module, state):
-    """Fill a module, or say why its parameters do not fit."""
     try:
         report = module.load_state_dict(state, strict=False)
+        keys = [f"it lacks '{key}'" for key in sorted(report.missing_keys)]
+        more = sorted(report.unexpected_keys)
+        keys += [f"it holds '{key}', which the model has not" for key in more]
+        # Of training alone.
+        wrong = [x for x in keys if "masked_spec_embed'" not in x]
     except (RuntimeError, TypeError, AttributeError) as error:
-        return str(error).strip().splitlines()[-1].strip()
-    lacks, more = (
-        sorted(key for key in keys if not key.endswith("masked_spec_embed"))
-        for keys in (report.missing_keys, report.unexpected_keys)
-    )
-    if lacks:
-        return f"it lacks '{lacks[0]}'"
-    return f"it holds '{more[0]}', which the model has not" if more else None
+        wrong = [str(error).strip().splitlines()[-1].strip()]
+    if wrong:
+        raise UserError(
+            f"model: '{path}' does not fit hyperparams.yaml: {wrong[0]}; use "
+            "the files of one and the same model."
+        )
 
 
 def _chosen(run, hparams):
     """Post-processing: that of a finished run was chosen on validation."""
     path = run / "results.json"
     if not path.exists():
-        return hparams.get("postprocessing") or PostProcessing()
-    results = read_json(path)
-    options = results.get("postprocessing") if type(results) is dict else None
+        return hparams["postprocessing"] or PostProcessing()
+    options = read_json(path)
     try:
+        options = options["postprocessing"]
         return PostProcessing(**options)
-    except TypeError:
+    except (TypeError, KeyError):
         raise UserError(
             f"'{path}': 'postprocessing' is {options!r}, which is not what a "
             "run writes; restore the file or delete it."

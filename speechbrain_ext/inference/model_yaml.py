@@ -1,9 +1,7 @@
-"""The YAML of a model folder as plain values.
+"""The YAML of a model folder, which may come from anybody, as plain values.
 
-A model folder may come from anybody. Its YAML is never given to HyperPyYAML,
-which constructs whatever a file names. Here an object that is asked for stays a
-``Call``, only ``!ref``, ``!copy`` and arithmetic are resolved, and sizes are
-bounded.
+HyperPyYAML would construct whatever a file names. Here an object stays a
+``Call``; only references and arithmetic are resolved, within limits.
 """
 
 import ast
@@ -14,6 +12,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+
 from speechbrain_ext.base.errors import UserError, did_you_mean, is_number
 
 MAX_BYTES = 1_000_000
@@ -22,7 +24,6 @@ MAX_DEPTH = 50
 MAX_COPIES = 100
 MAX_TEXT = 2_000
 MAX_NUMBER = 1e12
-_OURS = "speechbrain_ext"
 _HUGGINGFACE = "speechbrain.integrations.huggingface"
 #: Old dotted path -> new; where an old one ends with a dot, all that begin so.
 MOVED = {
@@ -34,18 +35,19 @@ MOVED = {
     "speechbrain.lobes.models.huggingface_transformers.": f"{_HUGGINGFACE}.",
     "speechbrain.pretrained.fetching.": "speechbrain.utils.fetching.",
     "speechbrain.pretrained.": "speechbrain.inference.",
-    f"{_OURS}.models.utterance_heads.ConvHead": (
-        f"{_OURS}.models.heads.ConvMeanHead"
-    ),
-    f"{_OURS}.models.utterance_heads.": f"{_OURS}.models.heads.",
-    f"{_OURS}.models.frame_heads.": f"{_OURS}.models.heads.",
-    f"{_OURS}.models.frames.": f"{_OURS}.models.inputs.",
-    f"{_OURS}.encoders.logmel.LogMelEncoder": (
-        f"{_OURS}.encoders.prosody.ProsodyEncoder"
-    ),
-    f"{_OURS}.encoders.magnitude.": f"{_OURS}.encoders.spectra.",
-    f"{_OURS}.postprocessing.": f"{_OURS}.decoding.",
-    f"{_OURS}.checkpoints.": f"{_OURS}.training.checkpoints.",
+    **{
+        f"speechbrain_ext.{old}": f"speechbrain_ext.{new}"
+        for old, new in {
+            "models.utterance_heads.ConvHead": "models.heads.ConvMeanHead",
+            "models.utterance_heads.": "models.heads.",
+            "models.frame_heads.": "models.heads.",
+            "models.frames.": "models.inputs.",
+            "encoders.logmel.LogMelEncoder": "encoders.prosody.ProsodyEncoder",
+            "encoders.magnitude.": "encoders.spectra.",
+            "postprocessing.": "decoding.",
+            "checkpoints.": "training.checkpoints.",
+        }.items()
+    },
 }
 _WHOLE = re.compile(r"<([^<>]*)>")
 _OPERATORS = {
@@ -83,13 +85,18 @@ def modern(path):
 class ModelYaml:
     """The keys of a YAML, each converted when it is asked for.
 
-    Values are plain; ``Call`` stands for objects. Aliases and references to
-    one node give one and the same value.
+    Aliases and references to one node give one and the same value.
     """
 
     def __init__(self, path, overrides=None):
         self.path = path
-        self.keys = self._pairs(_compose(_text(path), path))
+        try:
+            if Path(path).stat().st_size > MAX_BYTES:
+                raise bad_yaml(path, f"it is larger than {MAX_BYTES} bytes")
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise bad_yaml(path, error) from None
+        self.keys = self._pairs(_compose(text, path))
         self._found, self._open = {}, set()
         self._copies = 0
         if overrides:
@@ -98,10 +105,10 @@ class ModelYaml:
     def __contains__(self, key):
         return key in self.keys
 
-    def get(self, key, default=None):
-        """Value of a key."""
+    def get(self, key):
+        """Value of a key, if there is one."""
         if key not in self.keys:
-            return default
+            return None
         try:
             return self._value(self.keys[key])
         except RecursionError:
@@ -115,24 +122,21 @@ class ModelYaml:
         node = _compose(overrides, "overrides")
         for name, new in self._pairs(node).items():
             if name not in self.keys:
-                raise bad_yaml(
-                    self.path,
-                    f"overrides name '{name}', which it does not have"
-                    f"{did_you_mean(name, self.keys)}".rstrip("."),
-                )
+                reason = f"overrides name '{name}', which it does not have"
+                near = did_you_mean(name, self.keys).rstrip(".")
+                raise bad_yaml(self.path, reason + near)
             self.keys[name] = self._updated(self.keys[name], new)
 
     def _updated(self, old, new):
         if old.id != "mapping" or new.id != "mapping":
             return new
-        names = {key.value: at for at, (key, _) in enumerate(old.value)}
+        places = {key.value: at for at, (key, _) in enumerate(old.value)}
         for key, value in new.value:
-            if key.value in names:
-                at = names[key.value]
-                value = self._updated(old.value[at][1], value)
-                old.value[at] = (key, value)
-            else:
+            at = places.get(key.value)
+            if at is None:
                 old.value.append((key, value))
+            else:
+                old.value[at] = key, self._updated(old.value[at][1], value)
         return old
 
     def _pairs(self, node):
@@ -162,27 +166,24 @@ class ModelYaml:
         tag = str(node.tag)
         if tag in ("!ref", "!copy"):
             return self._reference(node, tag == "!copy")
-        if tag.startswith("!"):
-            return self._call(node, tag)
-        if node.id == "mapping":
-            return {
-                name: self._value(value)
-                for name, value in self._pairs(node).items()
-            }
-        if node.id == "sequence":
-            return [self._value(value) for value in node.value]
-        return self._scalar(node)
-
-    def _call(self, node, tag):
-        tag, _, path = tag.partition(":")
+        ours = tag.startswith("!")
         args, kwargs = [], {}
         if node.id == "mapping":
             kwargs = {k: self._value(v) for k, v in self._pairs(node).items()}
         elif node.id == "sequence":
             args = [self._value(value) for value in node.value]
+        elif not ours:
+            return self._scalar(node)
         elif node.value:
             args = [node.value]
-        return Call(tag, modern(path), args, kwargs, node.start_mark.line + 1)
+        if ours:
+            return self._call(node, tag, args, kwargs)
+        return kwargs if node.id == "mapping" else args
+
+    def _call(self, node, tag, args, kwargs=None):
+        tag, _, path = tag.partition(":")
+        line = node.start_mark.line + 1
+        return Call(tag, modern(path), args, kwargs or {}, line)
 
     def _scalar(self, node):
         try:
@@ -207,7 +208,13 @@ class ModelYaml:
         text = _WHOLE.sub(word, text)
         if len(text) > MAX_TEXT:
             raise self._bad(node, "a text is too long")
-        return self._arithmetic(text, node)
+        try:
+            return _evaluate(ast.parse(text, mode="eval").body)
+        except (TypeError, SyntaxError, KeyError, ValueError):
+            # A text like any other.
+            return text
+        except (ArithmeticError, RecursionError, MemoryError) as error:
+            raise self._bad(node, f"'{text[:80]}': {error}") from None
 
     def _named(self, name, node, fresh=False):
         name, _, attribute = name.partition(".")
@@ -225,21 +232,8 @@ class ModelYaml:
             branch = copy.deepcopy(branch)
         value = self._value(branch)
         if attribute:
-            line = node.start_mark.line + 1
-            return Call(
-                "!apply", "builtins.getattr", [value, attribute], {}, line
-            )
+            return self._call(node, "!apply:getattr", [value, attribute])
         return value
-
-    def _arithmetic(self, text, node):
-        try:
-            found = _evaluate(ast.parse(text, mode="eval").body)
-        except (TypeError, SyntaxError, KeyError, ValueError):
-            # A text like any other.
-            return text
-        except (ArithmeticError, RecursionError, MemoryError) as error:
-            raise self._bad(node, f"'{text[:80]}': {error}") from None
-        return found
 
     def _bad(self, node, reason):
         return bad_yaml(self.path, f"line {node.start_mark.line + 1}: {reason}")
@@ -270,26 +264,12 @@ def _evaluate(node):
     return found
 
 
-def _text(path):
-    try:
-        if Path(path).stat().st_size > MAX_BYTES:
-            raise bad_yaml(path, f"it is larger than {MAX_BYTES} bytes")
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise bad_yaml(path, error) from None
-
-
 def _yaml():
-    from ruamel.yaml import YAML
-
     return YAML(typ="safe", pure=True)
 
 
 def _compose(text, path):
     """Nodes of a YAML, after a look at its size and depth."""
-    from ruamel.yaml.error import YAMLError
-    from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
-
     try:
         depth = 0
         parse = _yaml().parse(io.StringIO(text))

@@ -1,7 +1,7 @@
 """Which emotion a recording expresses, one for the whole of it."""
 
 import logging
-from collections import defaultdict
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -12,9 +12,8 @@ from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.inference.interfaces import (
     WINDOW,
     EmotionModel,
-    check_batch,
+    as_batch,
     check_window,
-    windows_of,
 )
 
 logger = logging.getLogger("speechbrain_ext.inference")
@@ -27,23 +26,16 @@ class EmotionRecognizer(EmotionModel):
     """A trained model, ready to find the emotion that a recording expresses.
 
     Results come as SpeechBrain's classifiers give them: ``out_prob`` ``[batch,
-    classes]``, ``score`` ``[batch]`` (the highest of each row), ``index``
-    ``[batch]`` and ``text_lab``, a list of the classes' names. ``out_prob``
-    holds probabilities, where SpeechBrain's ``EncoderClassifier`` has their
-    logarithms; names are full words, such as ``angry`` for ``ang``.
+    classes]`` (probabilities, not their logarithms), ``score`` ``[batch]``,
+    ``index`` ``[batch]`` and ``text_lab``, a list of full words.
 
-    A recording of up to one window is classified just as in training: as a
-    whole or, where it is longer than the model's ``max_length``, by its first
-    ``max_length`` seconds, with a warning. A longer one is cut into the fewest
-    equal stretches of at most one window (and at most ``max_length``), whose
-    posteriors are averaged, with a warning; memory does not grow with its
-    length. So with a ``max_length`` of 5 s, the first 5 s of a recording of
-    29 s count, and seven stretches of one of 31 s: cut such recordings to have
-    all of them judged alike.
+    A recording of up to one window is classified just as in training: by its
+    first ``max_length`` seconds, with a warning if it is longer. Of a longer
+    one, the posteriors of the fewest equal stretches (of at most a window, and
+    ``max_length``) are averaged, with a warning.
 
-    A model with speaker normalisation needs recordings of the speaker. All
-    that are given in one call are taken for one speaker's, unless ``speakers``
-    says whose they are; nothing of an earlier call is used.
+    All recordings that are given in one call to a model with speaker
+    normalisation are one speaker's, unless ``speakers`` says whose they are.
 
     Arguments
     ---------
@@ -62,13 +54,6 @@ class EmotionRecognizer(EmotionModel):
     source : str
         What to name in the sentences of errors.
 
-    Attributes
-    ----------
-    classes : list of str
-        Name of every class.
-    by_speaker : bool
-        Whether the model has speaker normalisation.
-
     Raises
     ------
     UserError
@@ -85,7 +70,6 @@ class EmotionRecognizer(EmotionModel):
     >>> recognizer = EmotionRecognizer(
     ...     {"encoder": encoder, "head": DenseHead(encoder.output_size, 1)},
     ...     {"classes": ["sad"]},
-    ...     run_opts={"device": "cpu"},
     ... )
     >>> path = getfixture("tmp_path") / "a.wav"
     >>> soundfile.write(path, np.zeros(48000), 48000)
@@ -104,148 +88,42 @@ class EmotionRecognizer(EmotionModel):
         if window is None:
             window = hparams.get("window")
         if window is None:
-            window = WINDOW
-            if longest is not None:
-                window = min(window, longest / SAMPLE_RATE)
+            window = min(WINDOW, (longest or float("inf")) / SAMPLE_RATE)
         check_window(window, 0.0, self.grid, longest)
         self.window = window
 
     def classify_file(self, path):
-        """Classify a recording.
-
-        With speaker normalisation the statistics are of this recording alone,
-        with a warning; ``classify_files`` takes more of the same speaker.
-
-        Arguments
-        ---------
-        path : str or os.PathLike
-            Any format that soundfile reads, any rate, channels and length.
-
-        Returns
-        -------
-        out_prob : torch.Tensor
-            Probabilities ``[1, classes]``.
-        score : torch.Tensor
-            The highest of them ``[1]``.
-        index : torch.Tensor
-            Its class ``[1]``.
-        text_lab : list of str
-            The class's name, alone in the list.
-
-        Raises
-        ------
-        UserError
-            When the recording cannot be used.
-        """
+        """Classify a recording; with speaker normalisation, by it alone."""
         return self.classify_files([path])
 
     def classify_files(self, paths, speakers=None, progress=False):
-        """Classify recordings.
-
-        Arguments
-        ---------
-        paths : list of (str or os.PathLike)
-            As for ``classify_file``.
-        speakers : list of str, optional
-            Who speaks in each, for speaker normalisation; all of them are one
-            speaker's if absent.
-        progress : bool
-            Whether to show progress bars.
-
-        Returns
-        -------
-        out_prob, score, index, text_lab
-            As ``classify_file``, a row for every recording.
-
-        Raises
-        ------
-        UserError
-            When a recording cannot be used, or speakers are given to a model
-            without speaker normalisation.
-        """
-        rows = tqdm(
-            self.iterate_files(paths, speakers, progress),
-            total=len(paths),
-            desc="Classify",
-            unit="file",
-            disable=not progress or len(paths) == 1,
-        )
-        out_prob, score, index, text_lab = zip(*rows, strict=True)
-        return (
-            torch.cat(out_prob),
-            torch.cat(score),
-            torch.cat(index),
-            [name for names in text_lab for name in names],
-        )
+        """Classify recordings, which ``speakers`` (a list) have spoken."""
+        rows, count = self._rows(paths, speakers, progress), len(paths)
+        options = {"unit": "file", "disable": not progress or count == 1}
+        rows = tqdm(rows, total=count, desc="Classify", **options)
+        return self._result(list(rows))
 
     def iterate_files(self, paths, speakers=None, progress=False):
-        """Classify recordings, and give each result as soon as it is there.
-
-        Arguments
-        ---------
-        paths : list of (str or os.PathLike)
-            As for ``classify_files``.
-        speakers : list of str, optional
-            As for ``classify_files``.
-        progress : bool
-            Whether to show bars over what takes long within: the pass for the
-            speakers' statistics, and recordings longer than a window.
-
-        Yields
-        ------
-        tuple
-            As ``classify_file``.
-        """
-        if not paths:
-            raise ValueError("there are no recordings")
-        recordings = [AudioStream(path) for path in paths]
-        names = self._speakers(speakers, len(recordings))
-        for row in self._each(recordings, names, progress):
-            yield self._result(row[None])
+        """As ``classify_files``, each result as soon as it is there."""
+        for row in self._rows(paths, speakers, progress):
+            yield self._result([row])
 
     def classify_batch(self, wavs, wav_lens=None, speakers=None):
-        """Classify waveforms.
+        """Classify waveforms ``[batch, samples]`` (or one) at 16 kHz.
 
-        Arguments
-        ---------
-        wavs : torch.Tensor
-            ``[batch, samples]`` (or ``[samples]``) at 16 kHz; what they hold
-            beyond their lengths does not matter.
-        wav_lens : torch.Tensor, optional
-            Relative lengths ``[batch]``; all full if absent.
-        speakers : list of str, optional
-            As for ``classify_files``.
-
-        Returns
-        -------
-        out_prob, score, index, text_lab
-            As ``classify_file``, a row for every waveform.
-
-        Raises
-        ------
-        UserError
-            When a waveform holds values that are not finite, or speakers are
-            given to a model without speaker normalisation.
+        What they hold beyond the relative lengths ``[batch]`` does not matter.
         """
         wavs = wavs[None] if wavs.dim() == 1 else wavs
-        lengths = check_batch(wavs, wav_lens)
+        recordings, wavs, lengths = as_batch(wavs, wav_lens)
         names = self._speakers(speakers, len(wavs))
-        recordings = [
-            _Waveform(wav[:length], f"waveform {number}")
-            for number, (wav, length) in enumerate(
-                zip(wavs, lengths.tolist()), 1
-            )
-        ]
-        wavs = wavs[:, : lengths.max()]
-        if len(self._spans(wavs.shape[1])) > 1:
-            rows = list(self._each(recordings, names))
-            return self._result(torch.stack(rows))
+        if len(self.spans(wavs.shape[1])) > 1:
+            return self._result(list(self._each(recordings, names)))
         for recording in recordings:
             self._warn(recording)
         encoded = self.encode(wavs, lengths)
         if self.by_speaker:
             self.classifier.forget()
-            self._learn(encoded, names)
+            self.classifier.learn(encoded, names)
             _report(recordings, names)
         return self._result(self._probabilities(encoded, names))
 
@@ -263,7 +141,14 @@ class EmotionRecognizer(EmotionModel):
             )
         if len(speakers) != count:
             raise ValueError(f"{len(speakers)} speakers, {count} recordings")
-        return list(speakers)
+        return speakers
+
+    def _rows(self, paths, speakers, progress):
+        if not paths:
+            raise ValueError("there are no recordings")
+        recordings = [AudioStream(path) for path in paths]
+        names = self._speakers(speakers, len(recordings))
+        return self._each(recordings, names, progress)
 
     def _each(self, recordings, speakers, progress=False):
         """Probabilities ``[classes]`` of one recording after the other."""
@@ -273,50 +158,39 @@ class EmotionRecognizer(EmotionModel):
             self._warn(recording)
             rows = [
                 self._probabilities(self.encode(wav[None]), [speaker])[0]
-                for wav in self._stretches(recording, progress)
+                for wav in self.windows(recording, progress)
             ]
             yield torch.stack(rows).mean(0)
 
     def _survey(self, recordings, speakers, progress):
         """Statistics of the speakers, in one pass over their recordings."""
         self.classifier.forget()
-        bar = tqdm(
-            recordings,
-            desc="Speakers' statistics",
-            unit="file",
-            disable=not progress or len(recordings) == 1,
-        )
+        alone = progress and len(recordings) == 1
+        options = {"unit": "file", "disable": alone or not progress}
+        bar = tqdm(recordings, desc="Speakers' statistics", **options)
         for recording, speaker in zip(bar, speakers):
-            alone = progress and len(recordings) == 1
-            for wav in self._stretches(recording, alone):
-                self._learn(self.encode(wav[None]), [speaker])
+            for wav in self.windows(recording, alone):
+                self.classifier.learn(self.encode(wav[None]), [speaker])
         _report(recordings, speakers)
 
     def _warn(self, recording):
         """Say where stretches are averaged, or the end is left out."""
-        path, count = recording.path, len(self._spans(recording.num_samples))
-        if count > 1:
+        lasts = f"'{recording.path}' lasts {recording.duration:.2f} s, longer"
+        most, count = self.classifier.max_length, recording.num_samples
+        if (parts := len(self.spans(count))) > 1:
             logger.warning(
-                f"'{path}' lasts {recording.duration:.1f} s, longer than a "
-                f"window ({self.window:g} s): the posteriors of {count} "
-                "stretches are averaged; to see how emotion changes in it, use "
-                "a diarizer."
+                f"{lasts} than a window ({self.window:g} s): the posteriors of "
+                f"{parts} stretches are averaged; a diarizer shows how emotion "
+                "changes in it."
             )
-        elif self.classifier.cuts(recording.num_samples):
-            longest = self.classifier.max_length
+        elif self.classifier.cuts(count):
             logger.warning(
-                f"'{path}' lasts {recording.duration:.2f} s, longer than the "
-                f"model's max_length: only its first {longest:g} s are judged, "
-                "as in training; cut the recording into parts of at most "
-                f"{longest:g} s to have all of it judged."
+                f"{lasts} than the model's max_length: only its first {most:g} "
+                "s are judged, as in training; cut the recording into parts of "
+                f"at most {most:g} s to have all of it judged."
             )
 
-    def _stretches(self, recording, progress):
-        return windows_of(
-            recording, self._spans(recording.num_samples), progress
-        )
-
-    def _spans(self, num_samples):
+    def spans(self, num_samples):
         """Equal stretches, as few as there can be."""
         size = to_samples(self.window)
         if num_samples <= size:
@@ -327,59 +201,32 @@ class EmotionRecognizer(EmotionModel):
         edges = [num_samples * i // count for i in range(count + 1)]
         return list(zip(edges, edges[1:]))
 
-    def _learn(self, encoded, speakers):
-        with torch.inference_mode():
-            self.classifier.learn(encoded, speakers)
-
     def _probabilities(self, encoded, speakers):
-        """Classify utterances."""
-        return torch.stack(self.log_probs(encoded, speakers)).exp()
+        """Rows ``[classes]`` of a batch."""
+        return [row.exp() for row in self.log_probs(encoded, speakers)]
 
-    def _result(self, out_prob):
-        # A copy is a tensor like any other, also where gradients are wanted.
-        out_prob = out_prob.clone()
+    def _result(self, rows):
+        out_prob = torch.stack(rows)
         score, index = out_prob.max(dim=-1)
         return out_prob, score, index, [self.classes[i] for i in index.tolist()]
 
 
-class _Waveform:
-    """A waveform with the face of ``AudioStream``."""
-
-    def __init__(self, wav, path):
-        self.wav, self.path = wav, path
-        self.num_samples = len(wav)
-        self.duration = len(wav) / SAMPLE_RATE
-
-    def windows(self, spans):
-        """As ``AudioStream.windows``."""
-        return (self.wav[start:stop] for start, stop in spans)
-
-
 def _report(recordings, speakers):
     """Say what speakers' statistics were computed from, in one sentence."""
-    owned = defaultdict(list)
-    for recording, speaker in zip(recordings, speakers):
-        owned[speaker].append(recording)
-    alone = [group[0] for group in owned.values() if len(group) == 1]
-    if not alone:
-        logger.info(
-            "Speaker normalisation: the statistics of %s are those of %d "
-            "recordings, %.1f s in all.",
-            "the speaker" if len(owned) == 1 else f"{len(owned)} speakers",
-            len(recordings),
-            sum(recording.duration for recording in recordings),
+    counts = Counter(speakers)
+    pairs = zip(recordings, speakers)
+    alone = [one for one, speaker in pairs if counts[speaker] == 1]
+    if alone:
+        name, seconds = Path(alone[0].path).name, alone[0].duration
+        logger.warning(
+            f"Speaker normalisation: {len(alone)} of {len(counts)} speakers "
+            f"have one recording alone, such as '{name}' ({seconds:.1f} s); "
+            "give more recordings of the same speaker."
         )
-        return
-    name, seconds = Path(alone[0].path).name, alone[0].duration
-    if len(owned) == 1:
-        whose = f"the statistics are those of '{name}' ({seconds:.1f} s) alone"
     else:
-        whose = (
-            f"of {len(alone)} of {len(owned)} speakers there is one recording "
-            f"(such as '{name}', {seconds:.1f} s), and the statistics are "
-            "those of it alone"
+        whose = f"{len(counts)} speakers" if len(counts) > 1 else "the speaker"
+        seconds = sum(recording.duration for recording in recordings)
+        logger.info(
+            f"Speaker normalisation: the statistics of {whose} are those of "
+            f"{len(recordings)} recordings, {seconds:.1f} s in all."
         )
-    logger.warning(
-        "Speaker normalisation: %s; give more recordings of the same speaker.",
-        whose,
-    )

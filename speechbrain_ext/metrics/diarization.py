@@ -1,4 +1,4 @@
-"""EDER with its four components, and the emotion transition.
+"""EDER with its four components, (FA + ME + CF + OL) / duration; transitions.
 
 Wang et al., "Speech Emotion Diarization: Which Emotion Appears When?" (2023),
 section 3.2, equation 1 and figure 4; section 5.3, table 3.
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from speechbrain_ext.base.emotions import NEUTRAL
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.metrics.intervals import (
     describe_test_set,
     find_units,
@@ -26,36 +26,18 @@ from speechbrain_ext.metrics.segments import (
 )
 
 PARTS = ("false_alarm", "missed_emotion", "confusion", "overlap")
-
 # A shorter hole (s) between or after labels is no neutral state: encoders
 # leave up to 25 ms at the end of a file without a frame.
 HOLE = 0.03
-
 # Shorter labels (s) come from rounding to milliseconds.
 ROUNDING = 0.002
-
 # Long recordings each have a sequence of their own, which no table holds.
 LONGEST_ROW = 5
 
 
 @dataclass(frozen=True)
 class EderParts:
-    """The four kinds of error in an utterance, in seconds.
-
-    Arguments
-    ---------
-    false_alarm, missed_emotion : float
-        An emotion where there is none; nothing, or not all, where there is.
-    confusion, overlap : float
-        Others in place of the right emotion; others beside it.
-    duration : float
-        Length of the utterance.
-
-    Example
-    -------
-    >>> EderParts(0.5, 0.0, 0.5, 0.0, duration=4.0).rate
-    0.25
-    """
+    """The four kinds of error in an utterance of ``duration``, in seconds."""
 
     false_alarm: float
     missed_emotion: float
@@ -86,11 +68,10 @@ def eder(reference, hypothesis, duration):
 
     Arguments
     ---------
-    reference : list of dict
-        ``{"emo", "start", "end"}`` each, times in seconds.
-    hypothesis : list of dict
-        ``{"start", "end", "emotion"}`` each; they may overlap, and what
-        reaches past ``duration`` is cut off.
+    reference, hypothesis : list of dict
+        ``{"start", "end", "emotion"}`` each, or ``"emo"`` in place of
+        ``"emotion"``; they may overlap, and what reaches past ``duration`` is
+        cut off.
     duration : float
         Length of the utterance in seconds.
 
@@ -129,9 +110,7 @@ def _kind(true, said):
 
 def _check_length(duration):
     if not is_time(duration) or duration == 0:
-        raise UserError(
-            f"The duration is {duration!r}, not a length in seconds."
-        )
+        raise expected("duration", "a length in seconds", duration)
 
 
 def transition(segments, duration):
@@ -143,10 +122,8 @@ def transition(segments, duration):
 
     Arguments
     ---------
-    segments : list of dict
+    segments, duration
         As ``eder`` takes them.
-    duration : float
-        Length of the utterance in seconds.
 
     Returns
     -------
@@ -171,95 +148,60 @@ def transition(segments, duration):
 
 
 def transition_name(sequence):
-    """The name of a sequence as in table 3, where neutral is ``null``.
-
-    Arguments
-    ---------
-    sequence : tuple of str
-        From ``transition``.
-
-    Returns
-    -------
-    str
-
-    Example
-    -------
-    >>> transition_name(("neutral", "happy", "neutral"))
-    'null-happy-null'
-    """
+    """The name of a sequence as in table 3, where neutral is ``null``."""
     return "-".join("null" if name == NEUTRAL else name for name in sequence)
-
-
-@dataclass(frozen=True)
-class Scored:
-    """An utterance that ``EderStats`` has seen."""
-
-    id: str
-    speaker: str
-    parts: EderParts
-    reference: tuple
-    hypothesis: tuple
 
 
 @dataclass
 class EderStats:
-    """EDER over a test set.
+    """EDER over a test set."""
 
-    Example
-    -------
-    >>> stats = EderStats()
-    >>> happy = [{"emo": "happy", "start": 0.0, "end": 1.0}]
-    >>> stats.append("a", happy, [], 2.0)
-    >>> stats.append("b", happy, [], 4.0)
-    >>> summary = stats.summarize()
-    >>> summary["eder"], round(summary["eder_pooled"], 2)
-    (37.5, 33.33)
-    """
-
-    scored: dict = field(default_factory=dict)
+    rows: dict = field(default_factory=dict)
+    sequences: list = field(default_factory=list)
 
     def append(self, id, reference, hypothesis, duration, speaker=None):
         """Score one utterance, as ``eder`` does; each id once."""
-        if id in self.scored:
-            raise UserError(
-                f"The utterance '{id}' was scored twice; give each its own id."
-            )
+        if id in self.rows:
+            raise UserError(f"The utterance '{id}' was scored twice.")
         try:
-            self.scored[id] = Scored(
-                id,
-                speaker or "",
-                eder(reference, hypothesis, duration),
-                transition(reference, duration),
-                transition(hypothesis, duration),
+            parts = eder(reference, hypothesis, duration)
+            true, said = (
+                transition(x, duration) for x in (reference, hypothesis)
             )
         except UserError as error:
             raise UserError(f"Utterance '{id}': {error}") from None
+        self.sequences.append((true, said))
+        # EDER in percent, its parts in seconds.
+        self.rows[id] = {
+            "id": id,
+            "speaker": speaker or "",
+            "eder": 100 * parts.rate,
+            **asdict(parts),
+            "reference": transition_name(true),
+            "hypothesis": transition_name(said),
+            "transition_correct": int(true == said),
+        }
 
     def summarize(self, bootstrap=1000, seed=0):
         """Averages, intervals and transitions, as JSON holds them.
 
-        In percent: ``eder`` with its parts (means over utterances, as the
-        paper has them); ``eder_pooled`` and its parts (total error time over
-        total duration); ``transition_accuracy``. ``eder_interval`` and
-        ``eder_pooled_interval`` are [low, high], 95 %, of ``bootstrap`` draws
-        of ``intervals_over`` (see ``metrics.intervals``), or None.
-        ``transitions`` are the rows of table 3, the last one named ``total``;
+        In percent: means over utterances, as the paper has them, ``_pooled``
+        (total error time over total duration), and 95 % intervals of
+        ``bootstrap`` draws. ``transitions`` are the rows of table 3;
         ``only_class`` is what every utterance is taken for from end to end
         although the references differ, or None.
         """
-        if not self.scored:
+        if not self.rows:
             raise UserError("No utterance was scored, so there is no EDER.")
-        scored = list(self.scored.values())
-        names = list(self.scored), [one.speaker for one in scored]
-        durations = np.array([one.parts.duration for one in scored])
-        parts = np.array(
-            [[getattr(one.parts, part) for part in PARTS] for one in scored]
-        )
+        rows = self.rows.values()
+        names = list(self.rows), [row["speaker"] for row in rows]
+        parts = np.array([[row[part] for part in PARTS] for row in rows])
+        durations = np.array([row["duration"] for row in rows])
         index = find_units(*names)[1]
         summary = {}
         # Rates over utterances, and seconds of error over seconds.
         for name, times, wholes in (
-            ("", parts / durations[:, None], np.ones(len(scored))),
+            ("", parts / durations[:, None], np.ones(len(rows))),
             ("_pooled", parts, durations),
         ):
             sums = np.zeros((max(index) + 1, len(PARTS) + 1))
@@ -270,12 +212,12 @@ class EderStats:
             )
             shares = 100 * times.sum(axis=0) / wholes.sum()
             summary |= {f"{p}{name}": s for p, s in zip(PARTS, shares.tolist())}
-        transitions = _transitions(scored)
+        transitions = _transitions(self.sequences)
         return {
             **summary,
             "transition_accuracy": transitions[-1]["accuracy"],
             "transitions": transitions,
-            "only_class": _only_class(scored),
+            "only_class": _only_class(*zip(*self.sequences)),
             "seconds": float(durations.sum()),
             **describe_test_set(*names),
         }
@@ -284,46 +226,29 @@ class EderStats:
         """The main figure of a summary."""
         return {"EDER": summary["eder"]}
 
-    def rows(self):
-        """One dict an utterance: EDER in percent, its parts in seconds."""
-        return [
-            {
-                "id": one.id,
-                "speaker": one.speaker,
-                "eder": 100 * one.parts.rate,
-                **asdict(one.parts),
-                "reference": transition_name(one.reference),
-                "hypothesis": transition_name(one.hypothesis),
-                "transition_correct": int(one.reference == one.hypothesis),
-            }
-            for one in self.scored.values()
-        ]
-
     def write_csv(self, path):
-        """Write the rows as CSV, whole or not at all."""
-        write_predictions(path, self.rows())
+        """Write a row for each utterance."""
+        write_predictions(path, self.rows.values())
 
 
 def _rate(sums):
     return 100 * sums[..., :-1].sum(axis=-1) / sums[..., -1]
 
 
-def _only_class(scored):
-    said = {one.hypothesis for one in scored}
-    first = scored[0].hypothesis
-    same = len(said) == len(first) == 1
-    return first[0] if same and said != {o.reference for o in scored} else None
+def _only_class(true, said):
+    same = len(set(said)) == len(said[0]) == 1
+    return said[0][0] if same and set(said) != set(true) else None
 
 
-def _transitions(scored):
+def _transitions(sequences):
     """The rows of table 3: TN, CN and ACC of each transition, and of all."""
     total, correct = Counter(), Counter()
-    for one in sorted(scored, key=lambda one: _order(one.reference)):
-        name = transition_name(one.reference)
-        if len(one.reference) > LONGEST_ROW:
+    for true, said in sorted(sequences, key=lambda pair: _order(pair[0])):
+        name = transition_name(true)
+        if len(true) > LONGEST_ROW:
             name = f"more than {LONGEST_ROW} segments"
         total[name] += 1
-        correct[name] += one.reference == one.hypothesis
+        correct[name] += true == said
     total["total"], correct["total"] = total.total(), correct.total()
     return [
         {

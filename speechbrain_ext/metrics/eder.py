@@ -1,12 +1,7 @@
-"""The emotion diarization error rate (EDER), its parts and its uncertainty.
+"""Scores any system, whatever made its output.
 
-Wang et al., "Speech Emotion Diarization: Which Emotion Appears When?" (2023),
-section 3.2, equation 1 and figure 4: EDER = (FA + ME + CF + OL) / duration.
-Transition accuracy is that of section 5.3, table 3. Any system can be scored,
-whatever made its output::
-
-    python -m speechbrain_ext.metrics.eder --reference ZED.json \\
-        --hypothesis system.rttm
+> python -m speechbrain_ext.metrics.eder --reference ZED.json \\
+      --hypothesis system.rttm
 """
 
 import argparse
@@ -14,42 +9,13 @@ from pathlib import Path
 
 from speechbrain_ext.base.emotions import NEUTRAL
 from speechbrain_ext.base.errors import UserError, exits_cleanly
-from speechbrain_ext.metrics.diarization import (
-    EderParts,
-    EderStats,
-    eder,
-    transition,
-    transition_name,
-)
-from speechbrain_ext.metrics.hypotheses import (
-    read_hypothesis,
-    read_reference,
-    read_rttm,
-    write_rttm,
-)
+from speechbrain_ext.metrics.diarization import EderStats
+from speechbrain_ext.metrics.hypotheses import read_hypothesis, read_reference
 from speechbrain_ext.metrics.report import (
     describe_only_class,
     format_table,
     format_transitions,
 )
-from speechbrain_ext.metrics.segments import all_neutral, whole_utterance
-
-__all__ = [
-    "EderParts",
-    "EderStats",
-    "all_neutral",
-    "eder",
-    "format_table",
-    "format_transitions",
-    "read_hypothesis",
-    "read_reference",
-    "read_rttm",
-    "score",
-    "transition",
-    "transition_name",
-    "whole_utterance",
-    "write_rttm",
-]
 
 
 def score(references, hypotheses, where="The hypothesis"):
@@ -57,10 +23,8 @@ def score(references, hypotheses, where="The hypothesis"):
 
     Arguments
     ---------
-    references : dict
-        From ``read_reference``.
-    hypotheses : dict
-        From ``read_hypothesis``.
+    references, hypotheses : dict
+        From ``read_reference`` and ``read_hypothesis``.
     where : str
         What to name in the sentence of an error.
 
@@ -85,13 +49,12 @@ def score(references, hypotheses, where="The hypothesis"):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise UserError(
             f"{where} lacks the utterance '{missing[0]}'{more} of the "
-            "reference; where the system hears no emotion, give one neutral "
-            "segment."
+            "reference; give a neutral segment where no emotion is heard."
         )
     stats = EderStats()
     for id, record in references.items():
-        emotion, *rest = (record[k] for k in ("emotion", "duration", "speaker"))
-        stats.append(id, emotion, hypotheses[id], *rest)
+        rest = record["duration"], record["speaker"]
+        stats.append(id, record["emotion"], hypotheses[id], *rest)
     return stats
 
 
@@ -107,9 +70,8 @@ def doubts(references, hypotheses):
         duration = references[id]["duration"]
         if end > duration + 1:
             late.append(f"'{id}': {end:g} s of {duration:g} s")
-    found = [
-        f"the reference never has '{name}'" for name in sorted(said - known)
-    ]
+    never = sorted(said - known)
+    found = [f"the reference never has '{name}'" for name in never]
     if late:
         found.append(
             f"hypotheses that end more than 1 s after their utterance are cut "
@@ -125,22 +87,16 @@ def main(arguments=None):
         prog="python -m speechbrain_ext.metrics.eder",
         description="Emotion diarization error rate (EDER) of any system.",
     )
-    parser.add_argument(
-        "--reference",
-        required=True,
-        help="JSON in the layout of ZED.json, or a manifest",
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--reference", required=True, help="JSON like ZED.json, or a manifest")
+    add(
         "--hypothesis",
         required=True,
-        help="RTTM; or JSON in the layout of SpeechBrain's "
-        "Speech_Emotion_Diarization or of ZED.json",
+        help="RTTM; or JSON like ZED.json's or SpeechBrain's "
+        "Speech_Emotion_Diarization's",
     )
-    parser.add_argument(
-        "--csv",
-        help="where to write the errors of each utterance (default: beside "
-        "the hypothesis, <name>_eder.csv)",
-    )
+    csv = "errors of each utterance (default: HYPOTHESIS_eder.csv beside it)"
+    add("--csv", help=csv)
     options = parser.parse_args(arguments)
     source = Path(options.hypothesis)
     target = Path(options.csv or source.with_name(f"{source.stem}_eder.csv"))

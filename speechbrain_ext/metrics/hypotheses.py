@@ -10,9 +10,9 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path, PurePosixPath
 
 from speechbrain_ext.base.emotions import emotion_name
-from speechbrain_ext.base.errors import UserError, is_whole
+from speechbrain_ext.base.errors import UserError, expected, is_whole
 from speechbrain_ext.base.files import atomic_open, read_json
-from speechbrain_ext.metrics.segments import check_hypothesis
+from speechbrain_ext.metrics.segments import check_fields, check_hypothesis
 from speechbrain_ext.utterance import check_duration, check_segments
 
 AUDIO_SUFFIXES = (
@@ -36,22 +36,11 @@ def read_reference(path):
     dict
         ``{id: {"emotion": [{"emo", "start", "end"}], "duration": float,
         "speaker": str or None}}``, times in seconds.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "ZED.json"
-    >>> _ = path.write_text('{"x": {"duration": 2.5, "emotion": "sad"}}')
-    >>> read_reference(path)["x"]["emotion"]
-    [{'emo': 'sad', 'start': 0.0, 'end': 2.5}]
     """
     references = {}
     for id, record in _objects(path, "reference").items():
         where = f"'{path}', utterance '{id}'"
-        if not isinstance(record, dict):
-            raise UserError(f"{where}: the record is not an object.")
-        for name in ("duration", "emotion"):
-            if name not in record:
-                raise UserError(f"{where}: the field '{name}' is missing.")
+        check_fields(record, ("duration", "emotion"), where)
         duration, emotion = record["duration"], record["emotion"]
         check_duration(duration, where)
         if isinstance(emotion, str):
@@ -59,15 +48,12 @@ def read_reference(path):
         check_segments(emotion, duration, where)
         speaker = record.get("speaker")
         if not isinstance(speaker, str | None) and not is_whole(speaker):
-            raise UserError(
-                f"{where}: the field 'speaker' is {speaker!r}, not a name."
-            )
+            raise expected(f"{where}, speaker", "a name", speaker)
         references[id] = {
             "emotion": [
                 {
                     "emo": emotion_name(segment["emo"], where),
-                    "start": float(segment["start"]),
-                    "end": float(segment["end"]),
+                    **{name: float(segment[name]) for name in ("start", "end")},
                 }
                 for segment in emotion
             ],
@@ -95,22 +81,18 @@ def read_hypothesis(path, ids=None):
     dict
         ``{id: [{"start", "end", "emotion"}]}``, times in seconds, emotions as
         full words.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "out.json"
-    >>> _ = path.write_text('{"/data/x.wav": []}')
-    >>> read_hypothesis(path)
-    {'x': []}
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".rttm":
         named = read_rttm(path)
     elif suffix == ".json":
-        named = {
-            name: _hypothesis(value, f"'{path}', utterance '{name}'")
-            for name, value in _objects(path, "hypothesis").items()
-        }
+        named = {}
+        for name, value in _objects(path, "hypothesis").items():
+            where = f"'{path}', utterance '{name}'"
+            if isinstance(value, dict):
+                check_fields(value, ["emotion"], where)
+                value = value["emotion"]
+            named[name] = check_hypothesis(value, where)
     else:
         raise UserError(
             f"'{path}' is neither '.rttm' nor '.json'; give a hypothesis in "
@@ -128,14 +110,6 @@ def read_hypothesis(path, ids=None):
     return {id: named[name] for id, name in names.items()}
 
 
-def _hypothesis(value, where):
-    if isinstance(value, dict):
-        if "emotion" not in value:
-            raise UserError(f"{where}: the field 'emotion' is missing.")
-        value = value["emotion"]
-    return check_hypothesis(value, where)
-
-
 def _id(name):
     # Whoever wrote the file may have worked on Windows.
     file = PurePosixPath(name.replace("\\", "/"))
@@ -148,34 +122,13 @@ def _objects(path, what):
     data = read_json(path)
     if not isinstance(data, dict) or not data:
         raise UserError(
-            f"'{path}' is not a {what}: expected an object of ids, in the "
-            "layout of ZED.json."
+            f"'{path}' is not a {what}: expected an object like ZED.json's."
         )
     return data
 
 
 def read_rttm(path):
-    """Read the segments of an RTTM file.
-
-    Arguments
-    ---------
-    path : str or os.PathLike
-        Lines of 9 or 10 fields (the tenth, the lookahead time, is optional).
-        Empty lines, comments (``;;``) and SPKR-INFO lines are passed over.
-
-    Returns
-    -------
-    dict
-        ``{id: [{"start", "end", "emotion"}]}``, in the order of the file,
-        times in seconds.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "a.rttm"
-    >>> _ = path.write_text("SPEAKER a 1 0.5 1.5 <NA> <NA> sad <NA> <NA>")
-    >>> read_rttm(path)
-    {'a': [{'start': 0.5, 'end': 2.0, 'emotion': 'sad'}]}
-    """
+    """Segments by id; empty lines, comments and SPKR-INFO are passed over."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -183,9 +136,7 @@ def read_rttm(path):
     except OSError as error:
         raise UserError(f"Cannot read '{path}': {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise UserError(
-            f"'{path}' is invalid: expected RTTM, got what is not UTF-8 text."
-        ) from None
+        raise UserError(f"'{path}' is invalid: it is not UTF-8 text.") from None
     found = {}
     for number, line in enumerate(text.split("\n"), 1):
         fields = line.split()
@@ -201,6 +152,7 @@ def _parse(values, where):
             f"{where}: field 1 (the type) is '{values[0]}', expected SPEAKER; "
             "remove the line."
         )
+    # The tenth, the lookahead time, is optional.
     if len(values) not in (9, 10):
         raise UserError(
             f"{where}: it has {len(values)} fields, expected 10 (SPEAKER id 1 "
@@ -208,13 +160,11 @@ def _parse(values, where):
         )
     onset = _seconds(values[3], f"{where}: field 4 (the onset)")
     duration = _seconds(values[4], f"{where}: field 5 (the duration)")
-    return {
-        "start": float(onset),
-        # Added as decimals, so that the end of a segment is the very number
-        # that the next line has as its onset.
-        "end": float(onset + duration),
-        "emotion": emotion_name(values[7], where),
-    }
+    # Added as decimals, so that the end of a segment is the very number that
+    # the next line has as its onset.
+    start, end = float(onset), float(onset + duration)
+    emotion = emotion_name(values[7], where)
+    return {"start": start, "end": end, "emotion": emotion}
 
 
 def _seconds(text, field):
@@ -222,33 +172,17 @@ def _seconds(text, field):
         value = Decimal(text)
     except InvalidOperation:
         value = Decimal("nan")
-    if not value.is_finite() or not math.isfinite(float(value)):
-        wrong = "not a number of seconds"
-    elif value < 0:
-        wrong = "which is negative"
-    else:
+    if value.is_finite() and value >= 0 and math.isfinite(value):
         return value
+    wrong = "negative" if value.is_signed() else "not a number of seconds"
     raise UserError(f"{field} is '{text}', {wrong}; correct the line.")
 
 
 def write_rttm(path, diarizations):
     """Write segments as RTTM, whole or not at all.
 
-    Arguments
-    ---------
-    path : str or os.PathLike
-        The file to write.
-    diarizations : dict
-        ``{id: [{"start", "end", "emotion"}]}``, times in seconds; they are
-        written to the microsecond, so that segments that touch still touch
-        when they are read again.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "a.rttm"
-    >>> write_rttm(path, {"a": [{"start": 0, "end": 1.5, "emotion": "sad"}]})
-    >>> print(path.read_text(), end="")
-    SPEAKER a 1 0.000000 1.500000 <NA> <NA> sad <NA> <NA>
+    ``diarizations`` are ``{id: [{"start", "end", "emotion"}]}``. Times are
+    rounded to microseconds; segments that touch still touch when read again.
     """
     lines = []
     for id, segments in diarizations.items():
@@ -264,9 +198,7 @@ def write_rttm(path, diarizations):
                         f"'{path}': RTTM has no place for the name '{name}', "
                         "as fields end at spaces; rename it or write JSON."
                     )
-            start, end = (
-                round(segment[name] * 1_000_000) for name in ("start", "end")
-            )
+            start, end = (round(segment[k] * 1e6) for k in ("start", "end"))
             lines.append(
                 f"SPEAKER {id} 1 {start / 1e6:.6f} {(end - start) / 1e6:.6f} "
                 f"<NA> <NA> {segment['emotion']} <NA> <NA>\n"

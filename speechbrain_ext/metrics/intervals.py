@@ -1,28 +1,17 @@
 """Bootstrap intervals and a sign-flip test over the units of a test set.
 
-One rule everywhere: the units are speakers where every speaker is known and
-there are two or more of them, otherwise utterances.
-
-Intervals are of the percentile method (Efron and Tibshirani, "An Introduction
-to the Bootstrap", 1993, chapter 13). A p of its draws would be too small with
-few units (below 0.05 for equal systems in four of ten cases with two
-speakers). The p here is that of a sign-flip test (a paired permutation test;
-chapter 15 has the unpaired one): all of a unit's predictions are swapped
-between the two systems or not, and p is the share of such swaps with a
-difference at least as large as the one observed, 2^(1 - n) or more.
+Units are speakers where every one is known and there are two or more, else
+utterances. Intervals are percentiles (Efron and Tibshirani, 1993, chapter 13).
 """
 
 import numpy as np
 
 #: With fewer units than this, a bootstrap interval is too narrow.
 FEW = 10
-
 #: With fewer units than this, a sign-flip test does not reach p < 0.05.
 TOO_FEW = 6
-
 # Up to this many units all swaps are enumerated.
 _EXACT = 12
-
 # Numbers drawn at once; keeps memory flat where utterances are the units.
 _BLOCK = 1_000_000
 
@@ -107,7 +96,11 @@ def _percentiles(blocks):
 
 
 def _sign_flip(shares, draws, seed):
-    """Two-sided p of the sum of shares against random signs."""
+    """Two-sided p of the sum of shares against random signs.
+
+    The p of a bootstrap's draws would be too small with few units: below 0.05
+    for equal systems in four of ten cases with two speakers.
+    """
     number = len(shares)
     # Equal sums differ by rounding.
     least = abs(shares.sum()) - 1e-9

@@ -11,7 +11,6 @@ from speechbrain_ext.base.files import atomic_open
 #: The predictions of a run, by split.
 FILES = {"valid": "predictions_valid.csv", "test": "predictions.csv"}
 
-_RECOGNITION = ("reference", "predicted")
 _AGAIN = "delete the run's results.json and start the run again"
 
 
@@ -19,9 +18,7 @@ def write_predictions(path, rows):
     """Write one row an utterance, whole or not at all."""
     rows = list(rows)
     if not rows:
-        raise UserError(
-            f"'{path}': no utterance was scored, so there is nothing to write."
-        )
+        raise UserError(f"'{path}': no utterance was scored.")
     with atomic_open(path, newline="") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
@@ -41,14 +38,13 @@ def read_predictions(path, columns=()):
         raise UserError(
             f"'{path}' is not readable as CSV ({error}); {_AGAIN}."
         ) from None
-    wanted = ["id", *columns]
     if not columns and "eder" not in names:
-        wanted += _RECOGNITION
-    for name in wanted:
+        columns = ("reference", "predicted")
+    for name in ("id", *columns):
         if name not in names:
             raise UserError(
-                f"'{path}' has no column '{name}'; expected "
-                f"{', '.join(wanted)}{'' if columns else ', or id, eder'}."
+                f"'{path}' has no column '{name}'; expected id, "
+                f"{', '.join(columns)}; or for diarization id, eder."
             )
     rows = {}
     for line, row in lines:
@@ -60,8 +56,7 @@ def read_predictions(path, columns=()):
             )
         if row["id"] in rows:
             raise UserError(
-                f"{where}: '{row['id']}' has been predicted already; give each "
-                "utterance once."
+                f"{where}: '{row['id']}' has been predicted already; {_AGAIN}."
             )
         rows[row["id"]] = where, row
     if not rows:
@@ -76,9 +71,8 @@ def read_number(row, column, where):
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise UserError(
-            f"{where}: {column} is '{row[column]}', not a number; {_AGAIN}."
-        )
+        shown = f"{column} is '{row[column]}', not a number"
+        raise UserError(f"{where}: {shown}; {_AGAIN}.")
     return value
 
 

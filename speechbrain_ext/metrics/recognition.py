@@ -1,9 +1,8 @@
 """WA, UA and what lies behind them, for one class an utterance.
 
-WA, weighted accuracy, is the fraction of utterances that are classified
-correctly; UA, unweighted accuracy, is the mean of the classes' recalls, which
-Pepino et al. (2021) call average recall and others UAR. Some authors define
-the two the other way round.
+WA is the fraction of utterances that are right; UA the mean of the classes'
+recalls, which Pepino et al. (2021) call average recall and others UAR. Some
+authors define the two the other way round.
 """
 
 from dataclasses import dataclass, field
@@ -20,18 +19,7 @@ from speechbrain_ext.metrics.predictions import figure_of, write_predictions
 
 @dataclass
 class RecognitionStats:
-    """Classes that were recognised over a test set.
-
-    Example
-    -------
-    >>> stats = RecognitionStats(["sad", "angry"])
-    >>> stats.append("a", "sad", np.log([0.9, 0.1]), "ann")
-    >>> stats.append("b", "sad", np.log([0.2, 0.8]), "ann")
-    >>> stats.append("c", "angry", np.log([0.3, 0.7]), "bob")
-    >>> summary = stats.summarize()
-    >>> summary["UA"], round(summary["WA"], 1), summary["confusion"]
-    (75.0, 66.7, [[1, 1], [0, 1]])
-    """
+    """Classes that were recognised over a test set."""
 
     classes: list
     rows: dict = field(default_factory=dict)
@@ -53,8 +41,7 @@ class RecognitionStats:
         """Figures in percent, confusion (reference down), intervals.
 
         ``only_class`` is what every utterance is taken for although the
-        reference has other classes, ``macro_F1`` over all classes that are in
-        the reference or predicted.
+        reference has others; ``macro_F1`` is over classes in either.
         """
         rows = list(self.rows.values())
         names = [row["id"] for row in rows], [row["speaker"] for row in rows]

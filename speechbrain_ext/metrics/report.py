@@ -6,26 +6,9 @@ from speechbrain_ext.metrics.intervals import describe_units
 def format_table(summaries):
     """One row a system: EDER, its interval and its parts, in percent.
 
-    Arguments
-    ---------
-    summaries : dict
-        Name of the system -> what ``EderStats.summarize`` returned.
-
-    Returns
-    -------
-    str
-        With lines below that say what the columns are.
-
-    Example
-    -------
-    >>> from speechbrain_ext.metrics.eder import EderStats, all_neutral
-    >>> stats = EderStats()
-    >>> sad = [{"emo": "sad", "start": 0.0, "end": 1.0}]
-    >>> stats.append("a", sad, all_neutral(4.0), 4.0, "ann")
-    >>> print(format_table({"none": stats.summarize()})[:66])
-    system  EDER  95 % interval   FA    ME   CF   OL  pooled EDER  95
+    ``summaries`` are those of ``EderStats``, by the name of the system.
     """
-    header = (
+    names = (
         "system,EDER,95 % interval,FA,ME,CF,OL,pooled EDER,95 % interval,"
         "transitions"
     )
@@ -43,7 +26,7 @@ def format_table(summaries):
     )
     return "\n".join(
         [
-            align(header.split(","), rows),
+            align(names.split(","), rows),
             "All in %. EDER and its parts FA, ME, CF, OL are means over",
             "utterances; pooled EDER is total error time over total duration;",
             "transitions is the share of right sequences.",
@@ -57,48 +40,23 @@ def _cell(value):
 
 
 def format_transitions(summary):
-    """The transitions as in table 3 of Wang et al.
-
-    Arguments
-    ---------
-    summary : dict
-        What ``EderStats.summarize`` returned.
-
-    Returns
-    -------
-    str
-        With lines below that say what the columns are.
-
-    Example
-    -------
-    >>> row = {"transition": "sad", "total": 3, "correct": 1, "accuracy": 33.3}
-    >>> print(format_transitions({"transitions": [row]}))
-    transition  TN  CN    ACC
-    sad          3   1  33.3%
-    TN: total number of utterances with this transition in the reference;
-    CN: correct number, where the system has the same; ACC: CN / TN.
-    """
+    """The transitions of a summary of ``EderStats``, as in table 3."""
     rows = [
         [*map(str, list(row.values())[:3]), f"{row['accuracy']:.1f}%"]
         for row in summary["transitions"]
     ]
     return (
         f"{align(['transition', 'TN', 'CN', 'ACC'], rows)}\n"
-        "TN: total number of utterances with this transition in the "
-        "reference;\n"
+        "TN: total number of utterances with it in the reference;\n"
         "CN: correct number, where the system has the same; ACC: CN / TN."
     )
 
 
 def describe_size(summary, more=""):
     """A test set in words: utterances, speakers, what intervals are over."""
-    utterances, speakers, over = (
-        summary[key] for key in ("utterances", "speakers", "intervals_over")
-    )
-    known = (
-        "unknown speakers" if speakers is None else _count(speakers, "speaker")
-    )
-    text = f"{_count(utterances, 'utterance')} of {known}{more}"
+    over, speakers = summary["intervals_over"], summary["speakers"]
+    known = _count(speakers, "speaker") if speakers else "unknown speakers"
+    text = f"{_count(summary['utterances'], 'utterance')} of {known}{more}"
     if summary[over] < 2:
         return text
     return f"{text}; intervals {describe_units(over, summary[over])}"
@@ -107,9 +65,7 @@ def describe_size(summary, more=""):
 def describe_only_class(summary, system="The model"):
     """A line if a system gives one class to every utterance; else nothing."""
     name = summary.get("only_class")
-    return (
-        [] if name is None else [f"{system} gives '{name}' to every utterance."]
-    )
+    return [f"{system} gives '{name}' to every utterance."] if name else []
 
 
 def _count(number, noun):
@@ -119,6 +75,11 @@ def _count(number, noun):
 def interval_text(value, none="-"):
     """An interval in percent."""
     return none if value is None else f"[{value[0]:.1f}, {value[1]:.1f}]"
+
+
+def figure_cells(summary, name):
+    """A figure in percent and its interval."""
+    return f"{summary[name]:.1f}", interval_text(summary[f"{name}_interval"])
 
 
 def align(header, rows):

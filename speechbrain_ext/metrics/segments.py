@@ -5,6 +5,7 @@ Segments are dicts ``{"start", "end", "emotion"}`` (what a system says) or
 that no segment covers is neutral.
 """
 
+import itertools
 import reprlib
 from collections import Counter
 
@@ -23,20 +24,15 @@ def check_hypothesis(segments, where):
 
 
 def _check_segment(segment, where):
-    if not isinstance(segment, dict):
-        raise UserError(
-            f"{where}: {reprlib.repr(segment)} is not an object with the "
-            "fields 'start', 'end' and 'emotion'."
-        )
-    label = "emotion" if "emotion" in segment or "emo" not in segment else "emo"
-    for name in ("start", "end", label):
-        if name not in segment:
-            raise UserError(f"{where}: the field '{name}' is missing.")
+    old = isinstance(segment, dict) and "emotion" not in segment
+    label = "emo" if old and "emo" in segment else "emotion"
+    check_fields(segment, ("start", "end", label), where)
     for name in ("start", "end"):
         if not is_time(segment[name]):
+            shown = reprlib.repr(segment[name])
             raise UserError(
-                f"{where}: the field '{name}' is "
-                f"{reprlib.repr(segment[name])}, not a time in seconds."
+                f"{where}: the field '{name}' is {shown}, not a time in "
+                "seconds."
             )
     start, end = float(segment["start"]), float(segment["end"])
     if end < start:
@@ -45,6 +41,18 @@ def _check_segment(segment, where):
         )
     emotion = emotion_name(segment[label], where)
     return {"start": start, "end": end, "emotion": emotion}
+
+
+def check_fields(record, names, where):
+    """Raise a ``UserError`` unless a record is a dict with these fields."""
+    if not isinstance(record, dict):
+        raise UserError(
+            f"{where}: {reprlib.repr(record)} is not an object with the fields "
+            f"{', '.join(map(repr, names))}."
+        )
+    for name in names:
+        if name not in record:
+            raise UserError(f"{where}: the field '{name}' is missing.")
 
 
 def is_time(value):
@@ -58,19 +66,16 @@ def stretches(duration, *tracks):
     events = []
     for track, segments in enumerate(tracks):
         for segment in segments:
-            start = min(segment["start"], duration)
-            end = min(segment["end"], duration)
+            start, end = (min(segment[k], duration) for k in ("start", "end"))
             if start < end:
                 events.append((start, 1, track, segment["emotion"]))
                 events.append((end, -1, track, segment["emotion"]))
     events.sort(key=lambda event: event[0])
     active = [Counter() for _ in tracks]
     begin, before = 0.0, tuple(frozenset() for _ in tracks)
-    for position, (time, step, track, emotion) in enumerate(events):
-        active[track][emotion] += step
-        last = position + 1 == len(events)
-        if not last and events[position + 1][0] == time:
-            continue
+    for time, together in itertools.groupby(events, lambda event: event[0]):
+        for _, step, track, emotion in together:
+            active[track][emotion] += step
         # Unary plus drops the labels that have ended.
         now = tuple(frozenset(+counter) for counter in active)
         if now != before:
@@ -86,34 +91,6 @@ def emotions(labels):
     return frozenset(labels) - {NEUTRAL}
 
 
-def all_neutral(duration):
-    """The baseline that never hears an emotion: ``whole_utterance``, neutral.
-
-    Example
-    -------
-    >>> all_neutral(2.0)
-    [{'start': 0.0, 'end': 2.0, 'emotion': 'neutral'}]
-    """
-    return whole_utterance(NEUTRAL, duration)
-
-
 def whole_utterance(emotion, duration):
-    """The baseline that gives an utterance one emotion from end to end.
-
-    Arguments
-    ---------
-    emotion : str
-        What an utterance-level classifier says.
-    duration : float
-        Length of the utterance in seconds.
-
-    Returns
-    -------
-    list of dict
-
-    Example
-    -------
-    >>> whole_utterance("sad", 2.0)
-    [{'start': 0.0, 'end': 2.0, 'emotion': 'sad'}]
-    """
+    """The segments of an utterance with one emotion from end to end."""
     return [{"start": 0.0, "end": float(duration), "emotion": emotion}]

@@ -12,10 +12,10 @@ from torch import nn
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.base import length_mask
 from speechbrain_ext.models.packing import (
-    frame_by_frame,
     mean_over_frames,
     pack,
     pad,
+    run_lstm,
     split,
 )
 
@@ -168,7 +168,7 @@ class RecurrentHead(nn.Module):
     def forward(self, frames, lengths):
         """Logits ``[frames, classes]``."""
         x = torch.relu(self.projection(self.dropout(frames)))
-        x = frame_by_frame(self.lstm, x, lengths)
+        x = run_lstm(self.lstm, x, lengths)
         return self.linear(self.dropout(x))
 
 
@@ -176,23 +176,6 @@ class DenseHead(nn.Module):
     """Two layers for every frame, the mean over time, and a last layer.
 
     Pepino et al. (2021), figure 1 a and section 2.3.
-
-    Arguments
-    ---------
-    input_size : int
-        Channels of a frame.
-    num_classes : int
-        Number of classes.
-    hidden : int
-        Width of the two layers.
-    dropout : float
-        After either layer.
-
-    Example
-    -------
-    >>> head = DenseHead(8, 4)
-    >>> head(torch.randn(8, 8), torch.tensor([5, 3])).shape
-    torch.Size([2, 4])
     """
 
     def __init__(self, input_size, num_classes, hidden=128, dropout=0.2):
@@ -222,7 +205,7 @@ class LSTMHead(nn.Module):
 
     def forward(self, frames, lengths):
         """Logits ``[batch, classes]``."""
-        x = frame_by_frame(self.lstm, self.first(frames), lengths)
+        x = run_lstm(self.lstm, self.first(frames), lengths)
         return self.output(mean_over_frames(self.dropout(x), lengths))
 
 
@@ -230,26 +213,6 @@ class FusionHead(nn.Module):
     """``DenseHead`` with a second input, joined after the first layer.
 
     Pepino et al. (2021), figure 1 b and section 2.3.
-
-    Arguments
-    ---------
-    input_size : int
-        Channels of a frame.
-    fusion_size : int
-        Channels of a frame of the second input.
-    num_classes : int
-        Number of classes.
-    hidden : int
-        Width of every layer.
-    dropout : float
-        After every layer.
-
-    Example
-    -------
-    >>> head = FusionHead(8, 3, 4)
-    >>> second = torch.randn(9, 3), torch.tensor([6, 3])
-    >>> head(torch.randn(8, 8), torch.tensor([5, 3]), *second).shape
-    torch.Size([2, 4])
     """
 
     def __init__(
@@ -284,23 +247,6 @@ class MeanHead(nn.Module):
 
     Jafarzadeh et al. (2024), figure 1 and section 3.3. What stands between the
     two layers is not said there: ReLU and dropout are ours.
-
-    Arguments
-    ---------
-    input_size : int
-        Channels of a frame.
-    num_classes : int
-        Number of classes.
-    hidden : int, optional
-        Width between the two layers; ``input_size`` if absent.
-    dropout : float
-        Before either layer.
-
-    Example
-    -------
-    >>> head = MeanHead(8, 4)
-    >>> head(torch.randn(8, 8), torch.tensor([5, 3])).shape
-    torch.Size([2, 4])
     """
 
     def __init__(self, input_size, num_classes, hidden=None, dropout=0.1):
@@ -323,22 +269,6 @@ class ConvMeanHead(MeanHead):
     """Convolutions over the frames in place of their plain mean.
 
     What Jafarzadeh et al. (2024), section 5, suggest for later work.
-
-    Arguments
-    ---------
-    input_size : int
-        Channels of a frame.
-    num_classes : int
-        Number of classes.
-    hidden : int, optional
-        Width of the convolutions and between the last two layers;
-        ``input_size`` if absent.
-    kernel_size : int
-        Frames that a convolution sees; odd.
-    layers : int
-        Number of convolutions.
-    dropout : float
-        After every layer.
     """
 
     def __init__(
@@ -376,9 +306,12 @@ def make_head(kind, **options):
     Arguments
     ---------
     kind : str
-        ``"dense"``, ``"lstm"``, ``"fusion"``, ``"mean"`` or ``"conv"``.
+        ``"dense"`` and ``"lstm"`` (Pepino et al. 2021), ``"fusion"`` (the same
+        with two inputs), ``"mean"`` and ``"conv"`` (Jafarzadeh et al. 2024).
     **options
-        Of that head.
+        ``input_size`` and ``num_classes``; perhaps ``hidden`` (width of the
+        layers) and ``dropout``; ``fusion_size`` (channels of the second input);
+        ``kernel_size`` and ``layers`` of the convolutions.
 
     Returns
     -------
@@ -392,8 +325,9 @@ def make_head(kind, **options):
 
     Example
     -------
-    >>> type(make_head("lstm", input_size=8, num_classes=4)).__name__
-    'LSTMHead'
+    >>> head = make_head("lstm", input_size=8, num_classes=4)
+    >>> head(torch.randn(8, 8), torch.tensor([5, 3])).shape
+    torch.Size([2, 4])
     """
     if kind not in HEADS:
         raise UserError(

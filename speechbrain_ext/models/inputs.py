@@ -87,22 +87,9 @@ class Input(nn.Module):
         return self.normalizer is not None and self.normalizer.by_speaker
 
     def hidden(self, wav, wav_lens=None):
-        """Hidden states of a batch of waveforms.
-
-        Arguments
-        ---------
-        wav : torch.Tensor
-            ``[batch, samples]``
-        wav_lens : torch.Tensor, optional
-            Lengths relative to the longest one ``[batch]``.
-
-        Returns
-        -------
-        torch.Tensor
-            Packed ``[layers, frames, channels]``.
-        torch.Tensor
-            Number of frames of each utterance ``[batch]``.
-        """
+        """Hidden states of waveforms ``[batch, samples]``, whose lengths are
+        relative: packed ``[layers, frames, channels]``, and the number of
+        frames of each utterance ``[batch]``."""
         if wav_lens is None:
             wav_lens = wav.new_ones(wav.shape[0])
         samples = absolute_lengths(wav_lens.to(wav.device), wav.shape[1])
@@ -119,22 +106,7 @@ class Input(nn.Module):
         return pack(hidden, lengths), lengths
 
     def frames(self, hidden, lengths, speakers=None):
-        """Normalise and mix hidden states.
-
-        Arguments
-        ---------
-        hidden : torch.Tensor
-            Packed ``[layers, frames, channels]``.
-        lengths : torch.Tensor
-            Number of frames of each utterance ``[batch]``.
-        speakers : list of str, optional
-            Who speaks ``[batch]``, for normalisation by speaker.
-
-        Returns
-        -------
-        torch.Tensor
-            ``[frames, channels]``
-        """
+        """Normalise and mix packed hidden states: ``[frames, channels]``."""
         if self.normalizer is not None:
             hidden = self.normalizer(hidden, lengths, speakers)
         return self._mix(hidden)

@@ -1,7 +1,7 @@
-"""Confusion matrices, normalised by row, of models side by side.
+"""Confusion matrices of models side by side.
 
-The layout is that of Tables 2 to 6 of Jafarzadeh et al. (2024): rows are the
-reference, columns what was predicted, numbers percent of the row.
+As in Tables 2 to 6 of Jafarzadeh et al. (2024): rows are the reference, columns
+what was predicted, numbers percent of the row.
 """
 
 import csv
@@ -9,7 +9,7 @@ import textwrap
 
 import numpy as np
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import expected
 from speechbrain_ext.base.files import atomic_open
 from speechbrain_ext.plots.style import (
     INK,
@@ -49,15 +49,13 @@ def confusion_matrices(path, matrices, classes, title=None):
     Raises
     ------
     UserError
-        When a matrix does not fit the classes or holds something else than
-        counts, or the picture cannot be written.
+        When a matrix has no counts of this shape, or nothing can be written.
 
     Example
     -------
     >>> path = getfixture("tmp_path") / "confusion.png"
-    >>> matrices = {"HuBERT": [[9, 1], [0, 8]], "wav2vec 2.0": [[8, 2], [2, 6]]}
-    >>> confusion_matrices(path, matrices, ["sad", "happy"])
-    >>> path.stat().st_size > 0
+    >>> confusion_matrices(path, {"a": [[9, 1], [0, 8]]}, ["sad", "happy"])
+    >>> path.exists()
     True
     """
     counts = _check(path, matrices, classes)
@@ -80,9 +78,7 @@ def confusion_matrices(path, matrices, classes, title=None):
     for axis in axes.flat[len(counts) :]:
         axis.remove()
     for axis, lines, matrix in zip(axes.flat, names, counts.values()):
-        _draw_matrix(axis, _percent(matrix))
-        _name_ticks(axis, classes, slanted)
-        _name_panel(axis, lines)
+        _draw_panel(axis, _percent(matrix), lines, classes, slanted)
     for axis in axes[:, 0]:
         axis.set_ylabel("reference", **LABEL)
     save_figure(figure, path, title)
@@ -91,26 +87,21 @@ def confusion_matrices(path, matrices, classes, title=None):
 def write_confusion_csv(path, matrices, classes):
     """Write confusion matrices as a table that spreadsheets read.
 
-    The columns are ``model``, ``reference``, one for each class with the
-    percentage of the reference that was predicted so (two decimals), and
-    ``count``, the utterances of the reference. Rows without any have empty
-    fields in place of percentages.
+    Numbers are percent of the reference, empty where the reference has no
+    utterance of a class; ``count`` are its utterances.
 
     Arguments
     ---------
     path : str or os.PathLike
         The file to write.
     matrices : dict
-        From the name of a model to counts [classes, classes], reference by
-        prediction.
     classes : list of str
-        Their names, in the order of the rows and of the columns.
+        As for ``confusion_matrices``.
 
     Raises
     ------
     UserError
-        When a matrix does not fit the classes or holds something else than
-        counts, or the file cannot be written.
+        When a matrix has no counts of this shape, or nothing can be written.
 
     Example
     -------
@@ -134,23 +125,17 @@ def write_confusion_csv(path, matrices, classes):
 def _check(path, matrices, classes):
     """The matrices as arrays of counts."""
     if not matrices or not classes or len(set(classes)) < len(classes):
-        raise UserError(
-            f"'{path}': expected confusion matrices of at least one model and "
-            f"classes with different names, got {list(classes)}."
-        )
+        what = "matrices of at least one model, classes with different names"
+        raise expected(f"'{path}'", what, list(classes))
     size = len(classes)
     counts = {}
     for name, matrix in matrices.items():
         where = f"'{path}', confusion matrix of '{name}'"
         wanted = f"rows of counts [{size}, {size}]"
-        counts[name] = array = to_array(
-            matrix, where, wanted, lambda array: array.shape == (size, size)
-        )
-        if (array < 0).any() or (array != array.round()).any():
-            raise UserError(
-                f"{where}: expected counts, got negative numbers or fractions; "
-                "give counts, not shares."
-            )
+        array = to_array(matrix, where, wanted, shape=(size, size))
+        counts[name] = array
+        for wrong in array[(array < 0) | (array != array.round())]:
+            raise expected(where, "counts, not shares", float(wrong))
     return counts
 
 
@@ -161,7 +146,7 @@ def _percent(counts):
     return np.divide(100 * counts, total, out=blank, where=total > 0)
 
 
-def _draw_matrix(axis, percent):
+def _draw_panel(axis, percent, lines, classes, slanted):
     from matplotlib.colors import LinearSegmentedColormap
 
     size = len(percent)
@@ -173,28 +158,16 @@ def _draw_matrix(axis, percent):
         edgecolors="#DDE1E6",
         lw=0.8,
     )
+    middle = {"ha": "center", "va": "center_baseline", "fontsize": 9}
     for row, column in np.argwhere(np.isfinite(percent)):
         value = percent[row, column]
-        axis.text(
-            column + 0.5,
-            row + 0.5,
-            _number(value),
-            ha="center",
-            va="center_baseline",
-            fontsize=9,
-            color="white" if value > DARK else "#8A919B" if value == 0 else INK,
-        )
+        # Only whole shares go without a decimal.
+        text = f"{value:.0f}" if value in (0, 100) else f"{value:.1f}"
+        ink = "white" if value > DARK else INK if value else "#8A919B"
+        axis.text(column + 0.5, row + 0.5, text, color=ink, **middle)
     axis.set_xlim(0, size)
     axis.set_ylim(size, 0)
     axis.set_aspect("equal")
-
-
-def _number(value):
-    """One decimal, which only whole shares go without."""
-    return f"{value:.0f}" if value in (0, 100) else f"{value:.1f}"
-
-
-def _name_ticks(axis, classes, slanted):
     places = np.arange(len(classes)) + 0.5
     names = [legible(name)[0] for name in classes]
     font = legible("".join(classes))[1]
@@ -203,9 +176,6 @@ def _name_ticks(axis, classes, slanted):
     axis.set_yticks(places, names, **font)
     quiet(axis)
     axis.tick_params(length=0, labelsize=10, labelcolor=INK)
-
-
-def _name_panel(axis, lines):
     # Characters that no font has are replaced; line breaks are none of them.
     text = "\n".join(legible(line)[0] for line in lines)
     font = legible("".join(lines))[1]

@@ -1,12 +1,12 @@
 """Learned layer mixtures: how much each layer of an encoder counts.
 
-One mixture is drawn as bars, several as the lines of Figure 2 of Pepino et al.
-(2021), "Emotion Recognition from Speech Using wav2vec 2.0 Embeddings".
+Several are drawn as in Figure 2 of Pepino et al. (2021), "Emotion Recognition
+from Speech Using wav2vec 2.0 Embeddings".
 """
 
 import numpy as np
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import expected
 from speechbrain_ext.plots.style import (
     COLOURS,
     INK,
@@ -19,49 +19,44 @@ from speechbrain_ext.plots.style import (
     to_array,
 )
 
-# Lines differ in three ways, two of which a black and white print keeps. The
-# lengths have no common divisor, so that combinations repeat late.
+# Two of three differences are there in black and white. The lengths have no
+# common divisor, so that combinations repeat late.
 STYLES = ["-", (0, (5, 2)), (0, (1, 1.4)), (0, (7, 2, 1.5, 2))]
 MARKERS = ["o", "s", "^", "D", "v"]
 LINE_HUES = ("sad", "angry", "other", "happy", "disgust", "anxious", "bored")
 
-# How far apart the lines stand at a layer, together at the most, so that one
-# error bar does not hide another.
+# How far apart the error bars of a layer stand, together at the most.
 SPREAD = 0.36
+SMALL = {"fontsize": 9, "color": INK}
 
 
 def layer_weights(path, weights, title=None):
     """Draw how much each layer of an encoder counts in learned mixtures.
 
-    One mixture becomes bars. Several, by name and seed, become one line a
-    name: the mean over seeds, with the standard deviation (of a sample,
-    ``ddof=1``) as error bars wherever there are two seeds or more.
+    One mixture becomes bars; several become a line a name: the mean over
+    seeds, with the standard deviation (n - 1) as error bars.
 
     Arguments
     ---------
     path : str or os.PathLike
         The picture to write; its suffix is the format.
     weights : array or dict
-        [layers] of one mixture; or from the name of a model to
-        [seeds, layers], where layer 0 is the local encoder. Models may differ
-        in seeds and layers.
+        [layers]; or from the name of a model to [seeds, layers], where layer 0
+        is the local encoder. Models may differ in seeds and layers.
     title : str, optional
         In any script.
 
     Raises
     ------
     UserError
-        When the weights have another shape or are not finite, or the picture
-        cannot be written.
+        When the weights have another shape, or nothing can be written.
 
     Example
     -------
-    >>> folder = getfixture("tmp_path")
-    >>> layer_weights(folder / "a.png", [0.1, 0.2, 0.7], "a mixture")
-    >>> two_seeds = [[0.1, 0.2, 0.7], [0.2, 0.2, 0.6]]
-    >>> layer_weights(folder / "b.png", {"pretrained": two_seeds})
-    >>> sorted(file.name for file in folder.iterdir())
-    ['a.png', 'b.png']
+    >>> path = getfixture("tmp_path") / "a.png"
+    >>> layer_weights(path, {"pretrained": [[0.1, 0.9], [0.2, 0.8]]})
+    >>> path.exists()
+    True
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -76,7 +71,7 @@ def layer_weights(path, weights, title=None):
 
 def _draw_bars(path, weights):
     name = f"'{path}', layer weights"
-    weights = to_array(weights, name, "one number a layer", _has_axes(1))
+    weights = to_array(weights, name, "one number a layer")
     figure = new_figure(min(10.0, 3 + 0.28 * len(weights)), 3.2)
     axis = figure.subplots()
     strongest = weights == weights.max()
@@ -89,15 +84,8 @@ def _draw_bars(path, weights):
     # Where a mixture begins before it has learned anything.
     mean = float(weights.mean())
     axis.axhline(mean, color=INK, lw=0.8, ls=(0, (4, 3)))
-    axis.annotate(
-        "mean",
-        (1.01, mean),
-        xycoords=("axes fraction", "data"),
-        va="center",
-        fontsize=9,
-        color=INK,
-        annotation_clip=False,
-    )
+    place = axis.get_yaxis_transform()
+    axis.text(1.01, mean, "mean", transform=place, va="center", **SMALL)
     axis.set_xlim(-0.7, len(weights) - 0.3)
     axis.set_xlabel("layer", **LABEL)
     return figure
@@ -105,18 +93,12 @@ def _draw_bars(path, weights):
 
 def _draw_lines(path, weights):
     if not weights:
-        raise UserError(
-            f"'{path}': expected layer weights of at least one model, got none."
-        )
-    rows = {
-        name: to_array(
-            each,
-            f"'{path}', layer weights of '{name}'",
-            "one row of layers a seed",
-            _has_axes(2),
-        )
-        for name, each in weights.items()
-    }
+        what = "layer weights of at least one model"
+        raise expected(f"'{path}'", what, weights)
+    rows = {}
+    for name, each in weights.items():
+        where = f"'{path}', layer weights of '{name}'"
+        rows[name] = to_array(each, where, "one row of layers a seed", (2,))
     layers = max(each.shape[1] for each in rows.values())
     # The legend has a line of text for each model.
     letters = max(len(str(name)) for name in rows)
@@ -126,50 +108,36 @@ def _draw_lines(path, weights):
     )
     axis = figure.subplots()
     step = min(0.12, SPREAD / len(rows))
-    lines = [
-        _draw_line(axis, each, place, step * (place - (len(rows) - 1) / 2))
-        for place, each in enumerate(rows.values())
-    ]
+    lines = []
+    for place, each in enumerate(rows.values()):
+        # A little aside, so that no line hides another.
+        offset = step * (place - (len(rows) - 1) / 2)
+        line = axis.errorbar(
+            np.arange(each.shape[1]) + offset,
+            each.mean(axis=0),
+            yerr=each.std(axis=0, ddof=1) if len(each) > 1 else None,
+            color=COLOURS[LINE_HUES[place % len(LINE_HUES)]],
+            ls=STYLES[place % len(STYLES)],
+            lw=1.6,
+            marker=MARKERS[place % len(MARKERS)],
+            markersize=4.5,
+            # Every other one is hollow, as its line is broken.
+            mfc="white" if place % 2 else None,
+            capsize=2.5,
+            elinewidth=1.0,
+        )
+        lines.append(line)
     axis.set_xlim(-0.5, layers - 0.5)
     axis.set_xlabel("layer (0 is the local encoder)", **LABEL)
     axis.grid(axis="y", color="#E6E8EB", lw=0.8)
     axis.set_axisbelow(True)
-    lowest = min(float(each.min()) for each in rows.values())
-    if lowest >= 0:
+    if min(float(each.min()) for each in rows.values()) >= 0:
         axis.set_ylim(bottom=0)
     else:
         axis.axhline(0, color=INK, lw=0.8)
-    _write_legend(figure, lines, rows)
-    return figure
-
-
-def _draw_line(axis, rows, place, offset):
-    """Mean over seeds of one model, moved aside a little."""
-    seeds, layers = rows.shape
-    return axis.errorbar(
-        np.arange(layers) + offset,
-        rows.mean(axis=0),
-        # A single seed says nothing about its spread.
-        yerr=rows.std(axis=0, ddof=1) if seeds > 1 else None,
-        color=COLOURS[LINE_HUES[place % len(LINE_HUES)]],
-        ls=STYLES[place % len(STYLES)],
-        lw=1.6,
-        marker=MARKERS[place % len(MARKERS)],
-        markersize=4.5,
-        # Every other one is hollow, as its line is broken.
-        mfc="white" if place % 2 else None,
-        capsize=2.5,
-        elinewidth=1.0,
-    )
-
-
-def _write_legend(figure, lines, rows):
     legend = add_legend(figure, lines, ["-"] * len(lines), handlelength=3.6)
     for text, (name, each) in zip(legend.get_texts(), rows.items()):
-        seeds = len(each)
         readable, font = legible(str(name))
-        text.set(text=f"{readable} ({seeds} seed{'s' * (seeds > 1)})", **font)
-
-
-def _has_axes(number):
-    return lambda array: array.ndim == number
+        seeds = f"{len(each)} seed{'s' * (len(each) > 1)}"
+        text.set(text=f"{readable} ({seeds})", **font)
+    return figure

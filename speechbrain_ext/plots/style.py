@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from speechbrain_ext.base.emotions import NEUTRAL
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.files import atomic_path
 
 # Okabe and Ito's and Paul Tol's palettes for all kinds of colour vision; the
@@ -44,8 +44,8 @@ DPI = 160
 _REGULAR = (400, "normal", "normal")
 
 
-def to_array(values, name, wanted, fits):
-    """Finite numbers, of a tensor as well, of a shape that fits."""
+def to_array(values, name, wanted, axes=(1,), shape=None):
+    """Finite numbers, of a tensor as well: so many axes, or of a shape."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
     try:
@@ -56,7 +56,8 @@ def to_array(values, name, wanted, fits):
         got = "values that are not numbers in rows of equal length"
     else:
         got = f"the shape {list(array.shape)}"
-        if array.size and fits(array):
+        fits = array.shape == shape if shape else array.ndim in axes
+        if array.size and fits:
             if np.isfinite(array).all():
                 return array
             got = "numbers that are not finite"
@@ -73,12 +74,9 @@ def colour(emotion):
 
 def new_figure(width, height):
     """An empty figure; pyplot's state is left alone."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
 def quiet(axis, keep=()):
@@ -91,15 +89,8 @@ def quiet(axis, keep=()):
 
 def add_legend(figure, handles, labels, **options):
     """A legend under a figure."""
-    return figure.legend(
-        handles,
-        labels,
-        loc="outside lower center",
-        frameon=False,
-        fontsize=10,
-        labelcolor=INK,
-        **options,
-    )
+    look = {"frameon": False, "fontsize": 10, "labelcolor": INK, **options}
+    return figure.legend(handles, labels, loc="outside lower center", **look)
 
 
 def legible(text):
@@ -136,10 +127,8 @@ def save_figure(figure, path, title=None):
     kind = Path(path).suffix.lower().lstrip(".")
     kinds = figure.canvas.get_supported_filetypes()
     if kind not in kinds:
-        raise UserError(
-            f"'{path}': invalid format '.{kind}' of a picture; choose one of "
-            f"{', '.join(f'.{name}' for name in sorted(kinds))}."
-        )
+        what = f"a picture, its suffix one of .{', .'.join(sorted(kinds))}"
+        raise expected(f"'{path}'", what, f".{kind}")
     if title:
         text, font = legible(title)
         # About as many letters as there is room for; a path is told by its end.

@@ -1,13 +1,7 @@
-"""Which labels count, and who is in which split.
-
-A corpus keeps every label and every recording; what is merged, dropped or held
-out is decided here: by a protocol of a paper (``tables``, ``named``), or by a
-recipe's options (``splits``).
-"""
+"""Which labels count, and who is in which split: by a paper or by options."""
 
 from speechbrain_ext.protocols.named import classes_of, num_folds, partition
 from speechbrain_ext.protocols.partition import Partition
-from speechbrain_ext.protocols.splits import split_by_options
 from speechbrain_ext.protocols.tables import PROTOCOLS, Protocol
 
 __all__ = [
@@ -17,5 +11,4 @@ __all__ = [
     "classes_of",
     "num_folds",
     "partition",
-    "split_by_options",
 ]

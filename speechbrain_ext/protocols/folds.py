@@ -1,8 +1,4 @@
-"""Ways to divide a corpus into training, validation and test parts.
-
-Each takes utterances sorted by id, with the class in ``emotion``, and returns
-the three parts. ``named`` says which protocol uses which, and why.
-"""
+"""Ways to divide utterances, sorted by id, into the parts of a fold."""
 
 from collections import Counter
 
@@ -17,30 +13,14 @@ FOLDS = 5
 
 def by_actor(utterances, fold, folds, seed):
     """Actors 21 and 22 validate, 23 and 24 test, the others train."""
-    found = {utterance.speaker for utterance in utterances}
-    for actor in VALID_ACTORS + TEST_ACTORS:
-        if actor not in found:
-            raise UserError(
-                f"pepino_ravdess: the data has no usable recording of {actor}, "
-                "who is needed for validation or test; unpack all 24 actors, "
-                "or choose the protocol grouped_kfold."
-            )
     return _by_key(utterances, "speaker", VALID_ACTORS, TEST_ACTORS)
 
 
 def by_session(utterances, fold, folds, seed):
     """One session tests, the next one (after the fifth the first) validates."""
-    found = {utterance.session for utterance in utterances}
-    for session in SESSIONS:
-        if session not in found:
-            raise UserError(
-                f"The data has no usable turn of session {session[-1]} of "
-                "IEMOCAP; unpack all five sessions, or choose the protocol "
-                "grouped_kfold."
-            )
     test = SESSIONS[fold - 1]
     valid = SESSIONS[fold % len(SESSIONS)]
-    return _by_key(utterances, "session", [valid], [test])
+    return _by_key(utterances, "session", [valid], [test], SESSIONS)
 
 
 def at_random(utterances, fold, folds, seed):
@@ -91,7 +71,15 @@ def speakers_of(utterances):
     return sorted({one.speaker for one in utterances})
 
 
-def _by_key(utterances, key, valid, test):
+def _by_key(utterances, key, valid, test, needed=()):
+    found = {getattr(one, key) for one in utterances}
+    for name in needed or valid + test:
+        if name not in found:
+            raise UserError(
+                f"The data has no usable recording of the {key} {name}, which "
+                "the protocol needs; unpack the whole corpus, or choose the "
+                "protocol grouped_kfold."
+            )
     parts = [], [], []
     for one in utterances:
         name = getattr(one, key)
@@ -105,9 +93,8 @@ def _hold_out_speakers(utterances, seed):
     parts = min([10, speakers, *Counter(_classes(utterances)).values()])
     if parts < 2:
         raise UserError(
-            f"{len(utterances)} recordings of {speakers} speakers are left for "
-            "training and validation, too few to hold out a speaker; give "
-            "more of the corpus."
+            f"{len(utterances)} recordings of {speakers} speakers are left, "
+            "too few to hold out a speaker for validation; give more data."
         )
     # The seed shuffles only speakers of equal weight; it is to choose between
     # uneven ones as well.

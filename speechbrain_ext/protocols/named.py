@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import replace
 
 from speechbrain_ext.base.emotions import VOCABULARY
-from speechbrain_ext.base.errors import UserError, is_whole
+from speechbrain_ext.base.errors import UserError, expected, is_whole
 from speechbrain_ext.corpora import CORPORA, find_corpus
 from speechbrain_ext.protocols import folds as ways
 from speechbrain_ext.protocols.partition import Partition
-from speechbrain_ext.protocols.splits import map_labels
+from speechbrain_ext.protocols.splits import check_classes, map_labels
 from speechbrain_ext.protocols.tables import PROTOCOLS
 
 
@@ -31,15 +31,8 @@ def classes_of(protocol, corpus, label_map=None):
     -------
     list of str
 
-    Raises
-    ------
-    UserError
-        When there is no such protocol, or not for these corpora.
-
     Example
     -------
-    >>> classes_of("pepino_iemocap", "iemocap")
-    ['neutral', 'happy', 'sad', 'angry']
     >>> classes_of("grouped_kfold", "savee", {"sad": "low", "angry": "high"})
     ['high', 'low']
     """
@@ -52,32 +45,9 @@ def classes_of(protocol, corpus, label_map=None):
 
 
 def num_folds(protocol, utterances, label_map=None):
-    """How many folds a protocol has on these recordings.
-
-    Arguments
-    ---------
-    protocol : str
-        A key of ``PROTOCOLS``.
-    utterances : list of Utterance
-        With all of their labels.
-    label_map : dict, optional
-        As for ``partition``: a speaker of whom it leaves nothing is not
-        counted.
-
-    Returns
-    -------
-    int
-
-    Example
-    -------
-    >>> from speechbrain_ext.utterance import Utterance
-    >>> data = [Utterance(s, 1.0, s, "sad", "savee") for s in "abcd"]
-    >>> num_folds("jafarzadeh", data), num_folds("grouped_kfold", data)
-    (5, 4)
-    """
+    """How many folds a protocol has; arguments as for ``partition``."""
     protocol = _find(protocol)
-    kept, _ = _select(protocol, utterances, label_map)
-    return _count(protocol, kept)
+    return _count(protocol, _select(protocol, utterances, label_map)[0])
 
 
 def partition(protocol, utterances, fold, seed=1, label_map=None):
@@ -88,8 +58,7 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
     protocol : str
         A key of ``PROTOCOLS``.
     utterances : list of Utterance
-        With all of their labels, in any order. Several corpora go together
-        where the protocol takes any corpus.
+        With all of their labels, in any order, of one corpus or several.
     fold : int
         From 1 to ``num_folds(...)``.
     seed : int
@@ -102,26 +71,16 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
     -------
     Partition
 
-    Raises
-    ------
-    UserError
-        When protocol, corpus, fold, seed or labels do not go together, a
-        class is missing in training or test (with ``leave_one_speaker_out``:
-        in training), or speakers must be kept apart and are not known.
-
     Example
     -------
     >>> from speechbrain_ext.utterance import Utterance
     >>> data = [
-    ...     Utterance(f"{s}{e}{i}", 1.0, f"synthetic_{s}", e, "synthetic")
-    ...     for s in "abcdef" for i in range(3)
-    ...     for e in ("neutral", "happy", "sad", "angry")
+    ...     Utterance(f"{s}{e}", 1.0, f"synthetic_{s}", e, "synthetic")
+    ...     for s in "abcdef" for e in ("neutral", "happy", "sad", "angry")
     ... ]
     >>> part = partition("leave_one_speaker_out", data, fold=2)
     >>> {one.speaker for one in part.test}, len(part.train)
-    ({'synthetic_b'}, 48)
-    >>> part.record()["speakers_shared_with_train"]
-    {'valid': 0, 'test': 0}
+    ({'synthetic_b'}, 16)
     """
     protocol = _find(protocol)
     corpora = _corpora_of(utterances)
@@ -129,19 +88,20 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
     kept, left_out = _select(protocol, utterances, label_map)
     folds = _count(protocol, kept)
     if not is_whole(fold) or not 1 <= fold <= folds:
-        raise UserError(
-            f"fold: expected a number from 1 to {folds}, the folds of "
-            f"{protocol.name} on this data, got {fold!r}."
-        )
+        what = f"from 1 to {folds}, the folds of {protocol.name} on this data"
+        raise expected("fold", f"a number {what}", fold)
     if not is_whole(seed) or not 0 <= seed < 2**32:
-        raise UserError(f"seed: expected a whole number from 0, got {seed!r}.")
+        raise expected("seed", "a whole number from 0", seed)
     parts = protocol.divide(kept, fold, folds, seed)
     train, valid, test = (
         sorted(part, key=lambda one: one.id) for part in parts
     )
-    _check_classes(protocol, train, classes, "train")
+    remedy = "give the whole corpus, or choose another protocol"
+    if protocol.any_corpus:
+        remedy += ", another seed, or leave the class out with label_map"
+    check_classes(train, classes, "train", remedy)
     if protocol.divide is not ways.by_speaker:
-        _check_classes(protocol, test, classes, "test")
+        check_classes(test, classes, "test", remedy)
     return Partition(
         train,
         valid,
@@ -153,7 +113,7 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
         seed=seed,
         classes=classes,
         left_out=dict(sorted(left_out.items())),
-        cut=_count_cut(protocol, utterances, kept),
+        cut=_num_cut(utterances, kept),
         source=protocol.source,
         ours=protocol.ours,
     )
@@ -161,15 +121,12 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
 
 def _find(name):
     if name not in PROTOCOLS:
-        raise UserError(
-            f"protocol: there is no '{name}'; choose one of "
-            f"{', '.join(PROTOCOLS)}."
-        )
+        raise expected("protocol", f"one of {', '.join(PROTOCOLS)}", name)
     return PROTOCOLS[name]
 
 
 def _corpora_of(utterances):
-    return sorted({utterance.corpus for utterance in utterances})
+    return sorted({one.corpus for one in utterances})
 
 
 def _label_maps(protocol, corpora, label_map):
@@ -177,33 +134,28 @@ def _label_maps(protocol, corpora, label_map):
     if label_map is not None and not protocol.any_corpus:
         raise UserError(
             f"label_map: the protocol {protocol.name} fixes its classes; set "
-            "label_map to null, or choose leave_one_speaker_out or "
-            "grouped_kfold."
+            "it to null, or choose leave_one_speaker_out or grouped_kfold."
         )
     if len(corpora) != 1 and not protocol.any_corpus:
         raise UserError(
             f"protocol: {protocol.name} takes recordings of one corpus, got "
-            f"{len(corpora)} ({', '.join(corpora)}); give data_folder and "
-            "corpus of one, or choose grouped_kfold."
+            f"{len(corpora)} ({', '.join(corpora)}); choose grouped_kfold."
         )
-    return {
-        corpus: _label_map(protocol, corpus) if label_map is None else label_map
-        for corpus in corpora
-    }
+    if label_map is not None:
+        return dict.fromkeys(corpora, label_map)
+    return {corpus: _label_map(protocol, corpus) for corpus in corpora}
 
 
 def _label_map(protocol, corpus):
-    if protocol.any_corpus:
-        if corpus not in CORPORA:
-            raise UserError(
-                f"protocol: the labels of '{corpus}' are not known to "
-                f"{protocol.name}; set label_map."
-            )
-    elif corpus not in protocol.corpora:
+    if protocol.any_corpus and corpus not in CORPORA:
+        raise UserError(
+            f"protocol: the labels of '{corpus}' are not known to "
+            f"{protocol.name}; set label_map."
+        )
+    if not protocol.any_corpus and corpus not in protocol.corpora:
         raise UserError(
             f"protocol: {protocol.name} is for {', '.join(protocol.corpora)}, "
-            f"not for '{corpus}'; choose another protocol, such as "
-            "grouped_kfold."
+            f"not for '{corpus}'; choose another, such as grouped_kfold."
         )
     changes = protocol.corpora.get(corpus, {})
     labels = find_corpus(corpus).emotions.values()
@@ -218,8 +170,8 @@ def _select(protocol, utterances, label_map):
     for utterance in sorted(utterances, key=lambda one: one.id):
         if not isinstance(utterance.emotion, str):
             raise UserError(
-                f"'{utterance.id}' of {utterance.corpus} has several "
-                f"emotions; {protocol.name} takes recordings with one."
+                f"'{utterance.id}' of {utterance.corpus} has several emotions; "
+                f"{protocol.name} takes recordings with one."
             )
         reason = protocol.reject(utterance)
         if reason:
@@ -228,9 +180,8 @@ def _select(protocol, utterances, label_map):
             taken.append(utterance)
     kept = []
     for corpus, labels in maps.items():
-        some, unused = map_labels(
-            [one for one in taken if one.corpus == corpus], labels
-        )
+        own = [one for one in taken if one.corpus == corpus]
+        some, unused = map_labels(own, labels)
         kept += some
         left_out += unused
     if not kept:
@@ -251,24 +202,14 @@ def _check_speakers(protocol, utterances):
     if unknown:
         raise UserError(
             f"{protocol.name} keeps speakers apart, but the speaker of "
-            f"{len(unknown)} recordings is not known (the first is "
-            f"'{unknown[0]}'); choose a protocol by recording."
+            f"{len(unknown)} recordings is not known (such as '{unknown[0]}'); "
+            "choose a protocol by recording."
         )
 
 
-def _check_classes(protocol, part, classes, split):
-    found = {utterance.emotion for utterance in part}
-    for name in classes:
-        if name not in found:
-            remedy = (
-                "choose another seed, or leave the class out with label_map"
-                if protocol.any_corpus
-                else "choose another protocol"
-            )
-            raise UserError(
-                f"{protocol.name}: the {split} part has no recording of "
-                f"'{name}'; give the whole corpus, {remedy}."
-            )
+def _num_cut(utterances, kept):
+    whole = {one.id: one.duration for one in utterances}
+    return sum(one.duration < whole[one.id] for one in kept)
 
 
 def _cut(utterance, longest):
@@ -276,11 +217,6 @@ def _cut(utterance, longest):
         return utterance
     stop = (utterance.start or 0.0) + longest
     return replace(utterance, stop=stop, duration=longest)
-
-
-def _count_cut(protocol, utterances, kept):
-    whole = {one.id: one.duration for one in utterances}
-    return sum(one.duration < whole[one.id] for one in kept)
 
 
 def _count(protocol, kept):

@@ -14,10 +14,8 @@ class Partition:
     ---------
     train, valid, test : list of Utterance
         ``emotion`` is the class.
-    name : str
-        The protocol, or the way to split.
-    corpus : str
-        The corpus, or several by name, joined by ``+``.
+    name, corpus : str
+        The protocol, or the way to split; the corpora, joined by ``+``.
     fold, folds, seed : int
         Which fold, from 1, of how many, and what it was drawn with.
     classes : list of str
@@ -46,15 +44,9 @@ class Partition:
     ours: str = ""
 
     def record(self):
-        """What the results of a run say about its data.
-
-        Returns
-        -------
-        dict
-            For JSON. ``speakers_shared_with_train`` tells how many speakers of
-            the other parts were trained on; None where speakers are unknown.
-        """
+        """What the results of a run say about its data, for JSON."""
         parts = {"train": self.train, "valid": self.valid, "test": self.test}
+        names = ("name", "corpus", "fold", "folds", "seed", "classes")
         tested = set()
         for one in self.test:
             if isinstance(one.emotion, str):
@@ -63,12 +55,7 @@ class Partition:
                 # What no segment covers is neutral.
                 tested |= {NEUTRAL, *(part["emo"] for part in one.emotion)}
         return {
-            "name": self.name,
-            "corpus": self.corpus,
-            "fold": self.fold,
-            "folds": self.folds,
-            "seed": self.seed,
-            "classes": self.classes,
+            **{name: getattr(self, name) for name in names},
             "classes_not_tested": [c for c in self.classes if c not in tested],
             "recordings": {name: len(part) for name, part in parts.items()},
             "speakers": {
@@ -86,13 +73,7 @@ class Partition:
         }
 
 
-def speakers_in_common(first, second):
-    """Speakers that two splits share, sorted; unknown speakers do not count."""
-    both = {u.speaker for u in first} & {u.speaker for u in second}
-    return sorted(both - {""})
-
-
 def _shared(train, other):
-    if any(not one.speaker for one in train + other):
-        return None
-    return len(speakers_in_common(train, other))
+    train, other = ({one.speaker for one in part} for part in (train, other))
+    # Unknown where somebody's speaker is unknown.
+    return None if "" in train | other else len(train & other)

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from dataclasses import replace
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.random import stable_rng
 from speechbrain_ext.protocols.partition import Partition
 
@@ -13,49 +13,16 @@ WAYS = ("utterance", "speaker", "list")
 def split_by_options(
     way, utterances, classes, seed, valid_fraction=0.1, speakers=None
 ):
-    """Split by one of the three ways below, and check the parts.
-
-    Arguments
-    ---------
-    way : str
-        ``"utterance"``, ``"speaker"`` or ``"list"``.
-    utterances : list of Utterance
-        With the class in ``emotion``.
-    classes : list of str
-        In the order of their indices.
-    seed : int
-        Chooses what is held out.
-    valid_fraction : float
-        How much is held out for validation, unless speakers are listed.
-    speakers : dict, optional
-        From train, valid and perhaps test to their speakers, for ``"list"``.
-
-    Returns
-    -------
-    Partition
-        With an empty test part unless its speakers are listed.
-
-    Raises
-    ------
-    UserError
-        When a part is empty or lacks a class, or the list does not fit.
-
-    Example
-    -------
-    >>> from speechbrain_ext.utterance import Utterance
-    >>> data = [Utterance(s, 1.0, s, "sad", "demo") for s in "ab"]
-    >>> split = split_by_options("speaker", data, ["sad"], seed=1)
-    >>> len(split.train), len(split.valid), split.test
-    (1, 1, [])
-    """
+    """Split by one of ``WAYS``; without listed speakers test is empty."""
     if way == "list":
         parts = split_by_list(utterances, speakers)
     else:
         split = {"speaker": split_by_speaker, "utterance": split_by_utterance}
         held = split[way](utterances, valid_fraction, seed)
         parts = dict(zip(("train", "valid"), held))
+    remedy = "choose another split or seed, or add a corpus that has it"
     for name, part in parts.items():
-        check_classes(part, classes, name)
+        check_classes(part, classes, name, remedy)
     return Partition(
         parts["train"],
         parts["valid"],
@@ -92,14 +59,15 @@ def map_labels(utterances, label_map):
 def split_by_speaker(utterances, fraction, seed):
     """Hold out a fraction of the speakers of every corpus, at least one."""
     held_out = set()
-    for corpus, speakers in _group(utterances, "corpus", "speaker").items():
-        speakers = sorted(set(speakers))
+    by_corpus = defaultdict(set)
+    for one in utterances:
+        by_corpus[one.corpus].add(one.speaker)
+    for corpus, speakers in by_corpus.items():
+        speakers = sorted(speakers)
         count = max(round(fraction * len(speakers)), int(len(speakers) > 1))
         order = stable_rng("speakers", seed, corpus).permutation(len(speakers))
         held_out.update(speakers[i] for i in order[:count])
-    return _divide(
-        utterances, lambda utterance: utterance.speaker in held_out, "speaker"
-    )
+    return _divide(utterances, "speaker", held_out)
 
 
 def split_by_utterance(utterances, fraction, seed):
@@ -116,28 +84,19 @@ def split_by_utterance(utterances, fraction, seed):
         # Randomly rounded: strata of four still give a tenth on average.
         count = int(fraction * len(ids) + rng.random())
         held_out.update(ids[i] for i in rng.permutation(len(ids))[:count])
-    return _divide(
-        utterances, lambda utterance: utterance.id in held_out, "utterance"
-    )
+    return _divide(utterances, "id", held_out)
 
 
 def split_by_list(utterances, speakers):
     """Parts by name from their lists of speakers."""
-    if not isinstance(speakers, dict):
-        raise UserError(
-            "speakers: expected a list of speakers for every split, got "
-            f"{speakers!r}."
-        )
     place = {}
     for name, members in speakers.items():
         # A word would be taken for a list of its letters.
         if not isinstance(members, (list, tuple)) or not all(
             isinstance(speaker, str) for speaker in members
         ):
-            raise UserError(
-                f"speakers: '{name}': expected names such as [ravdess_01, "
-                f"ravdess_02], got {members!r}."
-            )
+            names = "names such as [ravdess_01, ravdess_02]"
+            raise expected(f"speakers: '{name}'", names, members)
         for speaker in members:
             if speaker in place:
                 raise UserError(
@@ -164,32 +123,24 @@ def split_by_list(utterances, speakers):
     return splits
 
 
-def check_classes(utterances, classes, split):
+def check_classes(utterances, classes, split, remedy):
     """Raise a ``UserError`` unless every class occurs."""
     found = {utterance.emotion for utterance in utterances}
     for name in classes:
         if name not in found:
             raise UserError(
-                f"The {split} split has no recording of '{name}'; choose "
-                "another split or seed, or add a corpus that has it."
+                f"The {split} part has no recording of '{name}'; {remedy}."
             )
 
 
-def _group(utterances, key, value):
-    groups = defaultdict(list)
-    for utterance in utterances:
-        groups[getattr(utterance, key)].append(getattr(utterance, value))
-    return groups
-
-
-def _divide(utterances, is_held_out, unit):
-    stay = [u for u in utterances if not is_held_out(u)]
-    held_out = [u for u in utterances if is_held_out(u)]
+def _divide(utterances, key, chosen):
+    stay = [one for one in utterances if getattr(one, key) not in chosen]
+    held_out = [one for one in utterances if getattr(one, key) in chosen]
     if not stay or not held_out:
         raise UserError(
-            f"split: {len(utterances)} recordings by {unit} leave "
-            f"{len(stay)} for training and {len(held_out)} for validation; "
-            "change valid_fraction, or add data."
+            f"valid_fraction: of {len(utterances)} recordings {len(stay)} are "
+            f"left for training and {len(held_out)} for validation; change "
+            "it, or add data."
         )
     return stay, held_out
 

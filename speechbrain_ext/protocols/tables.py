@@ -1,8 +1,5 @@
 """The protocols of the papers: which recordings, which classes, which folds.
 
-``PROTOCOLS`` has one entry a protocol, with its place in the paper and with
-what the paper leaves open and is therefore ours. The papers:
-
 * Pepino: L. Pepino, P. Riera and L. Ferrer, "Emotion Recognition from Speech
   Using wav2vec 2.0 Embeddings", Interspeech 2021.
 * Issa: D. Issa, M. F. Demirci and A. Yazici, "Speech emotion recognition with
@@ -26,13 +23,8 @@ FOUR_CLASSES = {
     ),
 }
 # What each paper's corpora change in the labels of their modules.
-JAFARZADEH = {
-    "ravdess": {},
-    "savee": {},
-    "emodb": {},
-    "aesdd": {},
-    "shemo": {"fearful": None},
-}
+JAFARZADEH = {name: {} for name in ("ravdess", "savee", "emodb", "aesdd")}
+JAFARZADEH["shemo"] = {"fearful": None}
 DEFAULT = {**JAFARZADEH, "iemocap": FOUR_CLASSES}
 LONGEST_OF_IEMOCAP = 15.0
 
@@ -43,24 +35,19 @@ class Protocol:
 
     Arguments
     ---------
-    name : str
-        Its name in YAML files and records.
-    source : str
-        Paper and section.
-    ours : str
-        What the paper leaves open.
+    name, source, ours : str
+        Its name in YAML files and records, paper and section, what the paper
+        leaves open.
     corpora : dict
         From a corpus to the labels that change: ``{"calm": "neutral"}``
         merges, ``{"fearful": None}`` leaves out.
     divide : callable
-        One of the functions of ``folds``.
+        One of the functions of the module ``folds``.
     folds : int or None
         How many; None where it depends on the speakers.
-    any_corpus : bool
-        Whether other corpora will do too, with all of their labels, and
-        ``label_map`` may choose other classes.
-    disjoint : bool
-        Whether no speaker is in two parts.
+    any_corpus, disjoint : bool
+        Whether other corpora and a ``label_map`` will do too; whether no
+        speaker is in two parts.
     reject : callable
         Takes an utterance; returns why the protocol leaves it out, or None.
     longest : float or None
@@ -80,9 +67,8 @@ class Protocol:
 
 
 def _sung(utterance):
-    if utterance.corpus != "ravdess":
-        return None
-    return "song" if utterance.extra["vocal_channel"] == "song" else None
+    sung = utterance.extra.get("vocal_channel") == "song"
+    return "song" if sung else None
 
 
 def _acted_or_disputed(utterance):

@@ -1,12 +1,8 @@
 """Noise, reverberation and dropped parts of training waveforms.
 
-Jafarzadeh et al. name noise, SpecAugment and room impulse responses as later
-work. All of it is SpeechBrain's (``speechbrain.augment``); here its parts are
-put together so that a batch keeps its recordings and their lengths, that the
-padding stays silent, and that what happens to a batch follows from the state
-of the random numbers alone. SpeechBrain itself goes through the noises in an
-order that has a seed of its own, on from batch to batch, which a run that is
-taken up again could not.
+SpeechBrain's parts (``speechbrain.augment``), so put together that the padding
+stays silent and that a batch follows from the state of the random numbers:
+SpeechBrain goes through noises in an order that a run taken up again loses.
 """
 
 import csv
@@ -31,7 +27,7 @@ from torch.utils.data import RandomSampler
 from tqdm import tqdm
 
 from speechbrain_ext.audio import SAMPLE_RATE, probe
-from speechbrain_ext.base.errors import UserError, is_number
+from speechbrain_ext.base.errors import UserError, expected, is_number
 from speechbrain_ext.base.files import atomic_open
 from speechbrain_ext.encoders.base import length_mask
 from speechbrain_ext.encoders.grid import absolute_lengths
@@ -48,23 +44,42 @@ CHUNKS = {
 }
 
 
-# What a YAML may say; the folder for lists is the recipe's own affair.
-OPTIONS = ("noise_folder", "rir_folder", "spec_augment", "snr", "probability")
+def _is_range(value):
+    pair = isinstance(value, Sequence) and len(value) == 2
+    return pair and all(map(is_number, value)) and value[0] <= value[1]
+
+
+_FOLDER = (
+    lambda value: isinstance(value, str | os.PathLike | None),
+    "the path of a folder, or null for none",
+)
+# What a YAML may say, whether a value fits, and what does.
+_OPTIONS = {
+    "noise_folder": _FOLDER,
+    "rir_folder": _FOLDER,
+    "spec_augment": (lambda x: isinstance(x, bool), "True or False"),
+    "snr": (
+        _is_range,
+        "the least and the greatest ratio of speech to noise in dB, such as "
+        "[0, 15]",
+    ),
+    "probability": (
+        lambda x: is_number(x) and 0 <= x <= 1,
+        "a number from 0 to 1",
+    ),
+}
+_LISTS = {"noise_folder": "noise.csv", "rir_folder": "rirs.csv"}
 
 
 def check_augmentation(options):
     """See that a YAML's options are those of ``make_augmenter``."""
-    known = ", ".join(OPTIONS)
+    known = ", ".join(_OPTIONS)
     if not isinstance(options, dict):
-        raise UserError(
-            f"augmentation: expected a mapping of {known}, such as "
-            f"{{noise_folder: white}}, got '{options}'."
-        )
-    unknown = [name for name in options if name not in OPTIONS]
-    if unknown:
-        raise UserError(
-            f"augmentation: expected options among {known}, got '{unknown[0]}'."
-        )
+        what = f"a mapping of {known}, such as {{noise_folder: white}}"
+        raise expected("augmentation", what, options)
+    for name in options:
+        if name not in _OPTIONS:
+            raise expected("augmentation", f"options among {known}", name)
 
 
 def make_augmenter(
@@ -75,42 +90,28 @@ def make_augmenter(
     probability=1.0,
     cache_folder=None,
 ):
-    """What changes the waveforms of training, from the options of a YAML.
+    """What changes the waveforms of training; None if everything is off.
 
     A batch is reverberated by one impulse response, gets a noise for every
-    recording, and loses frequency bands (the same ones in the whole batch)
-    and stretches of time, in this order and as far as asked for. Recordings
-    of noise are read whole: cut what is longer than a minute beforehand.
-
-    ``"white"`` is white noise (a folder of that name is ``./white``); folders
-    are searched at whatever depth. ``snr`` is the range of the ratio of speech
-    to noise (dB), ``probability`` that of a batch being changed at all.
-    ``cache_folder`` gets the lists of recordings (``noise.csv``,
-    ``rirs.csv``). Gives None if everything is off.
+    recording (``"white"`` or of a folder, whole: cut what is longer than a
+    minute), and loses frequency bands and stretches of time. ``cache_folder``
+    gets the lists of recordings.
     """
-    _check(noise_folder, rir_folder, spec_augment, snr, probability)
+    given = noise_folder, rir_folder, spec_augment, snr, probability
+    for (option, (fits, what)), value in zip(_OPTIONS.items(), given):
+        if not fits(value):
+            raise expected(option, what, value)
     parts = []
     if rir_folder is not None:
-        rate, longest = _list_recordings("rir_folder", rir_folder, cache_folder)
-        parts.append(
-            _Reverb(
-                str(Path(cache_folder) / _LISTS["rir_folder"]),
-                tail=math.ceil(longest * SAMPLE_RATE),
-                reverb_sample_rate=rate,
-                clean_sample_rate=SAMPLE_RATE,
-            )
-        )
+        found, longest = _recordings("rir_folder", rir_folder, cache_folder)
+        tail = math.ceil(longest * SAMPLE_RATE)
+        csv_file, rate = found
+        parts.append(_Reverb(csv_file, tail, reverb_sample_rate=rate))
     if noise_folder is not None:
         options = {"snr_low": snr[0], "snr_high": snr[1]}
         if noise_folder != "white":
-            rate, _ = _list_recordings(
-                "noise_folder", noise_folder, cache_folder
-            )
-            options["csv_file"] = str(
-                Path(cache_folder) / _LISTS["noise_folder"]
-            )
-            options["noise_sample_rate"] = rate
-            options["clean_sample_rate"] = SAMPLE_RATE
+            found, _ = _recordings("noise_folder", noise_folder, cache_folder)
+            options["csv_file"], options["noise_sample_rate"] = found
         parts.append(_Noise(**options))
     if spec_augment:
         parts += [DropFreq(), DropChunk(**CHUNKS)]
@@ -143,12 +144,17 @@ class _Noise(AddNoise):
     """Noises in an order that torch draws anew for every batch."""
 
     def __init__(self, **options):
-        super().__init__(noise_funct=self._white, pad_noise=True, **options)
-        self.noises = _dataset(self.csv_file) if self.csv_file else None
-        if self.noise_sample_rate != self.clean_sample_rate:
-            self.resampler = Resample(
-                self.noise_sample_rate, self.clean_sample_rate
-            )
+        super().__init__(
+            noise_funct=self._white,
+            pad_noise=True,
+            clean_sample_rate=SAMPLE_RATE,
+            **options,
+        )
+        self.noises = None
+        if self.csv_file:
+            self.noises = ExtendedCSVDataset(self.csv_file, output_keys=["wav"])
+        if self.noise_sample_rate != SAMPLE_RATE:
+            self.resampler = Resample(self.noise_sample_rate, SAMPLE_RATE)
 
     def forward(self, waveforms, lengths):
         samples = absolute_lengths(lengths, waveforms.shape[1])
@@ -167,9 +173,9 @@ class _Reverb(AddReverb):
     """An impulse response that torch draws anew for every batch."""
 
     def __init__(self, csv_file, tail, **options):
-        super().__init__(csv_file, **options)
+        super().__init__(csv_file, clean_sample_rate=SAMPLE_RATE, **options)
         self.tail = tail
-        self.responses = _dataset(csv_file)
+        self.responses = ExtendedCSVDataset(csv_file, output_keys=["wav"])
 
     def forward(self, waveforms):
         self.data_loader = _draw(self.responses, 1)
@@ -178,36 +184,38 @@ class _Reverb(AddReverb):
         return super().forward(padded)[:, : waveforms.shape[1]]
 
 
-def _dataset(csv_file):
-    return ExtendedCSVDataset(csv_file, output_keys=["wav"])
+def _draw(dataset, size):
+    sampler = RandomSampler(dataset)
+    return make_dataloader(dataset, batch_size=size, sampler=sampler)
 
 
-def _draw(dataset, batch_size):
-    return make_dataloader(
-        dataset, batch_size=batch_size, sampler=RandomSampler(dataset)
-    )
-
-
-_LISTS = {"noise_folder": "noise.csv", "rir_folder": "rirs.csv"}
-
-
-def _list_recordings(option, folder, cache_folder):
-    """Write SpeechBrain's list of a folder; sample rate, longest in s."""
+def _recordings(option, folder, cache_folder):
+    """SpeechBrain's list of a folder and its sample rate; the longest in s."""
     if cache_folder is None:
-        raise UserError(
-            f"cache_folder: the recordings of {option} are listed in a file; "
-            "give the folder for it, such as the run's output folder."
-        )
+        what = f"a folder for the list of {option}, such as output_folder"
+        raise expected("cache_folder", what, None)
     folder = Path(folder).expanduser().absolute()
-    paths = _find(option, folder)
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
+    if not paths:
+        kinds = f"holds no audio ({', '.join(SUFFIXES)})"
+        reason = kinds if folder.is_dir() else "does not exist"
+        raise UserError(
+            f"{option}: the folder '{folder}' {reason}; check the path, or "
+            "give null for none."
+        )
     rates, rows = {}, []
     for path in tqdm(paths, f"Reading headers, {option}", leave=False):
+        if "$" in str(path):
+            what = "a path without $, which SpeechBrain takes for a variable"
+            raise expected(option, what, str(path), "rename it")
         info = probe(path)
         if info.channels != 1:
-            raise UserError(
-                f"{option}: expected recordings of one channel, got '{path}' "
-                f"of {info.channels} channels."
-            )
+            where = f"{option}, '{path}'"
+            raise expected(where, "one channel", info.channels, "mix it down")
         rates.setdefault(info.sample_rate, path)
         name, kind = path.relative_to(folder), path.suffix[1:].lower()
         rows.append([name, info.frames / info.sample_rate, path, kind, ""])
@@ -217,62 +225,9 @@ def _list_recordings(option, folder, cache_folder):
             f"{option}: '{first}' has {one} Hz but '{second}' has {other} Hz; "
             "convert all recordings of the folder to one sample rate."
         )
-    with atomic_open(Path(cache_folder) / _LISTS[option], newline="") as file:
+    listed = Path(cache_folder) / _LISTS[option]
+    with atomic_open(listed, newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["ID", "duration", "wav", "wav_format", "wav_opts"])
         writer.writerows(rows)
-    return next(iter(rates)), max(row[1] for row in rows)
-
-
-def _find(option, folder):
-    if not folder.is_dir():
-        raise UserError(
-            f"{option}: the folder '{folder}' does not exist; check the path, "
-            "or give null for none."
-        )
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    )
-    if not paths:
-        raise UserError(
-            f"{option}: the folder '{folder}' holds no audio "
-            f"({', '.join(SUFFIXES)}); check the path, or give null for none."
-        )
-    for path in paths:
-        if "$" in str(path):
-            raise UserError(
-                f"{option}: '{path}' has a dollar sign in its path, which "
-                "SpeechBrain takes for a variable; rename it."
-            )
-    return paths
-
-
-def _check(noise_folder, rir_folder, spec_augment, snr, probability):
-    folders = {"noise_folder": noise_folder, "rir_folder": rir_folder}
-    for option, folder in folders.items():
-        if not isinstance(folder, (str, os.PathLike, type(None))):
-            raise UserError(
-                f"{option}: expected the path of a folder, or null for none, "
-                f"got {folder}."
-            )
-    if not isinstance(spec_augment, bool):
-        raise UserError(
-            f"spec_augment: expected True or False, got {spec_augment}."
-        )
-    is_range = (
-        isinstance(snr, Sequence)
-        and len(snr) == 2
-        and all(map(is_number, snr))
-        and snr[0] <= snr[1]
-    )
-    if not is_range:
-        raise UserError(
-            "snr: expected the least and the greatest ratio of speech to noise "
-            f"in dB, such as [0, 15], got {snr}."
-        )
-    if not is_number(probability) or not 0 <= probability <= 1:
-        raise UserError(
-            f"probability: expected a number from 0 to 1, got {probability}."
-        )
+    return (str(listed), *rates), max(row[1] for row in rows)

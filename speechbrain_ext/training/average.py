@@ -1,8 +1,7 @@
 """Several finished runs as one system: the mean of their posteriors.
 
-``python -m speechbrain_ext.recognition.average RUN RUN...`` for runs of any
-recipe of recognition, over the same utterances and the same classes. Choose
-the runs by their figures of the validation set.
+Runs of recognition over the same utterances and classes; choose them by their
+figures of the validation set.
 """
 
 import argparse
@@ -17,7 +16,7 @@ from speechbrain_ext.metrics.predictions import (
     read_predictions,
 )
 from speechbrain_ext.metrics.recognition import RecognitionStats
-from speechbrain_ext.metrics.report import align, interval_text
+from speechbrain_ext.metrics.report import align, figure_cells
 from speechbrain_ext.training.results import read_results
 
 
@@ -42,8 +41,7 @@ def average(runs, split="test"):
 
 
 def _read(run, split):
-    """Classes of a run; id, reference and speaker, and posteriors of each
-    utterance."""
+    """Classes of a run; its utterances' names, and their posteriors."""
     classes = read_results(run, "classes")["classes"]
     columns = [f"p_{name}" for name in classes]
     rows = read_predictions(Path(run) / FILES[split], ["reference", *columns])
@@ -51,10 +49,7 @@ def _read(run, split):
     return (
         classes,
         [(id, row["reference"], row["speaker"]) for id, (_, row) in rows],
-        [
-            [read_number(row, name, where) for name in columns]
-            for _, (where, row) in rows
-        ],
+        [[read_number(r, n, where) for n in columns] for _, (where, r) in rows],
     )
 
 
@@ -69,12 +64,7 @@ def main(arguments=None):
     runs = parser.parse_args(arguments).runs
     summaries = {split: average(runs, split).summarize() for split in FILES}
     rows = [
-        [
-            split,
-            name,
-            f"{summary[name]:.1f}",
-            interval_text(summary[f"{name}_interval"]),
-        ]
+        [split, name, *figure_cells(summary, name)]
         for split, summary in summaries.items()
         for name in ("UA", "WA")
     ]

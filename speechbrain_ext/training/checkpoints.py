@@ -1,9 +1,8 @@
 """Checkpoints that survive being killed at any moment.
 
-SpeechBrain's checkpointer marks a checkpoint as one before its files are
-written, and deletes them in any order, so that a run killed in between finds
-a checkpoint that it cannot load. Here the mark is made last and names the
-files, and what lacks one of them is no checkpoint.
+SpeechBrain's checkpointer marks a checkpoint before its files are written and
+deletes them in any order. Here the mark is made last and names the files, and
+what lacks one of them is no checkpoint.
 """
 
 import os
@@ -27,9 +26,8 @@ from speechbrain.utils.distributed import (
 )
 from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 
-# SpeechBrain marks how it is saved but does not register it, so that only the
-# number of the epoch is: a run that goes on has forgotten its best epoch, its
-# patience, and that it has stopped.
+# SpeechBrain does not register it, so that a run that goes on has forgotten its
+# best epoch, its patience, and that it has stopped.
 register_checkpoint_hooks(EpochCounterWithStopper)
 
 _PENDING = METAFNAME + ".pending"
@@ -40,9 +38,8 @@ class SafeCheckpointer(Checkpointer):
 
     Arguments
     ---------
-    *args
-    **kwargs
-        As for ``speechbrain.utils.checkpoints.Checkpointer``.
+    *args, **kwargs
+        As for SpeechBrain's ``Checkpointer``.
 
     Example
     -------
@@ -50,8 +47,6 @@ class SafeCheckpointer(Checkpointer):
     >>> folder = getfixture("tmp_path")
     >>> checkpointer = SafeCheckpointer(folder, {"layer": layer})
     >>> saved = checkpointer.save_checkpoint(meta={"eder": 20.0})
-    >>> checkpointer.find_checkpoint(min_key="eder").meta["eder"]
-    20.0
     >>> (saved.path / "layer.ckpt").unlink()
     >>> checkpointer.find_checkpoint() is None
     True
@@ -72,7 +67,8 @@ class SafeCheckpointer(Checkpointer):
             with open(pending, "a", encoding="utf-8") as file:
                 file.write(yaml.safe_dump({"files": files}))
             for path in checkpoint.path.iterdir():
-                _flush(path)
+                with open(path, "rb") as file:
+                    os.fsync(file.fileno())
             os.replace(pending, checkpoint.path / METAFNAME)
         # What is deleted next is agreed on only if all see this one.
         ddp_barrier()
@@ -80,7 +76,14 @@ class SafeCheckpointer(Checkpointer):
 
     def list_checkpoints(self):
         """All complete checkpoints."""
-        return [c for c in super().list_checkpoints() if _is_complete(c)]
+        return [
+            checkpoint
+            for checkpoint in super().list_checkpoints()
+            if all(
+                (checkpoint.path / name).exists()
+                for name in checkpoint.meta.get("files", [])
+            )
+        ]
 
     def sweep(self):
         """Delete what a killed run has left of incomplete checkpoints."""
@@ -92,18 +95,6 @@ class SafeCheckpointer(Checkpointer):
                 shutil.rmtree(path)
 
 
-def _is_complete(checkpoint):
-    return all(
-        (checkpoint.path / name).exists()
-        for name in checkpoint.meta.get("files", [])
-    )
-
-
-def _flush(path):
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-
-
 @register_checkpoint_hooks
 class RandomState:
     """The state of all random numbers, as a part of a checkpoint."""
@@ -111,18 +102,13 @@ class RandomState:
     @mark_as_saver
     def save(self, path):
         """Write the state."""
-        numpy_state = np.random.get_state()
+        name, keys, *rest = np.random.get_state()
+        cuda = torch.cuda
         state = {
             "python": random.getstate(),
-            "numpy": (
-                numpy_state[0],
-                numpy_state[1].tolist(),
-                *numpy_state[2:],
-            ),
+            "numpy": (name, keys.tolist(), *rest),
             "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all()
-            if torch.cuda.is_available()
-            else [],
+            "cuda": cuda.get_rng_state_all() if cuda.is_available() else [],
         }
         torch.save(state, path)
 

@@ -6,17 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from speechbrain_ext.audio import SAMPLE_RATE
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.files import fingerprint, write_json
 from speechbrain_ext.corpora import read_corpus
-from speechbrain_ext.listening import check_recordings, find_speech
-from speechbrain_ext.protocols import (
-    PROTOCOLS,
-    classes_of,
-    partition,
-    split_by_options,
-)
-from speechbrain_ext.protocols.splits import WAYS, map_labels
+from speechbrain_ext.listening import listen
+from speechbrain_ext.protocols import PROTOCOLS, classes_of, partition
+from speechbrain_ext.protocols.splits import WAYS, map_labels, split_by_options
 from speechbrain_ext.simulation import check_simulation, simulate
 from speechbrain_ext.training.run import earlier_preparation
 from speechbrain_ext.utterance import (
@@ -51,71 +46,19 @@ def prepare(
     cache=None,
     progress=True,
 ):
-    """Write the manifests of a run.
+    """Write the manifests of a run, and return what its results say of them.
 
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        The folder ``manifests`` of the run.
-    protocol : str
-        A key of ``PROTOCOLS``; or ``"utterance"``, ``"speaker"`` (a part of
-        the recordings or speakers is held out for validation) or ``"list"``
-        (the speakers of every split are named).
-    corpora : dict, optional
-        From the name of a corpus to its folder; ``None`` leaves it out.
-    corpus, data_folder : str, optional
-        In place of ``corpora``, where there is one.
-    fold : int
-        Which fold of the protocol, from 1.
-    seed : int
-        For splits and simulation.
-    label_map : dict, optional
-        From emotion to class; ``None`` leaves an emotion out.
-    classes : list of str, optional
-        The classes of the task, unless the protocol is one of ``PROTOCOLS``.
-    only : dict, optional
-        From a field of the records (``language``, ``vocal_channel``, ...) to
-        the values to keep; records without the field stay.
-    valid_fraction : float
-        Held out for validation by ``"utterance"`` and ``"speaker"``.
-    speakers : dict, optional
-        From split to speakers, for ``"list"``.
-    zed_folder : str, optional
-        ZED, as the test set.
-    simulation : dict, optional
-        From split to options of ``speechbrain_ext.simulation.simulate``: what
-        is written are utterances joined from the recordings of the split.
-    max_silence : float
-        Longest silence that may remain in a recording that is joined (s).
-    max_samples : int, optional
-        Longest recording that the encoder takes, at 16 kHz.
-    jobs : int
-        Processes that decode recordings.
-    cache : str, optional
-        File that keeps what was found about recordings, for other runs.
-    progress : bool
-        Whether to show progress bars.
-
-    Returns
-    -------
-    dict
-        The protocol of the run, as it goes into its results.
-
-    Raises
-    ------
-    UserError
-        When a folder, a label, a split or an option of the simulation is
-        invalid.
-
-    Example
-    -------
-    >>> from speechbrain_ext.corpora import synthetic
-    >>> data = getfixture("tmp_path") / "corpus"
-    >>> _ = synthetic.generate(data, speakers=3, sentences=2, progress=False)
-    >>> record = prepare(getfixture("tmp_path") / "manifests", "grouped_kfold",
-    ...     corpora={"synthetic": str(data)}, progress=False)
-    >>> record["recordings"], record["folds"]
-    ({'train': 8, 'valid': 8, 'test': 8}, 3)
+    * ``protocol``: a key of ``PROTOCOLS`` with its ``fold``; or utterance,
+      speaker (``valid_fraction`` of the recordings or speakers is held out for
+      validation) or list (``speakers`` has those of every split), with
+      ``label_map`` (from emotion to class, or to null) and ``classes``.
+    * ``corpora``: from name to folder, or to null; or ``corpus`` and
+      ``data_folder``. ``only``: from a field of the records, such as language,
+      to the values to keep. ``zed_folder``: ZED, as the test set.
+    * ``simulation``: from split to options of ``simulate``, which joins its
+      recordings; ``max_silence`` (s) is what may remain within one.
+    * ``max_samples``: the longest that the encoder takes, at 16 kHz.
+    * ``jobs`` decode; ``cache`` is a file that keeps what they found.
     """
     if corpora is None:
         corpora = {corpus: str(data_folder)}
@@ -124,20 +67,16 @@ def prepare(
         given = [name for name in corpora if corpora[name] is not None]
         classes = classes_of(protocol, given, label_map)
     else:
-        _check_ways(protocol, speakers, zed_folder)
+        _check_way(protocol, speakers, zed_folder)
         _check_label_map(label_map, classes)
     if simulation is not None:
         _check_simulation(simulation, zed_folder)
     given = {**corpora, "test": zed_folder}
     absolute = {name: x and os.path.realpath(x) for name, x in given.items()}
     # A folder is the same however it is spelled.
-    options = [
-        fingerprint(
-            [folders, protocol, fold, seed, label_map, classes, only],
-            [valid_fraction, speakers, simulation, max_silence],
-        )
-        for folders in (given, absolute)
-    ]
+    kept = [protocol, fold, seed, label_map, classes, only]
+    more = [valid_fraction, speakers, simulation, max_silence]
+    options = [fingerprint([x, *kept], more) for x in (given, absolute)]
     folder = Path(folder)
     earlier = earlier_preparation(folder, options)
     if earlier is not None:
@@ -146,9 +85,8 @@ def prepare(
     def split(utterances):
         if is_named:
             return partition(protocol, utterances, fold, seed, label_map)
-        return split_by_options(
-            protocol, utterances, classes, seed, valid_fraction, speakers
-        )
+        how = protocol, utterances, classes, seed, valid_fraction, speakers
+        return split_by_options(*how)
 
     listening = {"cache": cache, "jobs": jobs, "progress": progress}
     # First, because decoding all corpora takes long.
@@ -160,10 +98,8 @@ def prepare(
     _check_not_empty(utterances, corpora, skipped)
     # What is wrong with the split is told before anything is decoded.
     split(utterances)
-    if simulation is None:
-        usable, bad = check_recordings(utterances, **listening)
-    else:
-        usable, bad = find_speech(utterances, max_silence, **listening)
+    silence = None if simulation is None else max_silence
+    usable, bad = listen(utterances, silence, **listening)
     skipped += bad
     _check_not_empty(usable, corpora, skipped)
     parts = split(usable)
@@ -193,9 +129,9 @@ def _write_parts(parts, folder, simulation, zed, max_samples):
             _check_lengths(part, max_samples, "encoder_source")
         else:
             save_manifest(part, folder / f"recordings_{name}.json")
-            part, unused = simulate(
-                part, parts.seed, _first_epoch(name), **simulation[name]
-            )
+            # Training counts its epochs from 1, the others stay at 0.
+            options = {"epoch": int(name == "train"), **simulation[name]}
+            part, unused = simulate(part, parts.seed, **options)
             skipped += unused
             _check_lengths(part, max_samples, f"simulation.{name}")
             hours = sum(one.duration for one in part) / 3600
@@ -206,10 +142,8 @@ def _write_parts(parts, folder, simulation, zed, max_samples):
 
 def _tell(record, folder):
     if record["skipped"]:
-        logger.warning(
-            f"{record['skipped']} recordings are not usable; "
-            f"'{folder / 'skipped.csv'}' says why."
-        )
+        file, count = folder / "skipped.csv", record["skipped"]
+        logger.warning(f"{count} recordings are not usable; '{file}' says why.")
     shared = record["speakers_shared_with_train"]["test"]
     logger.info(
         f"{record['name']}, fold {record['fold']} of {record['folds']}: "
@@ -221,9 +155,8 @@ def _tell(record, folder):
 
 def load_splits(folder):
     """Utterances of train, valid and test, as ``prepare`` wrote them."""
-    return {
-        name: load_manifest(Path(folder) / f"{name}.json") for name in SPLITS
-    }
+    paths = {name: Path(folder) / f"{name}.json" for name in SPLITS}
+    return {name: load_manifest(path) for name, path in paths.items()}
 
 
 def prepared_splits(folder, hparams, run_opts):
@@ -246,71 +179,51 @@ def resimulation(folder, seed, options):
     return lambda epoch: simulate(recordings, seed, epoch=epoch, **options)[0]
 
 
-def _first_epoch(name):
-    # Training counts from 1, the others stay at 0.
-    return int(name == "train")
-
-
-def _check_ways(way, speakers, zed_folder):
+def _check_way(way, speakers, zed_folder):
     if way not in WAYS:
+        ways = f"one of {', '.join((*WAYS, *PROTOCOLS))}"
+        raise expected("protocol", ways, way)
+    if way == "list":
+        what = "a list of speakers"
+        _check_splits("speakers", speakers, what, zed_folder)
+    elif zed_folder is None:
         raise UserError(
-            f"protocol: there is no '{way}'; choose one of "
-            f"{', '.join((*WAYS, *PROTOCOLS))}."
+            f"protocol: '{way}' leaves nothing to test on; give zed_folder, "
+            "or name the speakers of the test with list."
         )
-    if way != "list":
-        if zed_folder is None:
-            raise UserError(
-                f"protocol: '{way}' leaves nothing to test on; give "
-                "zed_folder, or name the speakers of the test with list."
-            )
-        return
-    if not isinstance(speakers, dict):
-        raise UserError(
-            "speakers: the protocol 'list' needs a list of speakers for each "
-            f"of train, valid and test, got {speakers!r}."
-        )
-    _check_splits("speakers", speakers, "list of speakers", zed_folder)
 
 
 def _check_label_map(label_map, classes):
     if not isinstance(label_map, dict) or not classes:
-        raise UserError(
-            "label_map: expected a class, or null, for every emotion of the "
-            f"corpora, got {label_map!r} and the classes {classes!r}."
-        )
+        what = f"one of the classes {classes!r}, or null, for every emotion"
+        raise expected("label_map", what, label_map)
     for label, name in label_map.items():
         if name is not None and name not in classes:
-            raise UserError(
-                f"label_map: '{label}' becomes '{name}', expected one of the "
-                f"classes {', '.join(classes)}, or null."
-            )
+            what = f"one of the classes {', '.join(classes)}, or null"
+            raise expected(f"label_map: {label}", what, name)
 
 
 def _check_simulation(simulation, zed_folder):
-    if not isinstance(simulation, dict):
-        raise UserError(
-            "simulation: expected options of every split, such as {train: "
-            f"{{passes: 1}}, valid: {{passes: 1}}}}, got {simulation!r}."
-        )
     _check_splits("simulation", simulation, "options", zed_folder)
     for name, options in simulation.items():
         check_simulation(options, f"simulation.{name}")
 
 
 def _check_splits(option, given, what, zed_folder):
-    for name in SPLITS[: 3 if zed_folder is None else 2]:
+    needed = SPLITS if zed_folder is None else SPLITS[:2]
+    if not isinstance(given, dict):
+        what = f"{what} for each of {', '.join(needed)}"
+        raise expected(option, what, given)
+    for name in needed:
         if name not in given:
-            raise UserError(f"{option}: '{name}' is missing; give its {what}.")
+            raise UserError(f"{option}: '{name}' is missing; give {what}.")
     for name in given:
         if name not in SPLITS:
-            raise UserError(
-                f"{option}: there is no split '{name}'; expected "
-                f"{', '.join(SPLITS)}."
-            )
+            raise expected(option, f"the splits {', '.join(SPLITS)}", name)
 
 
 def _read_corpora(corpora, only, skipped):
-    data, left_out = [], {}
+    data, unwanted = [], 0
     for name, folder in corpora.items():
         if folder is None:
             continue
@@ -319,27 +232,22 @@ def _read_corpora(corpora, only, skipped):
         wanted = [one for one in utterances if _is_wanted(one, only)]
         data += wanted
         logger.info(f"{name}: {len(wanted)} of {len(utterances)} recordings.")
-        left_out["only"] = (
-            left_out.get("only", 0) + len(utterances) - len(wanted)
-        )
-    return data, left_out
+        unwanted += len(utterances) - len(wanted)
+    return data, {"only": unwanted}
 
 
 def _is_wanted(utterance, only):
     record = utterance.to_dict() if only else {}
-    return all(
-        field not in record or record[field] in values
-        for field, values in only.items()
-    )
+    return all(record[key] in only[key] for key in only.keys() & record.keys())
 
 
 def _check_not_empty(utterances, corpora, skipped):
     if not utterances:
         first = "".join(f" ('{a}': {b})" for a, b in skipped[:1])
         raise UserError(
-            f"corpora: no recording is left to train on{first}; give "
-            f"the folder of at least one of {', '.join(sorted(corpora))}, and "
-            "check label_map and only."
+            f"corpora: no recording is left to train on{first}; give the "
+            f"folder of one of {', '.join(sorted(corpora))}, and check "
+            "label_map and only."
         )
 
 
@@ -348,13 +256,13 @@ def _read_zed(folder, classes, listening):
         return None, []
     utterances, skipped = read_corpus("zed", folder)
     for utterance in utterances:
-        for segment in utterance.emotion:
-            if segment["emo"] not in classes:
+        for emotion in {one["emo"] for one in utterance.emotion}:
+            if emotion not in classes:
                 raise UserError(
-                    f"classes: '{segment['emo']}' of ZED's '{utterance.id}' "
-                    f"is not one of {', '.join(classes)}; add it."
+                    f"classes: '{emotion}' of ZED's '{utterance.id}' is not "
+                    f"one of {', '.join(classes)}; add it."
                 )
-    usable, bad = check_recordings(utterances, **listening)
+    usable, bad = listen(utterances, **listening)
     _check_not_empty(usable, {"zed": folder}, skipped + bad)
     return usable, skipped + bad
 
@@ -365,7 +273,7 @@ def _check_lengths(utterances, max_samples, option):
             most = f"{max_samples / SAMPLE_RATE:g}"
             remedy = "choose another encoder"
             if option != "encoder_source":
-                remedy += f", or give the option max_duration: {most}"
+                remedy += f", or give max_duration: {most}"
             raise UserError(
                 f"{option}: '{one.wav or one.id}' has {one.duration:.1f} s, "
                 f"the encoder takes {most} s; {remedy}."

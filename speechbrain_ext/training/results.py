@@ -6,7 +6,7 @@ adds: ``encoder_source``, ``tuning`` and so on.
 
 from pathlib import Path
 
-from speechbrain_ext.base.errors import UserError, is_number
+from speechbrain_ext.base.errors import UserError, expected, is_number
 from speechbrain_ext.base.files import read_json, write_json
 from speechbrain_ext.base.options import RESULTS
 from speechbrain_ext.metrics.predictions import FILES
@@ -15,42 +15,38 @@ from speechbrain_ext.metrics.report import (
     align,
     describe_only_class,
     describe_size,
-    interval_text,
+    figure_cells,
 )
 
 KEYS = (
-    "recipe",
-    "hparams",
-    "classes",
-    "corpus",
-    "fold",
-    "seed",
-    "protocol",
-    "metrics",
-    "valid",
-    "test",
-    "intervals_over",
-    "versions",
-)
+    "recipe hparams classes corpus fold seed protocol metrics valid test "
+    "intervals_over versions"
+).split()
+_AGAIN = "give other runs, or delete the file and start the run again"
 
 
 def write_results(run, hparams, stats, valid, record):
     """Write what a finished run leaves behind.
 
-    ``hparams`` are those of the YAML, ``stats`` those of the test set,
-    ``valid`` the figures of the validation set, ``record`` has ``recipe`` and
-    the path of the YAML as ``hparams``, and what the recipe adds.
+    ``stats`` are of the test set, ``valid`` the figures of the validation set;
+    ``record`` has ``recipe``, the YAML as ``hparams``, and what recipes add.
     """
-    from speechbrain_ext.plots import layer_weights
+    from speechbrain_ext.plots import (
+        confusion_matrices,
+        layer_weights,
+        write_confusion_csv,
+    )
     from speechbrain_ext.training.run import machine_record
 
-    test = stats.summarize()
+    test, figures = stats.summarize(), run / "figures"
     stats.write_csv(run / FILES["test"])
-    weights = mixture_weights(hparams["inputs"])
+    weights = _mixture_weights(hparams["inputs"])
     if weights is not None:
-        layer_weights(run / "figures" / "layer_weights.png", weights)
+        layer_weights(figures / "layer_weights.png", weights)
     if isinstance(stats, RecognitionStats):
-        _write_confusion(run, Path(record["hparams"]).stem, stats, test)
+        counts = {Path(record["hparams"]).stem: test["confusion"]}
+        write_confusion_csv(run / "confusion.csv", counts, stats.classes)
+        confusion_matrices(figures / "confusion.png", counts, stats.classes)
     protocol = read_json(run / "manifests" / "protocol.json")
     results = {
         **record,
@@ -71,16 +67,6 @@ def write_results(run, hparams, stats, valid, record):
     write_json(results, run / RESULTS)
 
 
-def _write_confusion(run, name, stats, test):
-    import numpy as np
-
-    from speechbrain_ext.plots import confusion_matrices, write_confusion_csv
-
-    counts = {name: np.array(test["confusion"])}
-    write_confusion_csv(run / "confusion.csv", counts, stats.classes)
-    confusion_matrices(run / "figures" / "confusion.png", counts, stats.classes)
-
-
 def _corpus(hparams):
     if "corpus" in hparams:
         return hparams["corpus"]
@@ -88,7 +74,7 @@ def _corpus(hparams):
     return "+".join(name for name, folder in corpora.items() if folder)
 
 
-def mixture_weights(inputs):
+def _mixture_weights(inputs):
     """Learned weights of the layers of the first input; None without any."""
     mixture = next(iter(inputs.values())).mixture
     weights = [] if mixture is None else mixture.weights()
@@ -109,27 +95,15 @@ def read_results(run, *needed):
     results = read_json(path)
     for key in needed:
         if not isinstance(results, dict) or key not in results:
-            raise UserError(
-                f"'{path}' has no '{key}'; give runs of a recipe that writes "
-                "it, or delete the file and start the run again."
-            )
+            raise UserError(f"'{path}' has no '{key}'; {_AGAIN}.")
     if "metrics" in needed:
-        _check_metrics(results["metrics"], path)
+        metrics = results["metrics"]
+        if not isinstance(metrics, dict) or not metrics:
+            raise UserError(f"'{path}': no figures under 'metrics'; {_AGAIN}.")
+        for name, value in metrics.items():
+            if not is_number(value):
+                raise expected(f"'{path}', {name}", "a number", value, _AGAIN)
     return _upgrade(results)
-
-
-def _check_metrics(metrics, path):
-    if not isinstance(metrics, dict) or not metrics:
-        raise UserError(
-            f"'{path}' has no figures under 'metrics'; delete the run's folder "
-            "and start it again."
-        )
-    for name, value in metrics.items():
-        if not is_number(value):
-            raise UserError(
-                f"'{path}': metrics, '{name}' is {value!r}, not a number; "
-                "delete the run's folder and start it again."
-            )
 
 
 def _upgrade(results):
@@ -149,23 +123,16 @@ def show(run):
     """The end of a run of recognition as text."""
     results = read_results(run, "metrics", "test", "protocol", "seed")
     test, protocol = results["test"], results["protocol"]
-    rows = [
-        [name, f"{test[name]:.1f}", interval_text(test[f"{name}_interval"])]
-        for name in results["metrics"]
-    ]
+    rows = [[name, *figure_cells(test, name)] for name in results["metrics"]]
+    pairs = zip(test["recalls"].items(), test["confusion"])
     recalls = [
         [name, "-" if recall is None else f"{recall:.1f}", str(sum(counts))]
-        for (name, recall), counts in zip(
-            test["recalls"].items(), test["confusion"]
-        )
+        for (name, recall), counts in pairs
     ]
     shared = protocol["speakers_shared_with_train"]["test"]
     shared = "unknown how many" if shared is None else shared
-    named = [
-        f"{key}: {results[key]}"
-        for key in ("encoder_source", "normalization")
-        if key in results
-    ]
+    named = ("encoder_source", "normalization")
+    named = [f"{key}: {results[key]}" for key in named if key in results]
     return "\n".join(
         [
             "",

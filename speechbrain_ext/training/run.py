@@ -9,12 +9,7 @@ from importlib.metadata import distributions, version
 from pathlib import Path
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.base.files import (
-    atomic_open,
-    atomic_path,
-    read_json,
-    write_json,
-)
+from speechbrain_ext.base.files import atomic_open, read_json, write_json
 from speechbrain_ext.base.options import (
     RECORD,
     RecipeYaml,
@@ -40,25 +35,7 @@ class CommandLine:
 def read_command_line(arguments, recipe):
     """Understand and check the command line of a recipe.
 
-    Neither torch nor SpeechBrain is imported: a ``train.py`` that calls this
-    before its own imports refuses a wrong option at once.
-
-    Arguments
-    ---------
-    arguments : list of str
-        A YAML, run options of SpeechBrain, overrides.
-    recipe : str or os.PathLike
-        The ``train.py``.
-
-    Returns
-    -------
-    CommandLine
-
-    Raises
-    ------
-    UserError
-        When the YAML does not exist, lacks a value or does not have an option
-        that is given, or when its ``output_folder`` holds another run.
+    Without torch and SpeechBrain, so that a wrong option ends it at once.
     """
     path, run_opts, overrides = run_option_class().from_command_line_args(
         arguments
@@ -93,29 +70,9 @@ def read_command_line(arguments, recipe):
 
 
 def begin_run(arguments, show):
-    """The first steps of a recipe: its options and its run folder.
+    """Path of the YAML, what is in it, run options; makes the run folder.
 
-    Arguments
-    ---------
-    arguments : list of str
-        The command line: a YAML, run options of SpeechBrain, overrides.
-    show : callable
-        From the folder of a finished run to the end of the run as text.
-
-    Returns
-    -------
-    hparams_file : str
-        The YAML.
-    hparams : dict
-        What is in it, constructed; None if the run is finished already, which
-        is said.
-    run_opts : dict
-        SpeechBrain's.
-
-    Raises
-    ------
-    UserError
-        As ``read_command_line`` does, before anything is constructed.
+    Of a finished run (None in it) what ``show`` gives of its folder is printed.
     """
     recipe = inspect.currentframe().f_back.f_code.co_filename
     given = read_command_line(arguments, recipe)
@@ -141,24 +98,23 @@ def _open_folder(given, recipe, run_opts):
     import speechbrain as sb
     from speechbrain.core import DEFAULT_LOG_CONFIG
 
-    run = given.run
-    with atomic_open(run / "hyperparams.yaml") as file:
-        file.write(given.text)
+    run, recipe = given.run, Path(recipe)
+    for name, text in (
+        ("hyperparams.yaml", given.text),
+        ("train.py", recipe.read_text(encoding="utf-8")),
+        ("env.log", _environment(recipe.parent)),
+    ):
+        with atomic_open(run / name) as file:
+            file.write(text)
     write_json(given.record, run / RECORD)
-    with atomic_path(run / "train.py") as part:
-        part.write_bytes(Path(recipe).read_bytes())
-    with atomic_open(run / "env.log") as file:
-        file.write(_environment(Path(recipe).parent))
-    log = {"filename": str(run / "log.txt")}
-    sb.utils.logger.setup_logging(
-        run_opts["log_config"] or DEFAULT_LOG_CONFIG,
-        {
-            "handlers": {"file_handler": log},
-            # Of other libraries no debug lines.
-            "root": {"level": "INFO"},
-            "loggers": {"speechbrain_ext": {"level": "DEBUG"}},
-        },
-    )
+    changes = {
+        "handlers": {"file_handler": {"filename": str(run / "log.txt")}},
+        # Of other libraries no debug lines.
+        "root": {"level": "INFO"},
+        "loggers": {"speechbrain_ext": {"level": "DEBUG"}},
+    }
+    config = run_opts["log_config"] or DEFAULT_LOG_CONFIG
+    sb.utils.logger.setup_logging(config, changes)
     logger = sb.utils.logger.get_logger("speechbrain_ext.run")
     sys.excepthook = lambda *error: logger.error("Exception:", exc_info=error)
     sb.utils.quirks.log_applied_quirks()
@@ -177,17 +133,13 @@ def _environment(folder):
     except OSError:
         revision = "no git"
     cuda = torch.version.cuda or torch.version.hip
-    return "\n".join(
-        [
-            f"Python: {sys.version}",
-            f"Interpreter: {sys.executable}",
-            f"Git revision of the recipe: {revision}",
-            f"CUDA: {cuda if torch.cuda.is_available() else 'not available'}",
-            "Packages:",
-            *sorted(packages, key=str.lower),
-            "",
-        ]
-    )
+    return f"""\
+Python: {sys.version}
+Interpreter: {sys.executable}
+Git revision of the recipe: {revision}
+CUDA: {cuda if torch.cuda.is_available() else "not available"}
+Packages:
+""" + "".join(f"{each}\n" for each in sorted(packages, key=str.lower))
 
 
 def earlier_preparation(folder, options):

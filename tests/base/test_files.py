@@ -74,6 +74,9 @@ def test_an_error_inside_leaves_nothing(tmp_path):
             raise KeyError
     with pytest.raises(ValueError):
         write_json({"loss": float("nan")}, tmp_path / "a.json")
+    other = Utterance("a", 1.0, "s", "sad", "demo", wav="b.wav")
+    with pytest.raises(UserError, match="id 'a' .*a.wav.*b.wav"):
+        save_manifest([UTTERANCE, other], tmp_path / "m.json")
     assert os.listdir(tmp_path) == []
 
 
@@ -102,6 +105,12 @@ def segment(emo, end):
     [
         ("{", "line 1: not valid JSON"),
         ('{"a": 1}\n}', "line 2: not valid JSON"),
+        ('{"x": [1], "y": [], "x": [2]}', "the key 'x' is there twice"),
+        ('{"a": [{"end": 1, "end": 2}]}', "the key 'end' is there twice"),
+        ("[" * 200_000, "nested too deeply"),
+        ('{"a": "\\ud800"}', "half of a character"),
+        ('{"\\udc00": 1}', "half of a character"),
+        ("1" * 5000, "an invalid value"),
         ("[]", "holds no object of ids"),
         ('{"a": 3}', "'a': the record is not an object"),
         ('{"a": {"duration": 1}}', "'a': the field 'speaker' is missing"),
@@ -124,14 +133,7 @@ def test_invalid_manifests(tmp_path, text, sentence):
     with pytest.raises(UserError, match=sentence) as raised:
         load_manifest(path)
     assert str(path) in str(raised.value)
-    assert len(str(raised.value)) < 300
-
-
-def test_duplicate_ids(tmp_path):
-    other = Utterance("a", 1.0, "s", "sad", "demo", wav="b.wav")
-    with pytest.raises(UserError, match="id 'a' .*a.wav.*b.wav"):
-        save_manifest([UTTERANCE, other], tmp_path / "m.json")
-    assert os.listdir(tmp_path) == []
+    assert len(str(raised.value)) < 350
 
 
 def test_a_manifest_is_what_speechbrain_reads(tmp_path):
@@ -143,25 +145,6 @@ def test_a_manifest_is_what_speechbrain_reads(tmp_path):
     dataset = DynamicItemDataset.from_json(path, output_keys=keys)
     assert dataset[0] == {"id": "a", "wav": "a.wav", "emotion": "sad"}
     assert json.loads(path.read_text()) == read_json(path)
-
-
-@pytest.mark.parametrize(
-    "text, sentence",
-    [
-        ('{"x": [1], "y": [], "x": [2]}', "the key 'x' is there twice"),
-        ('{"a": [{"end": 1, "end": 2}]}', "the key 'end' is there twice"),
-        ("[" * 200_000, "nested too deeply"),
-        ('{"a": "\\ud800"}', "half of a character"),
-        ('{"\\udc00": 1}', "half of a character"),
-        ("1" * 5000, "a value that cannot be read"),
-    ],
-)
-def test_json_that_would_be_misread(text, sentence, tmp_path):
-    path = tmp_path / "bad.json"
-    path.write_text(text)
-    with pytest.raises(UserError, match=sentence) as raised:
-        read_json(path)
-    assert f"'{path}'" in str(raised.value)
 
 
 def test_json_that_is_read(tmp_path):

@@ -9,8 +9,6 @@ deviation), and prints UA of the validation and the test set, with global and
 with speaker normalisation. Nothing is tuned.
 """
 
-import argparse
-
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
@@ -20,29 +18,21 @@ from sklearn.preprocessing import StandardScaler
 from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.corpora import read_corpus
 from speechbrain_ext.encoders import load_encoder
-from speechbrain_ext.experiment.table import to_markdown
 from speechbrain_ext.models.inputs import Input
 from speechbrain_ext.models.mixture import LayerMixture
 from speechbrain_ext.protocols import partition
 from speechbrain_ext.store import FeatureStore
+from tests.benchmarks.timing import parse, show
 
+OPTIONS = {
+    "corpus": "ravdess",
+    "protocol": "pepino_ravdess",
+    "fold": 1,
+    "feature_folder": "results/features",
+}
 LAYERS = {"last": slice(-1, None), "all": slice(None)}
 STATISTICS = {"mean": 1, "mean, sd": 2}
 SPLITS = ("valid", "test")
-
-
-def parse(arguments):
-    """Options of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n", 1)[0], allow_abbrev=False
-    )
-    parser.add_argument("--data_folder", required=True)
-    parser.add_argument("--encoder_source", required=True)
-    parser.add_argument("--corpus", default="ravdess")
-    parser.add_argument("--protocol", default="pepino_ravdess")
-    parser.add_argument("--fold", type=int, default=1)
-    parser.add_argument("--feature_folder", default="results/features")
-    return parser.parse_args(arguments)
 
 
 def pool(store, utterance):
@@ -52,16 +42,10 @@ def pool(store, utterance):
 
 
 def by_speaker(pooled, speakers):
-    """Normalise with the statistics of each speaker.
-
-    Example
-    -------
-    >>> by_speaker(np.array([[1.0], [3.0], [7.0]]), ["a", "a", "b"]).tolist()
-    [[-1.0], [1.0], [0.0]]
-    """
+    """Normalise with the statistics of each speaker."""
     normalised = np.empty_like(pooled)
     for speaker in set(speakers):
-        own = np.array([one == speaker for one in speakers])
+        own = np.array(speakers) == speaker
         normalised[own] = StandardScaler().fit_transform(pooled[own])
     return normalised
 
@@ -86,7 +70,9 @@ def recall(pooled, data, by):
 @exits_cleanly
 def main(arguments=None):
     """Print the table."""
-    options = parse(arguments)
+    options = parse(
+        __doc__, arguments, "data_folder", "encoder_source", **OPTIONS
+    )
     utterances, _ = read_corpus(options.corpus, options.data_folder)
     split = partition(options.protocol, utterances, options.fold)
     data = {name: getattr(split, name) for name in ("train", *SPLITS)}
@@ -110,7 +96,7 @@ def main(arguments=None):
             for by in ("global", "speaker"):
                 found = [f"{figure:.1f}" for figure in recall(rows, data, by)]
                 cells.append([layers, statistics, by, *found])
-    print(to_markdown(cells))
+    show(cells)
 
 
 if __name__ == "__main__":

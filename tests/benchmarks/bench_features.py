@@ -4,18 +4,21 @@ r"""Stored features against an encoder that runs in every epoch.
 >     --encoder_source=openai/whisper-tiny.en
 
 from the root of the repository. Trains the Dense model of
-recipes/ssl_embeddings (hparams/ravdess.yaml) on a part of RAVDESS and prints
-how long an epoch takes from features in float16, in float32 and with the
-encoder running, timed in turns; what it costs to extract the features once;
-what they take on disk; and what float16 changes in the features and in the
-posteriors of one trained head. ``--hdf5`` (needs h5py) also compares writing
-and reading with SpeechBrain's ``CachedHDF5DynamicItem``. What was written a
+recipes/ssl_embeddings (hparams/ravdess.yaml) on ``--utterances`` of RAVDESS,
+and a fourth as many for the test. Prints, timed in turns, an epoch from
+features in float16, in float32 and with the encoder running; what extracting
+them once costs and what they take on disk; and what float16 changes in the
+features and, after ``--epochs`` more, in the posteriors. ``--hdf5`` (needs
+h5py) compares with SpeechBrain's ``CachedHDF5DynamicItem``. What was written a
 moment ago is read from memory, as in a run that has that much to spare.
 """
 
-import argparse
 import importlib.util
+import random
+import runpy
 import tempfile
+from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -26,68 +29,48 @@ from hyperpyyaml import load_hyperpyyaml
 from speechbrain_ext.base.errors import UserError, exits_cleanly
 from speechbrain_ext.corpora import read_corpus
 from speechbrain_ext.data import make_loader
-from speechbrain_ext.experiment.table import to_markdown
 from speechbrain_ext.protocols import partition
+from speechbrain_ext.store import FeatureStore
 from speechbrain_ext.training.brain import keep_memory
-from tests.benchmarks.timing import clock, interleave, machine, ratio
+from tests.benchmarks.timing import (
+    clock,
+    footer,
+    interleave,
+    parse,
+    ratio,
+    show,
+    used,
+)
 
+OPTIONS = {"utterances": 240, "repeats": 5, "epochs": 10, "hdf5": False}
 RECIPE = Path(__file__).parents[2] / "recipes" / "ssl_embeddings"
 STORED = ("float16", "float32")
 # Below, float16 has an absolute precision and no relative one.
 SMALLEST = torch.finfo(torch.float16).smallest_normal
 
 
-def parse(arguments):
-    """Options of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n", 1)[0], allow_abbrev=False
-    )
-    parser.add_argument("--data_folder", required=True, help="RAVDESS")
-    parser.add_argument("--encoder_source", required=True)
-    parser.add_argument(
-        "--utterances", type=int, default=240, help="training's; test: a fourth"
-    )
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument(
-        "--epochs", type=int, default=10, help="more, for the posteriors"
-    )
-    parser.add_argument("--hdf5", action="store_true")
-    return parser.parse_args(arguments)
-
-
 def load_data(options):
     """Utterances of the splits, spread evenly over the corpus."""
     utterances, _ = read_corpus("ravdess", options.data_folder)
     split = partition("pepino_ravdess", utterances, 1)
-    few = max(1, options.utterances // 4)
+    many = options.utterances
+
+    def spread(items, number):
+        step = max(1, len(items) / number)
+        return [items[int(i * step)] for i in range(min(number, len(items)))]
+
     return {
-        "train": spread(split.train, options.utterances),
+        "train": spread(split.train, many),
         "valid": spread(split.valid, 1),
-        "test": spread(split.test, few),
+        "test": spread(split.test, max(1, many // 4)),
     }
-
-
-def spread(items, number):
-    """So many of the items, all of them if there are no more.
-
-    Example
-    -------
-    >>> spread([0, 1, 2, 3, 4, 5], 3)
-    [0, 2, 4]
-    """
-    step = max(1, len(items) / number)
-    return [items[int(i * step)] for i in range(min(number, len(items)))]
 
 
 class Model:
     """The recipe's Brain on one source of features, ready to train."""
 
     def __init__(self, options, data, folder, dtype=None):
-        spec = importlib.util.spec_from_file_location(
-            "train", RECIPE / "train.py"
-        )
-        recipe = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(recipe)
+        recipe = runpy.run_path(str(RECIPE / "train.py"))
         overrides = {
             "data_folder": options.data_folder,
             "output_folder": str(folder / "run"),
@@ -95,18 +78,16 @@ class Model:
             "feature_folder": dtype and str(folder),
             "feature_dtype": dtype or "float32",
         }
-        hparams_file = RECIPE / "hparams" / "ravdess.yaml"
-        with open(hparams_file, encoding="utf-8") as file:
-            hparams = load_hyperpyyaml(file, overrides)
+        yaml = (RECIPE / "hparams" / "ravdess.yaml").read_text("utf-8")
+        hparams = load_hyperpyyaml(yaml, overrides)
         run_opts = {"device": "cpu", "noprogressbar": True}
-        self.brain = recipe.EmbeddingBrain(
+        self.brain = recipe["EmbeddingBrain"](
             hparams["modules"], hparams["opt_class"], hparams, run_opts
         )
-
         keep_memory()
 
         def prepare():
-            batches, stored = recipe.dataio_prep(hparams, data, run_opts)
+            batches, stored = recipe["dataio_prep"](hparams, data, run_opts)
             self.brain.batches, self.brain.stored = batches, stored
 
         self.extraction = clock(prepare)
@@ -149,6 +130,7 @@ def compare_precision(half, full, data):
     p, q = half.posteriors(), full.posteriors()
     changed = int((p.argmax(1) != q.argmax(1)).sum())
     return [
+        ["in", "difference"],
         ["features, absolute", f"{absolute:.2g}"],
         [f"features of at least {SMALLEST:.1g}, relative", f"{relative:.2g}"],
         ["normalised features, absolute", f"{normalised:.2g}"],
@@ -163,39 +145,75 @@ def epoch_table(models, times, hours):
     """Cells: epochs, extraction and size of every source of features."""
     header = ["features", "epoch (s)", "times faster", "extraction (s)", "MB/h"]
     cells = [header]
-    slowest = times["encoder runs"]
-    for name in STORED:
-        files = models[name].store.folder.rglob("*.npy")
-        size = sum(path.stat().st_size for path in files) / 1e6
-        cells.append(
-            [
-                name,
-                f"{median(times[name]):.2f}",
-                f"{ratio(slowest, times[name]):.1f}",
-                f"{models[name].extraction:.1f}",
-                f"{size / hours:.1f}",
-            ]
-        )
-    return [*cells, ["encoder runs", f"{median(slowest):.2f}", "1", "-", "-"]]
+    for name, model in models.items():
+        faster = f"{ratio(times['encoder runs'], times[name]):.1f}"
+        cells.append([name, f"{median(times[name]):.2f}", faster, "-", "-"])
+        if name in STORED:
+            files = model.store.folder.rglob("*.npy")
+            size = sum(path.stat().st_size for path in files) / 1e6
+            cells[-1][3:] = f"{model.extraction:.1f}", f"{size / hours:.1f}"
+    return cells
 
 
 def hdf5_table(store, utterances, folder, repeats):
-    """Cells: milliseconds an utterance, for files and for HDF5."""
-    from tests.benchmarks.hdf5 import compare_hdf5
+    """Cells: milliseconds to write and to read an utterance, in turns.
 
-    times = compare_hdf5(store, utterances, folder, repeats)
+    Every repeat writes anew, and reads in a random order what it has written.
+    """
+    records = {u.id: u.to_dict() for u in utterances}
+    feats = {id: store.load(record) for id, record in records.items()}
+    times = defaultdict(list)
+    for repeat in range(repeats):
+        order = random.Random(repeat).sample(list(records), len(records))
+        ways = [("files", write_files), ("HDF5", write_hdf5)]
+        for name, way in ways[:: -1 if repeat % 2 else 1]:
+            with tempfile.TemporaryDirectory(dir=folder) as place:
+                begin = used()
+                read = way(store, records, feats, Path(place))
+                times["write", name].append(used() - begin)
+                times["read", name].append(clock(partial(read, order)))
     cells = [["ms an utterance", "files", "HDF5"]]
     for job in ("write", "read"):
-        found = [median(times[name, job]) for name in ("files", "hdf5")]
-        row = [f"{1e3 * seconds / len(utterances):.2f}" for seconds in found]
+        found = [median(times[job, name]) for name in cells[0][1:]]
+        row = [f"{1e3 * seconds / len(records):.2f}" for seconds in found]
         cells.append([job, *row])
     return cells
+
+
+def write_files(source, records, feats, place):
+    """Write with ``FeatureStore``; gives what reads."""
+    store = FeatureStore(place, source.source, source.dtype)
+    for id, record in records.items():
+        store._write(feats[id].numpy(), store.path(record))
+    return lambda ids: [store.load(records[id]) for id in ids]
+
+
+def write_hdf5(source, records, feats, place):
+    """Write with SpeechBrain's ``CachedHDF5DynamicItem``."""
+    from speechbrain.integrations.hdf5.cached_item import CachedHDF5DynamicItem
+
+    item = CachedHDF5DynamicItem(
+        place, takes=["id"], func=lambda id: feats[id].numpy(), provides=["x"]
+    )
+    for id in records:
+        item(id)
+    item.hdf5file.flush()
+
+    def read(ids):
+        item.change_file_mode("r")
+        for id in ids:
+            torch.from_numpy(item(id))
+        item.hdf5file.close()
+
+    return read
 
 
 @exits_cleanly
 def main(arguments=None):
     """Print the tables."""
-    options = parse(arguments)
+    options = parse(
+        __doc__, arguments, "data_folder", "encoder_source", **OPTIONS
+    )
     if options.hdf5 and importlib.util.find_spec("h5py") is None:
         raise UserError("--hdf5 needs h5py; install it with pip install h5py.")
     data = load_data(options)
@@ -205,33 +223,22 @@ def main(arguments=None):
         folder = Path(folder)
         models = {name: Model(options, data, folder, name) for name in STORED}
         models["encoder runs"] = Model(options, data, folder)
-        times = interleave(
-            {name: model.train_epoch for name, model in models.items()},
-            options.repeats,
-        )
+        epochs = {name: model.train_epoch for name, model in models.items()}
+        times = interleave(epochs, options.repeats)
         show(
+            epoch_table(models, times, seconds / 3600),
             f"An epoch of {len(train)} utterances; extraction of "
             f"{sum(map(len, data.values()))} ({seconds:.0f} s of audio):",
-            epoch_table(models, times, seconds / 3600),
         )
         half, full = (models[name] for name in STORED)
         for _ in range(options.epochs):
             full.train_epoch()
-        show(
-            "Largest difference that float16 makes:",
-            [["in", "difference"], *compare_precision(half, full, data)],
-        )
+        cells = compare_precision(half, full, data)
+        show(cells, "Largest difference that float16 makes:")
         if options.hdf5:
-            show(
-                f"The float16 features of {len(train)} utterances:",
-                hdf5_table(half.store, train, folder, options.repeats),
-            )
-    print(f"\nMedians of {options.repeats} repeats; {machine()}")
-
-
-def show(title, cells):
-    """Print a table under a line of text."""
-    print(f"\n{title}\n\n{to_markdown(cells)}")
+            cells = hdf5_table(half.store, train, folder, options.repeats)
+            show(cells, f"The float16 features of {len(train)} utterances:")
+    footer(options.repeats)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ random weights. Processor time, timed in turns. The last table is a layer of
 group normalisation over the valid frames against the plain one.
 """
 
-import argparse
 import tempfile
-from statistics import median
 
 import torch
+import transformers
+from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
+from speechbrain.nnet.pooling import StatisticsPooling
 from torch.nn import functional as F
 
 from speechbrain_ext.audio import read_audio
@@ -26,36 +27,20 @@ from speechbrain_ext.encoders import load_encoder
 from speechbrain_ext.encoders.base import ConvolvedFeatures
 from speechbrain_ext.encoders.grid import absolute_lengths
 from speechbrain_ext.encoders.ssl import MaskedGroupNorm
-from speechbrain_ext.experiment.table import to_markdown
 from speechbrain_ext.models.packing import mean_over_frames, pack
 from speechbrain_ext.training.brain import keep_memory
-from tests.benchmarks.timing import interleave, machine, ratio
+from tests.benchmarks.timing import against, footer, interleave, parse, show
 
+OPTIONS = {"encoder_source": None, "utterances": 8, "repeats": 5}
 REFERENCE = "SpeechBrain"
-
-
-def parse(arguments):
-    """Options of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n", 1)[0], allow_abbrev=False
-    )
-    parser.add_argument("--data_folder", required=True, help="RAVDESS")
-    parser.add_argument("--encoder_source", help="a base wav2vec 2.0 model")
-    parser.add_argument("--utterances", type=int, default=8)
-    parser.add_argument("--repeats", type=int, default=5)
-    return parser.parse_args(arguments)
 
 
 def make_base(folder):
     """Write wav2vec 2.0 base with random weights."""
-    from transformers import (
-        Wav2Vec2Config,
-        Wav2Vec2FeatureExtractor,
-        Wav2Vec2Model,
-    )
-
-    Wav2Vec2Model(Wav2Vec2Config()).save_pretrained(folder)
-    Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(folder)
+    model = transformers.Wav2Vec2Model(transformers.Wav2Vec2Config())
+    model.save_pretrained(folder)
+    extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=False)
+    extractor.save_pretrained(folder)
     return folder
 
 
@@ -77,27 +62,16 @@ def step(encode, parameters, size, labels, fused):
 
 def jobs(source, wav, wav_lens):
     """Steps of all sides, by name."""
-    from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
-    from speechbrain.nnet.pooling import StatisticsPooling
-
     labels = torch.arange(len(wav)) % 8
-    theirs = Wav2Vec2(
-        source,
-        save_path=str(source),
-        output_norm=False,
-        freeze=False,
-        freeze_feature_extractor=True,
-    ).train()
+    options = {"freeze": False, "freeze_feature_extractor": True}
+    theirs = Wav2Vec2(source, str(source), output_norm=False, **options).train()
     pool = StatisticsPooling(return_std=False)
-    found = {
-        REFERENCE: step(
-            lambda: pool(theirs(wav, wav_lens), wav_lens)[:, 0],
-            theirs.parameters(),
-            theirs.model.config.hidden_size,
-            labels,
-            fused=False,
-        )
-    }
+
+    def reference():
+        return pool(theirs(wav, wav_lens), wav_lens)[:, 0]
+
+    model = theirs.parameters(), theirs.model.config.hidden_size
+    found = {REFERENCE: step(reference, *model, labels, fused=False)}
     ours = load_encoder(source, freeze=False)
     frames = ours.grid.num_frames(absolute_lengths(wav_lens, wav.shape[1]))
     features = ConvolvedFeatures(ours)(wav, wav_lens)
@@ -106,15 +80,12 @@ def jobs(source, wav, wav_lens):
         "from stored convolutions": lambda: ours.resume(features, frames),
     }
     for name, encode in ways.items():
-        found[name] = step(
-            lambda encode=encode: mean_over_frames(
-                pack(encode(), frames), frames
-            ),
-            ours.parameters(),
-            ours.output_size,
-            labels,
-            fused=True,
-        )
+
+        def mean(encode=encode):
+            return mean_over_frames(pack(encode(), frames), frames)
+
+        model = ours.parameters(), ours.output_size
+        found[name] = step(mean, *model, labels, fused=True)
     return found
 
 
@@ -122,7 +93,7 @@ def normalisations(wav_lens, frames=12800, channels=512):
     """The plain and the masked layer, on what the first convolution gives."""
     x = torch.randn(len(wav_lens), channels, frames)
     plain = torch.nn.GroupNorm(channels, channels)
-    masked = MaskedGroupNorm.like(plain)
+    masked = MaskedGroupNorm(channels, channels)
     masked.frames = absolute_lengths(wav_lens, frames)
     return {
         "plain": torch.no_grad()(lambda: plain(x)),
@@ -130,19 +101,10 @@ def normalisations(wav_lens, frames=12800, channels=512):
     }
 
 
-def table(times, reference):
-    """Cells: seconds of each job, and how they compare."""
-    cells = [["", "seconds", f"by {reference}"]]
-    for name, found in times.items():
-        share = ratio(found, times[reference])
-        cells.append([name, f"{median(found):.3f}", f"{share:.2f}"])
-    return cells
-
-
 @exits_cleanly
 def main(arguments=None):
     """Print the tables."""
-    options = parse(arguments)
+    options = parse(__doc__, arguments, "data_folder", **OPTIONS)
     utterances, _ = read_corpus("ravdess", options.data_folder)
     # Of similar length, as a batch of buckets has them.
     utterances.sort(key=lambda utterance: utterance.duration)
@@ -153,13 +115,12 @@ def main(arguments=None):
     with tempfile.TemporaryDirectory() as folder:
         source = options.encoder_source or make_base(folder)
         steps = interleave(jobs(source, wav, wav_lens), options.repeats)
-    print(
-        f"\nA step of {len(wav)} utterances of up to {wav.shape[1] / 16000} s"
-    )
-    print(f"\n{to_markdown(table(steps, REFERENCE))}")
+    duration = wav.shape[1] / 16000
+    title = f"A step of {len(wav)} utterances of up to {duration} s"
+    show(against(steps, REFERENCE), title)
     norms = interleave(normalisations(wav_lens * 0.999), options.repeats)
-    print(f"\nGroup normalisation\n\n{to_markdown(table(norms, 'plain'))}")
-    print(f"\nMedians of {options.repeats} repeats; {machine()}")
+    show(against(norms, "plain"), "Group normalisation")
+    footer(options.repeats)
 
 
 if __name__ == "__main__":

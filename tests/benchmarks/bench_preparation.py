@@ -10,13 +10,12 @@ runs in processes of its own, in turn; what counts is their processor time,
 with imports ("whole") and without ("work").
 """
 
-import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
@@ -25,31 +24,42 @@ import soundfile
 
 from speechbrain_ext.audio import read_audio
 from speechbrain_ext.corpora import read_corpus
+from tests.benchmarks.timing import parse, ratio, show, used
 
-OURS = """
+OPTIONS = {
+    "data_folder": None,
+    "speechbrain": None,
+    "rate": 48000,
+    "repeats": 3,
+    "growth": [],
+}
+# What a side imports, does and is told, in a process of its own.
+CODE = """
 import json, resource, sys, time
-from speechbrain_ext.training.preparation import prepare
+{0}
 begin = time.process_time()
-record = prepare(progress=False, **json.loads(sys.argv[1]))
+{1}
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-print(json.dumps([time.process_time() - begin, peak, record["recordings"]]))
+print(json.dumps([time.process_time() - begin, peak]))
 """
-THEIRS = """
-import json, os, resource, sys, time
-folder, data, out = sys.argv[1:]
-sys.path.insert(0, folder)
-from datasets.prepare_RAVDESS import prepare_ravdess
-begin = time.process_time()
-found = prepare_ravdess(data, out)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-print(json.dumps([time.process_time() - begin, peak, len(found)]))
-"""
+OURS = CODE.format(
+    "from speechbrain_ext.training.preparation import prepare",
+    "prepare(progress=False, **json.loads(sys.argv[1]))",
+)
+THEIRS = CODE.format(
+    "sys.path.insert(0, sys.argv[1])\n"
+    "from datasets.prepare_RAVDESS import prepare_ravdess",
+    "prepare_ravdess(*sys.argv[2:])",
+)
 RECIPE = "recipes/ZaionEmotionDataset/emotion_diarization"
+NAMES = ("neutral", "happy", "sad", "angry")
+OTHERS = ("calm", "fearful", "disgust", "surprised")
+BOUNDS = {"train": (1, 20), "valid": (21, 22), "test": (23, 24)}
 
 
 def run(code, *arguments):
-    """Processor time of a process, of its work, its memory and its result."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """Processor time of a process and of its work (s), and its memory (GB)."""
+    before = used()
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)],
         capture_output=True,
@@ -58,29 +68,24 @@ def run(code, *arguments):
     )
     if done.returncode:
         raise RuntimeError(done.stderr)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    whole = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return [whole, *json.loads(done.stdout.splitlines()[-1])]
+    return [used() - before, *json.loads(done.stdout.splitlines()[-1])]
 
 
 def speech(folder, data, cache):
     """Options of the recipe ravdess_frozen."""
-    actors = [f"ravdess_{number:02d}" for number in range(1, 25)]
-    names = ("neutral", "happy", "sad", "angry")
-    others = ("calm", "fearful", "disgust", "surprised")
-    found = {one.speaker for one in read_corpus("ravdess", data)[0]}
-    bounds = {"train": (0, 20), "valid": (20, 22), "test": (22, 24)}
+    actors = {one.speaker for one in read_corpus("ravdess", data)[0]}
+    speakers = {
+        split: sorted(one for one in actors if a <= int(one[-2:]) <= b)
+        for split, (a, b) in BOUNDS.items()
+    }
     return {
         "folder": str(folder),
         "protocol": "list",
         "corpora": {"ravdess": str(data)},
-        "label_map": {name: name for name in names} | dict.fromkeys(others),
-        "classes": names,
-        "speakers": {
-            split: [one for one in actors[a:b] if one in found]
-            for split, (a, b) in bounds.items()
-        },
-        "simulation": dict.fromkeys(bounds, {}),
+        "label_map": {name: name for name in NAMES} | dict.fromkeys(OTHERS),
+        "classes": NAMES,
+        "speakers": speakers,
+        "simulation": dict.fromkeys(BOUNDS, {}),
         "cache": str(cache),
     }
 
@@ -88,9 +93,8 @@ def speech(folder, data, cache):
 def copy_at(data, folder, rate):
     """RAVDESS as it is published: WAV files, an actor a folder."""
     for one in read_corpus("ravdess", data)[0]:
-        path = (
-            folder / f"Actor_{one.speaker[-2:]}" / f"{Path(one.wav).stem}.wav"
-        )
+        name = f"Actor_{one.speaker[-2:]}/{Path(one.wav).stem}.wav"
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, read_audio(one.wav, sample_rate=rate), rate)
     return folder
@@ -98,7 +102,7 @@ def copy_at(data, folder, rate):
 
 def compare(options, work):
     """Times of every side, a list a repeat."""
-    times = {"without cache": [], "with cache": [], "SpeechBrain": []}
+    times = defaultdict(list)
     for repeat in range(options.repeats):
         folder = work / str(repeat)
         data = copy_at(options.data_folder, folder / "data", options.rate)
@@ -112,7 +116,7 @@ def compare(options, work):
             sides["SpeechBrain"] = THEIRS, recipe, copy, folder / "out.json"
         for name, side in sides.items():
             times[name].append(run(*side))
-    return {name: found for name, found in times.items() if found}
+    return times
 
 
 def grow(count, work):
@@ -137,45 +141,36 @@ def grow(count, work):
         "label_map": {name: name for name in ("amused", "neutral", "sleepy")},
         "cache": str(work / f"{count}.json"),
     }
-    first = run(OURS, json.dumps(ours))
-    return first, run(
-        OURS, json.dumps({**ours, "folder": ours["folder"] + "2"})
-    )
+    again = {**ours, "folder": ours["folder"] + "2"}
+    return run(OURS, json.dumps(ours)), run(OURS, json.dumps(again))
 
 
 def main(arguments=None):
     """Print the tables."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data_folder")
-    parser.add_argument("--speechbrain")
-    parser.add_argument("--rate", type=int, default=48000)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--growth", type=int, nargs="*", default=[])
-    options = parser.parse_args(arguments)
+    options = parse(__doc__, arguments, **OPTIONS)
     with tempfile.TemporaryDirectory() as work:
         if options.data_folder:
-            print("| RAVDESS | whole (s) | work (s) | memory (GB) |")
-            print("| --- | --- | --- | --- |")
             times = compare(options, Path(work))
+            cells = [["RAVDESS", "whole (s)", "work (s)", "memory (GB)"]]
+            if options.speechbrain:
+                cells[0] += ["whole, times", "work, times"]
             for name, rows in times.items():
-                cells = [f"{median(x):.2f}" for x in list(zip(*rows))[:3]]
-                print(f"| {name} | {' | '.join(cells)} |")
-            for name in list(times)[:2]:
-                for part, column in ("whole", 0), ("work", 1):
-                    ratios = [
-                        one[column] / other[column]
-                        for one, other in zip(
-                            times[name], times.get("SpeechBrain", [])
-                        )
-                    ]
-                    if ratios:
-                        print(f"{name}, {part}: {median(ratios):.2f} times")
+                columns = list(zip(*rows))
+                cells.append([name, *(f"{median(x):.2f}" for x in columns)])
+                if options.speechbrain:
+                    theirs = zip(*times["SpeechBrain"])
+                    pairs = list(zip(columns, theirs))[:2]
+                    cells[-1] += [f"{ratio(*pair):.2f}" for pair in pairs]
+            show(cells)
         if options.growth:
-            print("\n| recordings | work (s) | memory (GB) | with cache (s) |")
-            print("| --- | --- | --- | --- |")
-        for count in options.growth:
-            (_, seconds, peak, _), (_, again, _, _) = grow(count, Path(work))
-            print(f"| {count} | {seconds:.1f} | {peak:.2f} | {again:.1f} |")
+            cells = [
+                ["recordings", "work (s)", "memory (GB)", "with cache (s)"]
+            ]
+            for count in options.growth:
+                (_, work_s, peak), again = grow(count, Path(work))
+                found = f"{work_s:.1f}", f"{peak:.2f}", f"{again[1]:.1f}"
+                cells.append([str(count), *found])
+            show(cells)
 
 
 if __name__ == "__main__":

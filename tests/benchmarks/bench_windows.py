@@ -9,26 +9,33 @@ The table has medians of processor time and their ratio; below 1, windows are
 faster. ``--encoder_source`` takes a checkpoint of WavLM, HuBERT or wav2vec 2.0.
 """
 
-import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 from statistics import median
 
-import numpy as np
-import soundfile
 import torch
-from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain.inference.diarization import Speech_Emotion_Diarization
-from speechbrain.processing.features import InputNormalization
 
 from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.encoders.loading import load_config
-from speechbrain_ext.experiment.table import to_markdown
 from speechbrain_ext.inference import EmotionDiarizer
-from tests.benchmarks.timing import interleave, machine, ratio
+from tests.benchmarks.timing import (
+    footer,
+    interleave,
+    parse,
+    ratio,
+    show,
+    write_noise,
+)
 from tests.checkpoints import make_ssl_checkpoint
-from tests.inference.test_published_diarizer import TODAY, YAML
+from tests.inference.published import write_published
 
+OPTIONS = {
+    "encoder_source": None,
+    "seconds": [31.0, 45.0, 60.0, 90.0, 120.0],
+    "repeats": 3,
+}
 # As in the base models, but for the number of layers.
 SIZES = {
     "hidden_size": 768,
@@ -47,87 +54,35 @@ class Whole(Speech_Emotion_Diarization):
     MODULES_NEEDED = ["input_norm", "wav2vec2", "output_mlp"]
 
 
-def parse(arguments):
-    """Options of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n", 1)[0], allow_abbrev=False
-    )
-    parser.add_argument("--encoder_source", help="default: a random WavLM")
-    parser.add_argument(
-        "--seconds", nargs="+", type=float, default=[31, 45, 60, 90, 120]
-    )
-    parser.add_argument("--repeats", type=int, default=3)
-    return parser.parse_args(arguments)
-
-
-def make_model(folder, source):
-    """Write a model in the published layout, with the encoder's weights."""
-    channels = load_config(source).hidden_size
-    text = YAML.format(
-        folder=folder,
-        hub=source,
-        window=1,
-        stride=1,
-        encoder=TODAY,
-        name="wav2vec2",
-        unneeded="builtins.len",
-    )
-    text = text.replace("encoder_dim: 32", f"encoder_dim: {channels}")
-    # Both take the encoder's weights from its checkpoint.
-    text = text.replace(
-        "        wav2vec2: !ref <wav2vec2>\n        model", "        model"
-    )
-    text = text.replace(
-        "        wav2vec2: !ref <pretrained_path>/wav2vec2.ckpt\n", ""
-    )
-    (folder / "hyperparams.yaml").write_text(text)
-    torch.save({"0.w.weight": torch.randn(4, channels)}, folder / "model.ckpt")
-    InputNormalization("sentence", std_norm=False)._save(
-        folder / "input_norm.ckpt"
-    )
-    labels = CategoricalEncoder()
-    labels.update_from_iterable("nhsa")
-    labels.save(folder / "label_encoder.txt")
-
-
 @exits_cleanly
 def main(arguments=None):
     """Print the table."""
-    options = parse(arguments)
+    options = parse(__doc__, arguments, **OPTIONS)
     cells = [["recording (s)", "whole (s)", "windows (s)", "ratio"]]
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         source = options.encoder_source or make_ssl_checkpoint(
             folder / "encoder", "wavlm", "large", **SIZES
         )
-        make_model(folder, source)
+        head = torch.randn(4, load_config(source).hidden_size)
+        # Both take the encoder's weights from its checkpoint.
+        write_published(folder, source, None, head, "nhsa")
         cpu = {"device": "cpu"}
-        whole = Whole.from_hparams(
-            folder, savedir=folder / "savedir", run_opts=cpu
-        )
-        windows = EmotionDiarizer.from_hparams(folder, run_opts=cpu)
+        place = folder / "savedir"
+        sides = {
+            "whole": Whole.from_hparams(folder, savedir=place, run_opts=cpu),
+            "windows": EmotionDiarizer.from_hparams(folder, run_opts=cpu),
+        }
+        path = str(folder / "a.wav")
+        jobs = {n: partial(one.diarize_file, path) for n, one in sides.items()}
         for seconds in options.seconds:
-            path = str(folder / "a.wav")
-            noise = np.random.default_rng(1).normal(
-                0, 0.1, round(16000 * seconds)
-            )
-            soundfile.write(path, noise, 16000)
-            times = interleave(
-                {
-                    "whole": lambda path=path: whole.diarize_file(path),
-                    "windows": lambda path=path: windows.diarize_file(path),
-                },
-                options.repeats,
-            )
-            cells.append(
-                [
-                    f"{seconds:g}",
-                    *(f"{median(times[k]):.2f}" for k in ("whole", "windows")),
-                    f"{ratio(times['windows'], times['whole']):.2f}",
-                ]
-            )
-    print(to_markdown(cells))
-    print(f"\nMedians of {options.repeats} repeats; {machine()}")
+            write_noise(path, seconds)
+            times = interleave(jobs, options.repeats)
+            found = [f"{median(each):.2f}" for each in times.values()]
+            share = f"{ratio(times['windows'], times['whole']):.2f}"
+            cells.append([f"{seconds:g}", *found, share])
+    show(cells)
+    footer(options.repeats)
 
 
 if __name__ == "__main__":

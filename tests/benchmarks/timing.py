@@ -1,31 +1,50 @@
-"""What the benchmarks share: fair timing, and what they ran on."""
+"""What the benchmarks share: options, fair timing, tables."""
 
+import argparse
 import os
 import platform
+import resource
 import time
 from pathlib import Path
 from statistics import median
 
-import torch
+import numpy as np
+import soundfile
+
+from speechbrain_ext.experiment.table import to_markdown
+
+
+def parse(doc, arguments, *needed, **defaults):
+    """Options of a command line: those needed, and those with defaults.
+
+    A list takes several values (an empty one integers), false is a switch, and
+    None a string.
+    """
+    parser = argparse.ArgumentParser(
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for name in needed:
+        parser.add_argument(f"--{name}", required=True)
+    for name, default in defaults.items():
+        several = isinstance(default, list)
+        one = next(iter(default), 0) if several else default
+        how = {
+            "type": str if one is None else type(one),
+            "nargs": "*" if several else None,
+        }
+        if default is False:
+            how = {"action": "store_true"}
+        parser.add_argument(f"--{name}", default=default, **how)
+    return parser.parse_args(arguments)
 
 
 def interleave(jobs, repeats):
     """Time jobs in turns, so that whatever slows the machine slows them all.
 
-    Every job runs once before it counts. The order turns round from one
-    repeat to the next.
-
-    Arguments
-    ---------
-    jobs : dict
-        From name to callable.
-    repeats : int
-        How often each is timed.
-
-    Returns
-    -------
-    dict
-        From name to list of float (s), one a repeat.
+    Gives a list of seconds for each name. Every job runs once before it
+    counts. The order turns round from one repeat to the next.
 
     Example
     -------
@@ -46,26 +65,16 @@ def interleave(jobs, repeats):
 
 
 def clock(job):
-    """Processor time that a job takes, over all its threads.
-
-    Arguments
-    ---------
-    job : callable
-        Without arguments.
-
-    Returns
-    -------
-    float
-        In seconds.
-
-    Example
-    -------
-    >>> clock(lambda: sum(range(10_000))) > 0
-    True
-    """
-    start = time.process_time()
+    """Processor time of a job (s), over its threads and ended processes."""
+    start = used()
     job()
-    return time.process_time() - start
+    return used() - start
+
+
+def used():
+    """Processor time up to now (s)."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def ratio(slow, fast):
@@ -79,19 +88,36 @@ def ratio(slow, fast):
     return median(a / b for a, b in zip(slow, fast))
 
 
-def machine():
-    """Processor, cores, threads and version of torch, as a sentence.
+def against(times, reference):
+    """Cells: seconds of each job, and how they compare to one of them."""
+    cells = [["", "seconds", f"by {reference}"]]
+    for name, found in times.items():
+        share = ratio(found, times[reference])
+        cells.append([name, f"{median(found):.3f}", f"{share:.2f}"])
+    return cells
 
-    Returns
-    -------
-    str
-    """
+
+def show(cells, title=None):
+    """Print a table, under a line of text."""
+    print(f"\n{title}\n" if title else "", to_markdown(cells), sep="\n")
+
+
+def footer(repeats):
+    """Print processor, cores, threads and version of torch."""
+    import torch
+
     names = [platform.processor() or platform.machine()]
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         lines = cpuinfo.read_text(encoding="utf-8").splitlines()
         names += [x.split(":")[1].strip() for x in lines if "model name" in x]
-    return (
-        f"{names[-1]}, {os.cpu_count()} cores, {torch.get_num_threads()} "
-        f"thread(s), torch {torch.__version__}"
+    print(
+        f"\nMedians of {repeats} repeats; {names[-1]}, {os.cpu_count()} cores, "
+        f"{torch.get_num_threads()} thread(s), torch {torch.__version__}"
     )
+
+
+def write_noise(path, seconds, rate=16000):
+    """Write noise as a WAV file."""
+    noise = np.random.default_rng(0).normal(0, 0.1, round(rate * seconds))
+    soundfile.write(path, noise, rate)

@@ -29,15 +29,9 @@ SMALL = {
     ],
     "zed": [f"happy/{i}.wav" for i in (1, 2, 3, 4)],
     "savee": [f"{name}/sa0{i}.wav" for name in ("DC", "KL") for i in (1, 2)],
-    "emodb": [
-        f"wav/{speaker}a0{i}Wa.wav" for speaker in ("03", "08") for i in (1, 2)
-    ],
-    "aesdd": [
-        f"anger/a0{i} ({speaker}).wav" for speaker in (1, 2) for i in (1, 2)
-    ],
-    "shemo": [
-        f"male/M0{speaker}A0{i}.wav" for speaker in (1, 2) for i in (1, 2)
-    ],
+    "emodb": [f"wav/{s}a0{i}Wa.wav" for s in ("03", "08") for i in (1, 2)],
+    "aesdd": [f"anger/a0{i} ({s}).wav" for s in (1, 2) for i in (1, 2)],
+    "shemo": [f"male/M0{s}A0{i}.wav" for s in (1, 2) for i in (1, 2)],
 }
 TITLES = {corpus: find_corpus(corpus).title for corpus in SMALL}
 each = pytest.mark.parametrize("corpus", SMALL)
@@ -48,18 +42,12 @@ def describe(folder, corpus):
     if corpus == "iemocap":
         trees.write_iemocap_labels(folder, SMALL[corpus])
     if corpus == "zed":
-        write_json(
-            {
-                f"z{number}": {
-                    "wav": f"datafolder/{name}",
-                    "duration": 0.01,
-                    "emotion": [{"emo": "sad", "start": 0.0, "end": 0.01}],
-                    "transcription": "Well.",
-                }
-                for number, name in enumerate(SMALL[corpus])
-            },
-            folder / "ZED.json",
-        )
+        segments = [{"emo": "sad", "start": 0.0, "end": 0.01}]
+        records = {
+            f"z{number}": {"wav": f"datafolder/{name}", "emotion": segments}
+            for number, name in enumerate(SMALL[corpus])
+        }
+        write_json(records, folder / "ZED.json")
 
 
 @pytest.fixture
@@ -99,27 +87,20 @@ def test_ids_do_not_clash_over_corpora(tmp_path):
 
 @each
 @pytest.mark.parametrize("above", ["deep", "archive/Release 1 (wav)/x"])
-def test_depth_does_not_matter(small, corpus, above, tmp_path):
+def test_depth_and_flac_do_not_matter(small, corpus, above, tmp_path):
     flat = read_corpus(corpus, small)[0]
-    parent = tmp_path / "given" / above
-    parent.mkdir(parents=True)
-    shutil.move(small, parent / "tree")
-    deep, skipped = read_corpus(corpus, tmp_path / "given")
-    assert skipped == []
-    assert [one.id for one in deep] == [one.id for one in flat]
-    assert [one.emotion for one in deep] == [one.emotion for one in flat]
-
-
-@each
-def test_flac(small, corpus):
     for name in SMALL[corpus]:
         samples, rate = soundfile.read(small / name)
         soundfile.write((small / name).with_suffix(".flac"), samples, rate)
         (small / name).unlink()
-    utterances, skipped = read_corpus(corpus, small)
-    assert len(utterances) == 4 and skipped == []
-    assert all(one.wav.endswith(".flac") for one in utterances)
-    assert {one.duration for one in utterances} == {0.01}
+    parent = tmp_path / "given" / above
+    parent.mkdir(parents=True)
+    shutil.move(small, parent / "tree")
+    deep, skipped = read_corpus(corpus, tmp_path / "given")
+    assert skipped == [] and all(u.wav.endswith(".flac") for u in deep)
+    for one, other in zip(flat, deep, strict=True):
+        for field in ("id", "emotion", "duration"):
+            assert getattr(one, field) == getattr(other, field)
 
 
 @each
@@ -141,31 +122,24 @@ def test_wrong_folder(corpus, tmp_path):
     other = "esd" if corpus != "esd" else "ravdess"
     folder = trees.plant(tmp_path / "tree", SMALL[other])
     where = f"give the folder where {TITLES[corpus]} was unpacked."
-    looked_for = (
-        f"'{folder}' holds no {TITLES[corpus]} recordings (looked for names "
-        f"like {find_corpus(corpus).example} at any depth); give the folder "
-        "that was unpacked."
-    )
+    looked_for = f"holds no {TITLES[corpus]} recordings (looked for names like "
+    looked_for += f"{find_corpus(corpus).example} at any depth); give the "
     if corpus == "zed":
-        looked_for = f"'{folder}' holds no ZED.json at any depth; {where}"
+        looked_for = f"holds no ZED.json at any depth; {where}"
     for given, sentence in (
-        (tmp_path / "no", f"'{tmp_path}/no' does not exist; {where}"),
-        (archive, f"'{archive}' is a file, not a folder; {where}"),
+        (tmp_path / "no", f"does not exist; {where}"),
+        (archive, f"is a file, not a folder; {where}"),
         (folder, looked_for),
     ):
         with pytest.raises(UserError) as error:
             read_corpus(corpus, given)
-        assert str(error.value) == sentence
+        assert str(error.value).startswith(f"'{given}' {sentence}")
 
 
 def test_unknown_corpus():
-    with pytest.raises(UserError, match="no corpus 'emovox'; choose one of: "):
+    with pytest.raises(UserError, match="expected one of .* got 'emovox'"):
         read_corpus("emovox", "/")
     assert set(SMALL) | {"synthetic"} == set(CORPORA)
-
-
-def cut_wav(path):
-    path.write_bytes(path.read_bytes()[:-100])
 
 
 def claim_flac_without_length(path):
@@ -178,41 +152,30 @@ def claim_flac_without_length(path):
 
 
 DAMAGE = {
-    "empty": (lambda path: path.write_bytes(b""), "is an empty file (0 bytes)"),
-    "text": (
-        lambda path: path.write_text("<html>Not found</html>"),
-        "is not readable as audio: Format not recognised",
+    "is an empty file (0 bytes)": lambda path: path.write_bytes(b""),
+    "is not readable as audio: Format not recognised": (
+        lambda path: path.write_text("<html>Not found</html>")
     ),
-    "header cut": (
-        lambda path: path.write_bytes(path.read_bytes()[:20]),
-        "is not readable as audio: ",
+    "is not readable as audio: ": (
+        lambda path: path.write_bytes(path.read_bytes()[:20])
     ),
-    "data cut": (
-        cut_wav,
-        "is truncated: the header promises 320 bytes, the file holds 220",
+    "is truncated: the header promises 320 bytes, the file holds 220": (
+        lambda path: path.write_bytes(path.read_bytes()[:-100])
     ),
-    "no samples": (
-        lambda path: soundfile.write(path, numpy.zeros(0), 16000),
-        "has no samples",
-    ),
-    "no length": (
-        claim_flac_without_length,
-        "has a header without the length",
-    ),
-    "dead link": (
-        lambda path: (path.unlink(), path.symlink_to("/no/such/file")),
-        "does not exist",
+    "has no samples": lambda path: soundfile.write(path, numpy.zeros(0), 16000),
+    "has a header without the length": claim_flac_without_length,
+    "does not exist": (
+        lambda path: (path.unlink(), path.symlink_to("/no/such/file"))
     ),
 }
 
 
 @each
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_damaged_file_is_skipped_and_nothing_else(small, corpus, damage):
+@pytest.mark.parametrize("reason", DAMAGE)
+def test_damaged_file_is_skipped_and_nothing_else(small, corpus, reason):
     before = read_corpus(corpus, small)[0]
     broken = small / SMALL[corpus][1]
-    spoil, reason = DAMAGE[damage]
-    spoil(broken)
+    DAMAGE[reason](broken)
     utterances, skipped = read_corpus(corpus, small)
     assert [file for file, _ in skipped] == [str(broken)]
     assert skipped[0][1].startswith(reason)
@@ -237,24 +200,26 @@ by_name = pytest.mark.parametrize("corpus", [c for c in SMALL if c != "zed"])
 
 
 @by_name
-def test_second_copy_is_skipped(small, corpus):
+def test_second_copies_and_foreign_audio_are_skipped(small, corpus):
+    before, _ = read_corpus(corpus, small)
     shutil.copytree(small, small / "again" / "tree")
-    before = [one for one in read_corpus(corpus, small)[0]]
+    trees.tiny(small / "music.wav")
     utterances, skipped = read_corpus(corpus, small)
     assert len(utterances) == 4 and utterances == before
-    assert not [one for one in utterances if "again" in one.wav]
+    skipped = dict(skipped)
     for name in SMALL[corpus]:
         reason = f"same recording as '{small / name}'"
-        assert (str(small / "again" / "tree" / name), reason) in skipped
+        assert skipped[str(small / "again" / "tree" / name)] == reason
+    foreign = f"not named like a recording of {TITLES[corpus]}"
+    assert skipped[str(small / "music.wav")].startswith(foreign)
 
 
 @by_name
 def test_same_id_with_another_length(small, corpus):
     name = SMALL[corpus][0]
     trees.tiny(small / "again" / "tree" / name, samples=320)
-    utterances, skipped = read_corpus(corpus, small)
+    utterances, ((file, reason),) = read_corpus(corpus, small)
     assert len(utterances) == 4
-    ((file, reason),) = skipped
     assert file == str(small / "again" / "tree" / name)
     assert f"as '{small / name}', which is used" in reason
     assert "(0.020 s, not 0.010 s)" in reason
@@ -274,16 +239,6 @@ def test_originals_win_over_processed_copies(small, corpus):
     utterances, skipped = read_corpus(corpus, small)
     assert {one.duration for one in utterances} == {0.01}
     assert len(utterances) == len(skipped) == 4
-
-
-@by_name
-def test_foreign_audio_is_listed(small, corpus):
-    trees.tiny(small / "music.wav")
-    utterances, skipped = read_corpus(corpus, small)
-    assert len(utterances) == 4
-    ((file, reason),) = skipped
-    assert file == str(small / "music.wav")
-    assert reason.startswith(f"not named like a recording of {TITLES[corpus]}")
 
 
 def test_links_to_folders_are_followed_once(tmp_path):
@@ -312,9 +267,8 @@ def test_folder_that_is_not_readable_is_listed(tmp_path, monkeypatch, call):
     monkeypatch.setattr(os, call, guarded)
     utterances, skipped = read_corpus("ravdess", folder)
     assert len(utterances) == 2
-    assert skipped == [
-        (str(folder / "Actor_03"), "is not readable: Permission denied")
-    ]
+    reason = "is not readable: Permission denied"
+    assert skipped == [(str(folder / "Actor_03"), reason)]
 
 
 def test_order_does_not_depend_on_the_disk(tmp_path, monkeypatch):
@@ -333,13 +287,11 @@ def test_order_does_not_depend_on_the_disk(tmp_path, monkeypatch):
 
 
 def test_many_files_have_a_progress_bar(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(common, "MANY_FILES", 4)
     folder = trees.plant(tmp_path / "tree", SMALL["esd"])
-    read_corpus("esd", folder)
-    assert "Reading ESD" in capsys.readouterr().err
-    monkeypatch.setattr(common, "MANY_FILES", 5)
-    read_corpus("esd", folder)
-    assert capsys.readouterr().err == ""
+    for many, shown in ((4, True), (5, False)):
+        monkeypatch.setattr(common, "MANY_FILES", many)
+        read_corpus("esd", folder)
+        assert ("Reading ESD" in capsys.readouterr().err) == shown
 
 
 @pytest.mark.parametrize(
@@ -351,15 +303,12 @@ def test_decode_unicode(encoding, mandarin):
     assert decode(text.encode(encoding), mandarin) == text
 
 
-def test_decode_other_encodings():
+def test_decode_other_encodings_without_loss():
     mandarin = "0001_000001\t打远一看，它们的确很是美丽。\t中立\r\n"
     assert decode(mandarin.encode("gb18030"), mandarin=True) == mandarin
     for text in ("It’s a “ruse”.", "It’s café résumé\u00a0time…"):
         assert decode(text.encode("cp1252")) == text
     assert decode("It’s a “ruse”.".encode("gb18030")) == "It’s a “ruse”."
-
-
-def test_decode_loses_no_byte():
     data = bytes(range(1, 256))
     assert decode(data) == data.decode("cp1252", "backslashreplace")
     broken = "中立".encode("gb18030") + b"\xff a"

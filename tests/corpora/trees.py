@@ -14,19 +14,10 @@ import soundfile
 DATA = Path(__file__).parent / "data"
 
 ESD_EMOTIONS = ["Neutral", "Angry", "Happy", "Sad", "Surprise"]
-JL_EMOTIONS = (
-    "angry anxious apologetic assertive concerned encouraging excited happy "
-    "neutral sad"
-).split()
-
+JL_EMOTIONS = "angry anxious apologetic assertive concerned encouraging "
+JL_EMOTIONS = (JL_EMOTIONS + "excited happy neutral sad").split()
 # Turns of IEMOCAP in the four usual classes, as papers report them.
-IEMOCAP_COUNTS = {
-    "ang": 1103,
-    "hap": 595,
-    "exc": 1041,
-    "neu": 1708,
-    "sad": 1084,
-}
+IEMOCAP_COUNTS = dict(ang=1103, hap=595, exc=1041, neu=1708, sad=1084)
 
 
 def ravdess(channel="01"):
@@ -75,8 +66,9 @@ def emovdb():
 
 def savee(name="{speaker}_{emotion}{number:02d}.wav"):
     """Names of SAVEE as Kaggle has them, or in another shape."""
+    emotions = ("a", "d", "f", "h", "n", "sa", "su")
     for speaker, emotion in itertools.product(
-        ("DC", "JE", "JK", "KL"), ("a", "d", "f", "h", "n", "sa", "su")
+        ("DC", "JE", "JK", "KL"), emotions
     ):
         for number in range(1, 31 if emotion == "n" else 16):
             yield name.format(speaker=speaker, emotion=emotion, number=number)
@@ -93,21 +85,17 @@ def emodb():
 def aesdd():
     """Names of the download of AESDD: a rule with its exceptions."""
     missing = {"d18 (5)", "f02 (4)", "h11 (3)", "s05 (3)"}
-    spelled = {
-        f"{one} (1)": f"{one} (01)"
-        for one in ("d03", "f10", "f11", "f12", "f13")
-    }
+    odd = ("d03", "f10", "f11", "f12", "f13")
+    spelled = {f"{one} (1)": f"{one} (01)" for one in odd}
     spelled["s01 (5)"] = "s01 (5)a"
-    second = ["a06", "d01", "d03", "d04", "f18", "s01", "s02", "s04"]
-    folders = ["anger", "disgust", "fear", "happiness", "sadness"]
-    for folder in folders:
+    second = ("a06", "d01", "d03", "d04", "f18", "s01", "s02", "s04")
+    for folder in ("anger", "disgust", "fear", "happiness", "sadness"):
         for number, speaker in itertools.product(range(1, 21), range(1, 7)):
             name = f"{folder[0]}{number:02d} ({speaker})"
             if name not in missing:
                 yield f"{folder}/{spelled.get(name, name)}.wav"
-        for one in second:
-            if one[0] == folder[0]:
-                yield f"{folder}/{one} (5)b.wav"
+        takes = [one for one in second if one[0] == folder[0]]
+        yield from (f"{folder}/{one} (5)b.wav" for one in takes)
 
 
 def shemo():
@@ -119,10 +107,8 @@ def shemo():
 def iemocap():
     """Names of IEMOCAP's turns in the four usual classes."""
     for start, number in _numbered("iemocap.txt"):
-        session, dialog = start[4], start[:-2]
-        yield (
-            f"Session{session}/sentences/wav/{dialog}/{start}{number:03d}.wav"
-        )
+        folder = f"Session{start[4]}/sentences/wav/{start[:-2]}"
+        yield f"{folder}/{start}{number:03d}.wav"
 
 
 def _numbered(name):
@@ -158,13 +144,8 @@ def plant(folder, names, source=None):
 
 def iemocap_line(turn, code, start=0.0):
     """A turn as it stands in EmoEvaluation."""
-    word = {
-        "ang": "Anger",
-        "hap": "Happiness",
-        "exc": "Excited",
-        "neu": "Neutral",
-        "sad": "Sadness",
-    }[code]
+    words = "Anger", "Happiness", "Excited", "Neutral", "Sadness"
+    word = dict(zip(IEMOCAP_COUNTS, words))[code]
     return (
         f"[{start:.4f} - {start + 1:.4f}]\t{turn}\t{code}\t"
         "[2.5000, 3.0000, 2.5000]\n"

@@ -17,22 +17,11 @@ SIZES = {
 MODELS = SIZES | {
     "wav2vec2-base-960h": {"kind": "wav2vec2", "do_normalize": True},
     "wavlm-base-bias": {"kind": "wavlm", "conv_bias": True},
-    "wav2vec2-large-no-bias": {
-        "kind": "wav2vec2",
-        "size": "large",
-        "conv_bias": False,
-    },
-    "hubert-large-raw": {
-        "kind": "hubert",
-        "size": "large",
-        "do_normalize": False,
-        "feat_proj_layer_norm": False,
-    },
-    "mhubert": {
-        "kind": "hubert",
-        "do_normalize": True,
-        "conv_pos_batch_norm": True,
-    },
+    "wav2vec2-large-no-bias": SIZES["wav2vec2-large"] | {"conv_bias": False},
+    "hubert-large-raw": SIZES["hubert-large"]
+    | {"do_normalize": False, "feat_proj_layer_norm": False},
+    "mhubert": SIZES["hubert-base"]
+    | {"do_normalize": True, "conv_pos_batch_norm": True},
 }
 
 

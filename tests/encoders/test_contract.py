@@ -19,12 +19,8 @@ from tests.encoders.padding import (
     utterances,
 )
 
-LOCAL = {
-    "egemaps": {},
-    "spectrogram": {},
-    "prosody": ProsodyEncoder,
-    "statistics": ProsodyStatistics,
-}
+PROSODY = {"prosody": ProsodyEncoder, "statistics": ProsodyStatistics}
+LOCAL = "egemaps", "spectrogram", *PROSODY
 # A window of the spectrogram is as good as zero at its first samples.
 SHORT_TO_LONG = [length for length in LENGTHS if length > 5] + [99]
 EDGES = {
@@ -53,14 +49,15 @@ def make(kind, checkpoint):
 
     def build(**options):
         torch.manual_seed(0)
-        if kind in ("egemaps", "spectrogram"):
-            return load_encoder(kind, **options)
+        if kind in PROSODY:
+            return PROSODY[kind](**options)
         if kind in LOCAL:
-            return LOCAL[kind](**options)
+            return load_encoder(kind, **options)
         if kind == "30s":
-            options["pad_to_30s"] = True
-        name = "whisper" if kind == "30s" else kind
-        return load_encoder(checkpoint(name), **options)
+            return load_encoder(
+                checkpoint("whisper"), pad_to_30s=True, **options
+            )
+        return load_encoder(checkpoint(kind), **options)
 
     return build
 
@@ -81,11 +78,8 @@ def test_padding_never_changes_a_result(make, kind, output_norm):
 
 
 def test_lengths(make, kind):
-    encoder = make()
-    check_lengths(
-        encoder, EDGES.get(kind, [1, 399, 400, 719, 720, 1041, 16000])
-    )
-    check_lengths(encoder, EVERY.get(kind, []))
+    lengths = EDGES.get(kind, [1, 399, 400, 719, 720, 1041, 16000])
+    check_lengths(make(), [*lengths, *EVERY.get(kind, [])])
 
 
 @pytest.mark.parametrize("freeze_feature_extractor", [True, False])
@@ -96,17 +90,11 @@ def test_gradients(make, kind, freeze_feature_extractor):
         wav = torch.randn(1, 8000, requires_grad=True)
         assert not encoder(wav).requires_grad
         return
-    options = {
-        "freeze": False,
-        "freeze_feature_extractor": freeze_feature_extractor,
-    }
-    encoder = make(**({} if kind == "prosody" else options))
+    options = {"freeze_feature_extractor": freeze_feature_extractor}
+    encoder = make() if kind == "prosody" else make(freeze=False, **options)
     check_gradients(encoder)
-    trained = {
-        parameter.requires_grad
-        for name, parameter in encoder.named_parameters()
-        if name.startswith(encoder.convolutions)
-    }
+    convolutions = encoder.convolution_parameters().values()
+    trained = {parameter.requires_grad for parameter in convolutions}
     assert trained == ({not freeze_feature_extractor} if trained else set())
 
 
@@ -145,24 +133,19 @@ def test_what_follows_the_convolutions_runs_apart(make, kind):
         encoder.layers[-1].final_layer_norm.bias.add_(1.0)
     encoder.train().resume(features, frames).square().sum().backward()
     assert convolved.fingerprint() == before != encoder.fingerprint()
-    trained = dict(encoder.named_parameters())
-    for name, parameter in trained.items():
+    for name, parameter in encoder.named_parameters():
         assert parameter.requires_grad == (parameter.grad is not None), name
     with torch.no_grad():
         next(iter(convolved._weights().values())).add_(1.0)
     assert convolved.fingerprint() != before
 
 
-# The option that turns dropout up, by the function that writes a checkpoint.
-DROPOUT = {
-    make_ssl_checkpoint: "hidden_dropout",
-    make_whisper_checkpoint: "dropout",
-}
+WRITE = make_ssl_checkpoint, make_whisper_checkpoint
 
 
-@pytest.mark.parametrize("write, option", DROPOUT.items())
-def test_frozen_stays_frozen(write, option, tmp_path):
-    write(tmp_path, **{option: 0.5})
+@pytest.mark.parametrize("write", WRITE)
+def test_frozen_stays_frozen(write, tmp_path):
+    write(tmp_path, dropout=0.5, hidden_dropout=0.5)
     wav = utterances([8000])[0][None].requires_grad_(True)
     encoder = load_encoder(tmp_path).train()
     assert not any(module.training for module in encoder.modules())
@@ -176,7 +159,7 @@ def test_frozen_stays_frozen(write, option, tmp_path):
     assert not torch.equal(encoder(wav), encoder(wav))
 
 
-@pytest.mark.parametrize("write", DROPOUT)
+@pytest.mark.parametrize("write", WRITE)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_files_are_loaded_in_float32(write, dtype, tmp_path):
     encoder = load_encoder(write(tmp_path, dtype=dtype))

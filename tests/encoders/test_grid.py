@@ -29,9 +29,13 @@ grids = st.sampled_from(GRIDS)
 def test_known_numbers():
     assert (WAV2VEC.stride, WAV2VEC.min_samples) == (320, 400)
     assert (WHISPER.stride, WHISPER.min_samples) == (320, 1)
+    assert (TINY.min_samples, TINY_CENTRED.min_samples) == (8, 1)
     assert WAV2VEC.num_frames(16000) == 49
     assert WHISPER.num_frames(16000) == 50
     assert WHISPER.num_frames(480000) == 1500
+    assert WAV2VEC.edges(1100).tolist() == [0, 320, 640, 1100]
+    # Frames centred at 0, 320, 640 and 960.
+    assert WHISPER.edges(1100).tolist() == [0, 160, 480, 800, 1100]
 
 
 @pytest.mark.parametrize("grid", GRIDS)
@@ -43,17 +47,6 @@ def test_num_frames_is_what_convolutions_make(grid):
                 x, torch.ones(1, 1, kernel), stride=stride, padding=padding
             )
         assert grid.num_frames(num_samples) == x.shape[-1] >= 1
-
-
-@pytest.mark.parametrize("grid", GRIDS)
-def test_min_samples_is_the_least_that_makes_a_frame(grid):
-    def frames(length):
-        for kernel, stride, padding in grid.convolutions:
-            length = (length + 2 * padding - kernel) // stride + 1
-        return length
-
-    assert frames(grid.min_samples) >= 1
-    assert grid.min_samples == 1 or frames(grid.min_samples - 1) < 1
 
 
 @given(grids, st.lists(lengths, min_size=1, max_size=9))
@@ -72,17 +65,13 @@ def test_edges_cover_the_utterance(grid, num_samples):
     assert (np.diff(edges)[1:-1] == grid.stride).all()
 
 
-def test_tiles_of_the_two_kinds():
-    assert WAV2VEC.edges(1100).tolist() == [0, 320, 640, 1100]
-    # Frames centred at 0, 320, 640 and 960.
-    assert WHISPER.edges(1100).tolist() == [0, 160, 480, 800, 1100]
-
-
-def test_no_samples_is_a_mistake():
+def test_mistakes():
     with pytest.raises(ValueError):
         WAV2VEC.num_frames(0)
     with pytest.raises(ValueError):
         FrameGrid([(3, 2, 0)], first=-2)
+    with pytest.raises(ValueError, match="3 labels for the 49 frames"):
+        labels_to_segments(["sad"] * 3, 16000, 16000, WAV2VEC)
 
 
 @given(st.integers(1, 2**22), st.data())
@@ -97,12 +86,8 @@ def labelled(draw):
     """Segments in samples, some overlapping, some out of bounds, some empty."""
     num_samples = draw(st.integers(1, 200))
     cuts = st.integers(0, num_samples + 3)
-    segments = draw(
-        st.lists(
-            st.tuples(st.sampled_from(["sad", "happy", "neutral"]), cuts, cuts),
-            max_size=6,
-        )
-    )
+    emotions = st.sampled_from(["sad", "happy", "neutral"])
+    segments = draw(st.lists(st.tuples(emotions, cuts, cuts), max_size=6))
     return num_samples, [
         {"emo": emo, "start": min(a, b), "end": max(a, b)}
         for emo, a, b in segments
@@ -142,39 +127,19 @@ def test_labels_are_those_of_most_samples(case, grid):
     assert all(label in best for label, best in zip(labels, expected))
 
 
-def test_ties_go_to_the_earlier():
+def test_ties_go_to_the_earlier_and_nothing_said_is_neutral():
     grid = FrameGrid([(4, 4, 0)])
-    half = [{"emo": "sad", "start": 0, "end": 2}]
-    assert frame_labels(half, 4, 1, grid) == ["sad"]
-    half = [{"emo": "sad", "start": 2, "end": 4}]
-    assert frame_labels(half, 4, 1, grid) == ["neutral"]
-    both = [
-        {"emo": "sad", "start": 2, "end": 4},
-        {"emo": "angry", "start": 0, "end": 2},
-    ]
-    assert frame_labels(both, 4, 1, grid) == ["angry"]
-
-
-def test_nothing_said_is_neutral():
+    first = {"emo": "sad", "start": 0, "end": 2}
+    last = {"emo": "angry", "start": 2, "end": 4}
+    assert frame_labels([first], 4, 1, grid) == ["sad"]
+    assert frame_labels([last], 4, 1, grid) == ["neutral"]
+    assert frame_labels([last, first], 4, 1, grid) == ["sad"]
     assert frame_labels([], 1000, 16000, WAV2VEC) == ["neutral", "neutral"]
 
 
 @given(grids, st.integers(1, 20_000), st.data())
-def test_round_trip(grid, num_samples, data):
+def test_round_trip_by_segments_that_cover_exactly(grid, num_samples, data):
     emotion = st.sampled_from(["neutral", "sad", "happy"])
-    frames = grid.num_frames(num_samples)
-    labels = data.draw(st.lists(emotion, min_size=frames, max_size=frames))
-    diarization = labels_to_segments(labels, num_samples, 16000, grid)
-    segments = [
-        {"emo": part["emotion"], "start": part["start"], "end": part["end"]}
-        for part in diarization
-    ]
-    assert frame_labels(segments, num_samples, 16000, grid) == labels
-
-
-@given(grids, st.integers(1, 20_000), st.data())
-def test_segments_cover_exactly(grid, num_samples, data):
-    emotion = st.sampled_from(["sad", "happy"])
     frames = grid.num_frames(num_samples)
     labels = data.draw(st.lists(emotion, min_size=frames, max_size=frames))
     parts = labels_to_segments(labels, num_samples, 16000, grid)
@@ -184,11 +149,8 @@ def test_segments_cover_exactly(grid, num_samples, data):
         assert left["end"] == right["start"]
         assert left["emotion"] != right["emotion"]
     assert all(part["start"] < part["end"] for part in parts)
-
-
-def test_wrong_number_of_labels_is_a_mistake():
-    with pytest.raises(ValueError, match="3 labels for the 49 frames"):
-        labels_to_segments(["sad"] * 3, 16000, 16000, WAV2VEC)
+    segments = [{"emo": part["emotion"], **part} for part in parts]
+    assert frame_labels(segments, num_samples, 16000, grid) == labels
 
 
 def test_an_hour_with_thousands_of_segments():

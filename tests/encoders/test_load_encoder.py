@@ -21,14 +21,10 @@ def folder(tmp_path):
     return Path(make_ssl_checkpoint(tmp_path / "wavlm"))
 
 
-def edit(path, **changes):
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
 @pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm"])
-def test_chooses_by_model_type(kind, tmp_path):
+def test_chooses_by_model_type(kind, checkpoint):
     encoder = load_encoder(
-        make_ssl_checkpoint(tmp_path, kind), freeze=False, output_norm=True
+        checkpoint(f"{kind}-base"), freeze=False, output_norm=True
     )
     assert isinstance(encoder, SSLEncoder)
     assert encoder.model.config.model_type == kind
@@ -36,8 +32,8 @@ def test_chooses_by_model_type(kind, tmp_path):
     assert (encoder.sample_rate, encoder.max_samples) == (16000, None)
 
 
-def test_chooses_whisper(tmp_path):
-    encoder = load_encoder(make_whisper_checkpoint(tmp_path), pad_to_30s=True)
+def test_chooses_whisper(whisper):
+    encoder = load_encoder(whisper, pad_to_30s=True)
     assert isinstance(encoder, WhisperEncoder)
     assert encoder.pad_to_30s and encoder.frozen
     assert (encoder.sample_rate, encoder.max_samples) == (16000, 480000)
@@ -59,10 +55,6 @@ def refused(source, *words):
     return message
 
 
-def cut_in_half(path):
-    path.write_bytes(path.read_bytes()[: os.path.getsize(path) // 2])
-
-
 def without(path, name):
     weights = load_file(path)
     del weights[name]
@@ -71,44 +63,32 @@ def without(path, name):
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 PREPROCESSOR = "preprocessor_config.json"
-DAMAGES = {
-    "architecture": (
-        lambda f: edit(f / CONFIG, model_type="bert"),
-        ["'bert'", "wav2vec2, hubert, wavlm or"],
-    ),
-    "unknown": (
-        lambda f: edit(f / CONFIG, model_type="no-such-thing"),
-        ["config.json' is invalid"],
-    ),
-    "config": (lambda f: cut_in_half(f / CONFIG), ["config.json' is invalid"]),
-    "no config": (lambda f: (f / CONFIG).unlink(), ["config.json' does not"]),
-    "no weights": (
-        lambda f: (f / WEIGHTS).unlink(),
-        ["model.safetensors' does not exist"],
-    ),
-    "no preprocessor": (
-        lambda f: (f / PREPROCESSOR).unlink(),
-        ["no valid preprocessor_config.json"],
-    ),
-    "rate": (
-        lambda f: edit(f / PREPROCESSOR, sampling_rate=8000),
-        ["audio of 8000 Hz"],
-    ),
-    "weights": (lambda f: cut_in_half(f / WEIGHTS), ["are invalid"]),
-    "smaller": (
-        lambda f: edit(f / CONFIG, num_hidden_layers=4),
-        ["lack", "encoder.layers.3."],
-    ),
-    "width": (
-        lambda f: edit(f / CONFIG, intermediate_size=128),
-        ["the weights of"],
-    ),
-}
+# A file, what is done to it (settings that change, "cut" or "gone"), and words.
+DAMAGES = [
+    (CONFIG, {"model_type": "bert"}, "'bert'", "wav2vec2, hubert, wavlm, "),
+    (CONFIG, {"model_type": "no-such-thing"}, "config.json' is invalid"),
+    (CONFIG, "cut", "config.json' is invalid"),
+    (CONFIG, "gone", "config.json' does not exist"),
+    (WEIGHTS, "gone", "model.safetensors' does not exist"),
+    (PREPROCESSOR, "gone", "no valid preprocessor_config.json"),
+    (PREPROCESSOR, {"sampling_rate": 8000}, "audio of 8000 Hz"),
+    (WEIGHTS, "cut", "are invalid"),
+    (CONFIG, {"num_hidden_layers": 4}, "lack", "encoder.layers.3."),
+    (CONFIG, {"intermediate_size": 128}, "the weights of"),
+]
 
 
-@pytest.mark.parametrize("damage, words", DAMAGES.values(), ids=DAMAGES)
-def test_invalid_folders(damage, words, folder):
-    damage(folder)
+@pytest.mark.parametrize("damaged", DAMAGES)
+def test_invalid_folders(damaged, folder):
+    name, damage, *words = damaged
+    path = folder / name
+    if damage == "gone":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[: os.path.getsize(path) // 2])
+    else:
+        settings = json.loads(path.read_text())
+        path.write_text(json.dumps(settings | damage))
     refused(folder, str(folder), *words)
 
 
@@ -161,19 +141,14 @@ def test_features(source):
     assert load_encoder(source, output_norm=True).output_norm
 
 
-@pytest.mark.parametrize(
-    "option",
-    [
-        {"freeze": False},
-        {"pad_to_30s": True},
-        {"lora": {"rank": 4}},
-    ],
-    ids=lambda option: next(iter(option)),
-)
+OPTIONS = {"freeze": False, "pad_to_30s": True, "lora": {"rank": 4}}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
 @pytest.mark.parametrize("source", ["egemaps", "spectrogram"])
 def test_features_have_nothing_to_choose(source, option):
-    with pytest.raises(UserError, match=f"^{next(iter(option))}: .*{source}"):
-        load_encoder(source, **option)
+    with pytest.raises(UserError, match=f"^{option}: .*{source}"):
+        load_encoder(source, **{option: OPTIONS[option]})
 
 
 def test_egemaps_without_opensmile(monkeypatch):

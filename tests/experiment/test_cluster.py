@@ -15,13 +15,14 @@ pytest.importorskip("submitit")
 
 
 def test_parameters():
-    assert parse_parameters("partition=gpu,timeout_min=600,mem_gb=1.5") == {
+    text = "partition=gpu,timeout_min=600,mem_gb=1.5,slurm_exclusive=true"
+    assert parse_parameters(text) == {
         "slurm_partition": "gpu",
         "timeout_min": 600,
         "mem_gb": 1.5,
+        "slurm_exclusive": True,
     }
-    assert parse_parameters("slurm_exclusive=true")["slurm_exclusive"] is True
-    with pytest.raises(UserError, match="'gpu' is no key=value"):
+    with pytest.raises(UserError, match="expected key=value, .* got 'gpu'"):
         parse_parameters("gpu")
 
 
@@ -43,18 +44,15 @@ def test_slurm_gets_one_array(recipe, tmp_path, monkeypatch):
     programs.mkdir()
     scripts = {
         "sbatch": """
-            import re, subprocess, sys
+            import os, re, subprocess, sys
             text = open(sys.argv[-1]).read()
             open("submitted.sh", "w").write(text)
-            last = int(re.search(r"--array=0-(\\d+)", text)[1])
-            for task in range(last + 1):
-                subprocess.Popen(
-                    ["bash", sys.argv[-1]],
-                    env={**__import__("os").environ, "SLURM_JOB_ID": "7",
-                         "SLURM_ARRAY_JOB_ID": "7", "SLURM_NTASKS": "1",
-                         "SLURM_ARRAY_TASK_ID": str(task)},
-                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                )
+            ids = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7"}
+            os.environ.update(ids, SLURM_NTASKS="1")
+            for task in range(int(re.search(r"--array=0-(\\d+)", text)[1]) + 1):
+                os.environ["SLURM_ARRAY_TASK_ID"] = str(task)
+                none = {"stdout": -3, "stderr": -3}
+                subprocess.Popen(["bash", sys.argv[-1]], **none)
             print("Submitted batch job 7")
         """,
         "srun": """
@@ -81,15 +79,13 @@ def test_slurm_gets_one_array(recipe, tmp_path, monkeypatch):
     words = ["--seeds=3", "--fail=1/2", *slurm]
     output, error = run(recipe, tmp_path / "runs", *words, status=1, env=env)
     text = (tmp_path / "submitted.sh").read_text()
-    assert "#SBATCH --partition=gpu" in text
-    assert "#SBATCH --time=600" in text
-    assert "#SBATCH --array=0-2%2" in text
+    for option in ("partition=gpu", "time=600", "array=0-2%2"):
+        assert f"#SBATCH --{option}\n" in text
     assert "2 of 3" in output
     assert "ValueError: the loss is not finite" in error
 
-    (programs / "sbatch").write_text(
-        "#!/bin/sh\necho 'invalid partition' >&2\nexit 1\n"
-    )
+    fails = "#!/bin/sh\necho 'invalid partition' >&2\nexit 1\n"
+    (programs / "sbatch").write_text(fails)
     slurm = "--slurm=partition=x"
     _, error = run(recipe, tmp_path / "new", slurm, status=2, env=env)
     assert "--slurm: sbatch takes no jobs: invalid partition" in error

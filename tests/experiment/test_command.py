@@ -14,9 +14,7 @@ from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.experiment.command import main, parse
 from speechbrain_ext.experiment.plan import Run
 from speechbrain_ext.experiment.runs import follow, last_error
-from tests.experiment.recipe import attempts, command, results, run
-
-ROOT = Path(__file__).parents[2]
+from tests.experiment.recipe import attempts, command, run
 
 
 def alive(pid):
@@ -56,10 +54,11 @@ def test_every_combination_runs_and_is_not_run_again(recipe, tmp_path):
     output, bar = run(recipe, root, *arguments, "--jobs=2")
     folders = sorted(path.parent for path in root.rglob("results.json"))
     assert len(folders) == 8
-    assert results(root / "quality-0.9" / "fold_3" / "seed_2")["seed"] == 2
     assert "8/8" in bar
     name = "quality=0.9, fold 3, seed 2"
-    log = root / "quality-0.9" / "fold_3" / "seed_2" / "run.log"
+    folder = root / "quality-0.9" / "fold_3" / "seed_2"
+    assert '"seed": 2,' in (folder / "results.json").read_text()
+    log = folder / "run.log"
     assert f"Started: {name} (log: {log})" in bar
     assert f"Finished: {name}: epoch 2, valid loss: 1.0, valid UA: 42.5" in bar
     assert "| quality=0.9 |" in output
@@ -75,8 +74,8 @@ def test_every_combination_runs_and_is_not_run_again(recipe, tmp_path):
 def test_named_rows_and_the_cores(recipe, tmp_path):
     env = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
     root = tmp_path / "runs"
-    rows = ["--row", "low one: quality=0.2", "--row", "high: quality=0.9"]
-    run(recipe, root, *rows, "--jobs=100", "--noprogressbar", env=env)
+    words = ["--row=low one: quality=0.2", "--jobs=100", "--noprogressbar"]
+    run(recipe, root, *words, env=env)
     log = (root / "low-one" / "fold_1" / "seed_1" / "run.log").read_text()
     assert "--quality=0.2" in log.splitlines()[0]
     assert "threads 1\n" in log
@@ -114,7 +113,7 @@ def test_epochs_are_shown_while_runs_last(tmp_path, capsys):
     folders = {"a": tmp_path, "b": tmp_path / "b"}
     jobs = {Run(n, f, *[None] * 5): Job() for n, f in folders.items()}
     failures = follow(jobs, 2, lambda job: True, lambda job: "no memory")
-    assert [str(failure) for failure in failures] == [
+    assert failures == [
         f"{name}: no memory (see {folder / 'run.log'})"
         for name, folder in folders.items()
     ]
@@ -123,7 +122,7 @@ def test_epochs_are_shown_while_runs_last(tmp_path, capsys):
     assert "2/2" in error and "2 failed" in error
 
 
-def test_other_options_are_noticed(recipe, tmp_path):
+def test_other_options_and_the_table_alone(recipe, tmp_path):
     root = tmp_path / "runs"
     run(recipe, root, "--seeds=2")
     _, error = run(recipe, root, "--seeds=2", "--quality=0.9", status=2)
@@ -132,6 +131,9 @@ def test_other_options_are_noticed(recipe, tmp_path):
     same = ["--num_workers=2", "--feature_folder=/f", "--data_folder=/data/"]
     run(recipe, root, "--seeds=2", *same)
     assert attempts(*seeds(root, 1)) == 1
+    output, _ = run(recipe, root, "--seeds=3", "--table-only")
+    assert "2 of 3" in output
+    assert not seeds(root, 3)[0].exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -173,43 +175,25 @@ def test_a_run_that_outlives_its_runner(recipe, tmp_path):
 
 
 def test_a_launcher_of_several_processes(recipe, tmp_path):
-    launcher = tmp_path / "launch.py"
+    launcher = tmp_path / "launch.sh"
     launcher.write_text(
-        "import os, subprocess, sys\n"
-        "number = int(sys.argv[1].split('=')[1])\n"
-        "for rank in range(number):\n"
-        "    more = {'RANK': str(rank), 'WORLD_SIZE': str(number)}\n"
-        "    command = [sys.executable, *sys.argv[2:]]\n"
-        "    subprocess.run(command, env=os.environ | more, check=True)\n"
+        "export WORLD_SIZE=2\n"
+        f'for RANK in 0 1; do export RANK; {sys.executable} "$@"; done\n'
     )
     root = tmp_path / "runs"
-    run(recipe, root, "--launcher", f"{sys.executable} {launcher} --n=2")
+    run(recipe, root, f"--launcher=sh {launcher}")
     log = (root / "fold_1" / "seed_1" / "run.log").read_text()
     assert "rank 0 2" in log and "rank 1 2" in log
 
 
 def test_the_error_of_a_torchrun_worker(tmp_path):
     log = tmp_path / "run.log"
-    log.write_text(
-        "KeyError: of an attempt before\n"
-        "$ torchrun train.py\n"
-        "[rank0]: Traceback (most recent call last):\n"
-        "[rank0]: torch.cuda.OutOfMemoryError: no memory left\n"
-        "Traceback (most recent call last):\n"
-        "torch.distributed.elastic.multiprocessing.errors.ChildFailedError:\n"
-        "======\n"
-    )
-    assert last_error(log) == "torch.cuda.OutOfMemoryError: no memory left"
+    error = "torch.cuda.OutOfMemoryError: no memory left"
+    child = "torch.distributed.elastic.multiprocessing.errors.ChildFailedError:"
+    log.write_text(f"KeyError: before\n[rank0]: {error}\n{child}\n======\n")
+    assert last_error(log) == error
     log.write_text("KeyError: before\n$ train.py\nKilled\n")
     assert last_error(log, begin=17) == "Killed"
-
-
-def test_the_table_alone(recipe, tmp_path):
-    root = tmp_path / "runs"
-    run(recipe, root, "--seeds=2")
-    output, _ = run(recipe, root, "--seeds=3", "--table-only")
-    assert "2 of 3" in output
-    assert not seeds(root, 3)[0].exists()
 
 
 def test_published_figures_and_a_comparison(recipe, tmp_path):
@@ -226,11 +210,11 @@ def test_published_figures_and_a_comparison(recipe, tmp_path):
     assert "90.5 ± 1.5 (Table 2, best)" in high and "(Table" not in low
     (test,) = [line for line in lines if line.startswith("high against low")]
     assert "difference +" in test
-    assert (
-        "(paired bootstrap over 4 test speakers, too few for the interval to "
-        "be trusted), p = 0.1250 (two-sided sign-flip test; 4 speakers are too "
-        "few for any p below 0.125)."
-    ) in test
+    for part in (
+        "(paired bootstrap over 4 test speakers, too few for the interval",
+        "p = 0.1250 (two-sided sign-flip test; 4 speakers are too few for any",
+    ):
+        assert part in test
 
 
 ROWS = ["--row=low: quality=0.2", "--row=high: quality=0.9"]
@@ -239,24 +223,24 @@ ROWS = ["--row=low: quality=0.2", "--row=high: quality=0.9"]
 @pytest.mark.parametrize(
     "words, sentence",
     [
-        (["--launcher=no-such-program -x"], "no program 'no-such-program'"),
-        (["--table-only"], "no run in"),
+        (["--launcher=no-such-program -x"], "expected a program in PATH"),
+        (["--table-only"], "expected finished runs in"),
         (["--nope=1"], "has no option 'nope'"),
         (
             [*ROWS, "--compare", "low", "x"],
-            "there is no row 'x'; the rows are: low; high",
+            "expected rows of low; high, got 'x'",
         ),
-        (None, "expected a list of published figures"),
+        ([], "expected a list of published figures"),
     ],
 )
 def test_mistakes_are_one_sentence_before_anything_runs(
     recipe, tmp_path, words, sentence, capsys
 ):
-    if words is None:
+    if not words:
         recipe[0].with_name("published.yaml").write_text("table: 1")
     root = tmp_path / "runs"
     with pytest.raises(SystemExit) as ended:
-        main(command(recipe, root, *(words or ()))[3:])
+        main(command(recipe, root, *words)[3:])
     assert ended.value.code == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
@@ -274,17 +258,12 @@ def test_seeds_and_folds_of_the_command_line(capsys):
         with pytest.raises(SystemExit):
             parse(["t.py", "y.yaml", wrong])
     capsys.readouterr()
-    with pytest.raises(UserError, match="'stray' is no option"):
+    with pytest.raises(UserError, match="expected --key=value, got 'stray'"):
         parse(["t.py", "y.yaml", "--lr", "stray"])
 
 
 def test_nothing_heavy_is_imported():
-    code = (
-        "import sys, speechbrain_ext.experiment.command\n"
-        "print([m for m in ('torch', 'speechbrain', 'submitit')"
-        " if m in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT
-    )
-    assert done.stdout.strip() == "[]", done.stderr
+    code = "import sys, speechbrain_ext.experiment.command; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    heavy = {b"torch", b"speechbrain", b"submitit"}
+    assert done.stdout and not heavy & set(done.stdout.split()), done.stderr

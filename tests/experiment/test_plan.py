@@ -6,6 +6,7 @@ import pytest
 
 from speechbrain_ext import corpora, protocols
 from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import write_json
 from speechbrain_ext.base.options import RecipeYaml
 from speechbrain_ext.experiment.plan import (
     combine,
@@ -19,15 +20,8 @@ PASSED = {"data_folder": "/data"}
 
 
 def plan(recipe, folder, rows=(), passed=PASSED, seeds=None, folds=None):
-    return make_plan(
-        recipe[0],
-        RecipeYaml(recipe[1]),
-        folder,
-        rows or combine([], []),
-        passed,
-        seeds,
-        folds,
-    )
+    yaml, rows = RecipeYaml(recipe[1]), rows or combine([], [])
+    return make_plan(recipe[0], yaml, folder, rows, passed, seeds, folds)
 
 
 @pytest.fixture
@@ -47,6 +41,10 @@ def test_a_grid_is_a_product():
     ]
     assert rows[1][:2] == ("a=1, b=y", "a-1__b-y")
     assert combine([], []) == [("", "", {})]
+    # References are named by what they refer to.
+    grid = parse_grid("head=!ref <dense_head>,!ref <lstm_head>")
+    names = "head=lstm_head", "head-lstm_head"
+    assert combine([], [grid])[1] == (*names, {"head": "!ref <lstm_head>"})
 
 
 def test_rows_and_grids_combine():
@@ -54,45 +52,26 @@ def test_rows_and_grids_combine():
         [parse_row("Dense, mean: head=dense k=2"), parse_row("plain:")],
         [parse_grid("a=1,2")],
     )
-    assert [name for name, _, _ in rows] == [
-        "Dense, mean, a=1",
-        "Dense, mean, a=2",
-        "plain, a=1",
-        "plain, a=2",
-    ]
-    assert rows[0][1] == "Dense-mean__a-1"
-    assert rows[0][2] == {"head": "dense", "k": "2", "a": "1"}
-
-
-def test_references_are_named_by_what_they_refer_to():
-    grid = parse_grid("head=!ref <dense_head>,!ref <lstm_head>")
-    assert combine([], [grid])[1] == (
-        "head=lstm_head",
-        "head-lstm_head",
-        {"head": "!ref <lstm_head>"},
-    )
+    names = ["Dense, mean, a=1", "Dense, mean, a=2", "plain, a=1", "plain, a=2"]
+    assert [name for name, _, _ in rows] == names
+    options = {"head": "dense", "k": "2", "a": "1"}
+    assert rows[0][1:] == ("Dense-mean__a-1", options)
 
 
 @pytest.mark.parametrize(
-    "parse, text, sentence",
+    "parse, texts, sentence",
     [
-        (parse_grid, text, "--grid")
-        for text in ("a", "a=", "=1", "a=1,,2", "a=1,1", "a b=1", "a=b=c")
-    ]
-    + [
-        (parse_row, text, "--row")
-        for text in ("a=1", ": a=1", "x: 'a=1", "x: a", "x: a=1 a=2")
-    ]
-    + [
-        (parse_overrides, ["a=1"], "'a=1' is no option"),
-        (parse_overrides, ["--"], "is no option"),
-        (parse_overrides, ["--a=1", "--a=2"], "given twice"),
-        (parse_overrides, ["--a=b=c"], "no '=' inside of a value"),
+        (parse_grid, "a|a=|=1|a=1,,2|a=1,1|a b=1|a=b=c", "--grid"),
+        (parse_row, "a=1|: a=1|x: 'a=1|x: a|x: a=1 a=2", "--row"),
+        (parse_overrides, "a=1|--", "expected --key=value, got"),
+        (parse_overrides, "--a=1 --a=2", "given twice"),
+        (parse_overrides, "--a=b=c", "no '=' inside of a value"),
     ],
 )
-def test_invalid_words(parse, text, sentence):
-    with pytest.raises(UserError, match=sentence):
-        parse(text)
+def test_invalid_words(parse, texts, sentence):
+    for text in texts.split("|"):
+        with pytest.raises(UserError, match=sentence):
+            parse(text.split() if parse is parse_overrides else text)
 
 
 def test_rows_that_would_share_a_folder():
@@ -106,23 +85,16 @@ def test_every_run_has_its_folder(recipe, tmp_path):
     rows = combine([], [("quality", ["0.5", "0.9"])])
     found = plan(recipe, tmp_path, rows, seeds=[1, 4], folds=[2, 3])
     assert [row.name for row in found] == ["quality=0.5", "quality=0.9"]
-    assert [
-        run.folder.relative_to(tmp_path).as_posix() for run in found[0].runs
-    ] == [
-        f"quality-0.5/fold_{fold}/seed_{seed}"
+    assert [run.folder for run in found[0].runs] == [
+        tmp_path / "quality-0.5" / f"fold_{fold}" / f"seed_{seed}"
         for seed in (1, 4)
         for fold in (2, 3)
     ]
-    command = found[1].runs[3].command
-    assert command[1:3] == (str(recipe[0]), str(recipe[1]))
-    assert set(command[3:]) == {
-        "--data_folder=/data",
-        "--quality=0.9",
-        "--seed=4",
-        "--fold=3",
-        f"--output_folder={found[1].runs[3].folder}",
-        "--noprogressbar",
-    }
+    run = found[1].runs[3]
+    assert run.command[1:3] == (str(recipe[0]), str(recipe[1]))
+    words = "--data_folder=/data --quality=0.9 --seed=4 --fold=3"
+    words += f" --output_folder={run.folder} --noprogressbar"
+    assert set(run.command[3:]) == set(words.split())
 
 
 def test_the_yamls_own_seed_and_fold(recipe, tmp_path, one):
@@ -138,94 +110,85 @@ def test_the_yamls_own_seed_and_fold(recipe, tmp_path, one):
 def test_all_folds_are_those_of_the_protocol(recipe, tmp_path, monkeypatch):
     asked = []
 
-    def num_folds(protocol, utterances, label_map):
-        asked.append((protocol, utterances, label_map))
+    def num_folds(protocol, *data):
+        asked.append((protocol, *data))
         return {"five": 5, "three": 3}[protocol]
 
     monkeypatch.setattr(protocols, "num_folds", num_folds)
-    monkeypatch.setattr(
-        corpora, "read_corpus", lambda name, folder: ([name, folder], [])
-    )
+    monkeypatch.setattr(corpora, "read_corpus", lambda *names: (names, []))
     rows = combine([], [("protocol", ["five", "three"]), ("quality", "12")])
     passed = {**PASSED, "label_map": "{calm: neutral}"}
     found = plan(recipe, tmp_path, rows, passed, folds="all")
     assert [len(row.runs) for row in found] == [5, 5, 3, 3]
     assert [run.fold for run in found[3].runs] == [1, 2, 3]
     # The corpus is read once for each protocol.
-    corpus = ["ravdess", "/data"], {"calm": "neutral"}
+    corpus = ("ravdess", "/data"), {"calm": "neutral"}
     assert asked == [("five", *corpus), ("three", *corpus)]
     recipe[1].write_text("seed: 2\nfold: 1\ncorpus: ravdess\n")
-    with pytest.raises(UserError, match="has no 'protocol'"):
+    with pytest.raises(UserError, match="protocol: expected text, got None"):
         plan(recipe, tmp_path, passed={}, folds="all")
 
 
 def test_settings_are_plain(one):
     settings = one(**{"nested.b": "5", "head": "!ref <lstm_head>"}).settings
-    assert settings.scalars["nested.a"] == 1
-    assert settings.scalars["nested.b"] == 5
-    assert settings.scalars["head"] == "lstm_head"
-    assert settings.scalars["lstm_head.size"] == 0.5
+    for key, value in {
+        "nested.a": 1,
+        "nested.b": 5,
+        "head": "lstm_head",
+        "lstm_head.size": 0.5,
+    }.items():
+        assert settings.scalars[key] == value
     assert "save_folder" not in settings.scalars
-    assert settings.options["head"] == {
-        "!new:collections.OrderedDict": {"size": 0.5}
-    }
+    head = {"!new:collections.OrderedDict": {"size": 0.5}}
+    assert settings.options["head"] == head
     json.dumps(settings.options)
 
 
-def test_unknown_and_missing_options(recipe, tmp_path, one):
-    with pytest.raises(UserError, match="did you mean 'quality'"):
-        one(qualty="1")
+@pytest.mark.parametrize(
+    "options, rows, seeds, sentence",
+    [
+        ({"qualty": "1"}, (), None, "did you mean 'quality'"),
+        ({"nested.a": "2", "nested": "1"}, (), None, "both given"),
+        ({}, [("", "", {"seed": "1"})], None, "use --seeds"),
+        ({"seed": "1"}, (), [1], "exclude each other"),
+        ({"seed": "one"}, (), None, "seed: expected a whole .* add --seeds"),
+    ],
+)
+def test_invalid_options(recipe, tmp_path, options, rows, seeds, sentence):
+    with pytest.raises(UserError, match=sentence):
+        plan(recipe, tmp_path, rows, PASSED | options, seeds)
+
+
+def test_missing_options_and_run_options(recipe, tmp_path, one):
     with pytest.raises(UserError, match="add --data_folder=..."):
         plan(recipe, tmp_path, passed={})
-    with pytest.raises(UserError, match="both given"):
-        one(**{"nested.a": "2", "nested": "1"})
     found = one(precision="bf16")
     assert "--precision=bf16" in found.command
     assert found.settings.run_options == {"precision": "bf16"}
 
 
-def test_seeds_belong_into_no_grid(recipe, tmp_path):
-    rows = combine([], [("seed", ["1", "2"])])
-    with pytest.raises(UserError, match="use --seeds"):
-        plan(recipe, tmp_path, rows)
-    with pytest.raises(UserError, match="exclude each other"):
-        plan(recipe, tmp_path, passed={**PASSED, "seed": "1"}, seeds=[1])
-
-
 def test_a_finished_run_with_other_options(recipe, tmp_path, one):
     run = one()
     assert not run.finished()
-    run.start()
+    write_json(run.record, run.folder / "options.json")
     assert not run.finished()
     # Nothing is lost where nothing was trained.
     assert not one(quality="0.9").finished()
     (run.folder / "results.json").write_text("{}")
-    assert run.finished()
-    # Where it happens changes nothing, what happens does.
-    for same in (
-        {"device": "cpu", "num_workers": "3"},
-        {"feature_folder": "/else", "data_folder": "/data/../data/"},
-    ):
-        assert one(**same).finished()
+    assert one(device="cpu", feature_folder="/else").finished()
     with pytest.raises(UserError, match=r"\(quality was 0.5, now 0.9\)"):
         one(quality="0.9").finished()
     # A comment is no change, another file is.
     recipe[1].write_text("# About it\n" + recipe[1].read_text())
     assert one().finished()
-    recipe[1].rename(recipe[1].with_name("other.yaml"))
-    renamed = plan((recipe[0], recipe[1].with_name("other.yaml")), tmp_path)
+    other = recipe[1].rename(recipe[1].with_name("other.yaml"))
     with pytest.raises(UserError, match="yaml was small.yaml, now other.yaml"):
-        renamed[0].runs[0].finished()
-
-
-def test_results_of_unknown_origin(one):
-    run = one()
-    run.folder.mkdir(parents=True)
-    (run.folder / "results.json").write_text("{}")
-    with pytest.raises(UserError, match="no options.json"):
-        run.finished()
+        plan((recipe[0], other), tmp_path)[0].runs[0].finished()
     (run.folder / "options.json").write_text("[]")
-    with pytest.raises(UserError, match="is no record of a run"):
+    with pytest.raises(UserError, match="expected the record of a run, got"):
+        run.finished()
+    (run.folder / "options.json").unlink()
+    with pytest.raises(UserError, match="no options.json"):
         run.finished()
 
 
@@ -236,11 +199,13 @@ def test_the_folder_of_the_yaml(recipe):
 
 
 def test_wrong_files(recipe, tmp_path):
-    with pytest.raises(UserError, match="no.yaml' does not exist"):
-        RecipeYaml(tmp_path / "no.yaml")
     with pytest.raises(UserError, match="train2.py' does not exist"):
         plan((tmp_path / "train2.py", recipe[1]), tmp_path)
-    for text, sentence in (("a: [1", "not valid YAML"), ("- 1", "a mapping")):
-        recipe[1].write_text(text)
+    for text, sentence in (
+        ("a: [1", "not valid YAML"),
+        ("- 1", "a mapping"),
+        (None, "small.yaml' does not exist"),
+    ):
+        recipe[1].write_text(text) if text else recipe[1].unlink()
         with pytest.raises(UserError, match=sentence):
             RecipeYaml(recipe[1])

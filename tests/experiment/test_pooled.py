@@ -26,16 +26,10 @@ def predictions(truths, said, speakers=None):
     )
 
 
-def random_case(seed, utterances=60, speakers=6, right=0.6):
-    random = np.random.default_rng(seed)
-    truths = random.choice(NAMES, utterances)
-    said = np.where(
-        random.random(utterances) < right,
-        truths,
-        random.choice(NAMES, utterances),
-    )
-    names = [f"s{number % speakers}" for number in range(utterances)]
-    return truths.tolist(), said.tolist(), names
+def guesses(random, truths, right):
+    """The truth with a probability of ``right``, otherwise any name."""
+    other = random.choice(NAMES, len(truths))
+    return np.where(random.random(len(truths)) < right, truths, other).tolist()
 
 
 def write(folder, rows, header="id,speaker,reference,predicted"):
@@ -54,8 +48,7 @@ def test_many_speakers_draw_swaps():
     found = compare(bad, good, "WA", draws=20_000)
     # Ten coins all on one side.
     assert found.p == pytest.approx(2 / 2**10, abs=0.001)
-    few = compare(bad, good, "WA", draws=100)
-    assert few.p >= 1 / 101
+    assert compare(bad, good, "WA", draws=100).p >= 1 / 101
 
 
 def test_diarization_is_compared():
@@ -71,20 +64,15 @@ def test_diarization_is_compared():
     assert found.p == 4 / 8
 
 
-def test_equal_systems_do_not_differ():
-    truths, said, speakers = random_case(4)
-    one = predictions(truths, said, speakers)
-    found = compare(one, one, "UA", draws=200)
-    assert (found.difference, found.low, found.high) == (0, 0, 0)
-    assert found.p == 1
-
-
-def test_the_test_is_symmetric_and_sees_a_large_difference():
-    truths, said, speakers = random_case(6, 200, 20, right=0.2)
-    bad = predictions(truths, said, speakers)
+def test_equal_systems_do_not_differ_and_a_large_difference_is_seen():
+    random = np.random.default_rng(6)
+    truths = random.choice(NAMES, 200).tolist()
+    speakers = [f"s{number % 20}" for number in range(200)]
+    bad = predictions(truths, guesses(random, truths, 0.2), speakers)
     good = predictions(truths, truths, speakers)
-    there = compare(bad, good, "WA")
-    back = compare(good, bad, "WA")
+    same = compare(bad, bad, "UA", draws=200)
+    assert (same.difference, same.low, same.high, same.p) == (0, 0, 0, 1)
+    there, back = compare(bad, good, "WA"), compare(good, bad, "WA")
     assert there.p == back.p < 0.001
     assert there.low == pytest.approx(-back.high)
 
@@ -98,21 +86,12 @@ def test_false_alarms_are_as_rare_as_they_should_be(number, low, high):
     found = []
     for seed in range(200):
         random = np.random.default_rng(seed)
-        utterances = 6 * number
-        speakers = [f"s{place % number}" for place in range(utterances)]
-        truths = random.choice(NAMES, utterances)
-        skill = random.uniform(0.2, 0.9, (2, number))
+        speakers = [f"s{place % number}" for place in range(6 * number)]
+        truths = random.choice(NAMES, 6 * number).tolist()
+        skill = np.tile(random.uniform(0.2, 0.9, (2, number)), 6)
         pair = [
-            np.where(
-                random.random(utterances) < np.resize(own, utterances),
-                truths,
-                random.choice(NAMES, utterances),
-            )
+            predictions(truths, guesses(random, truths, own), speakers)
             for own in skill
-        ]
-        pair = [
-            predictions(truths.tolist(), said.tolist(), speakers)
-            for said in pair
         ]
         found.append(compare(*pair, "UA", draws=400).p)
     assert min(found) >= 2.0 ** (1 - number)
@@ -159,8 +138,7 @@ def accuracy(truths, said):
 
 
 def table_figure(runs, oracle, times):
-    """Mean over the runs of each run's own figure, where each speaker counts
-    so many times."""
+    """Mean of each run's own figure, each speaker so many times."""
     kept = [
         [row[2:] for row in rows for _ in range(times[row[1]])]
         for rows in runs.values()
@@ -235,19 +213,18 @@ def test_folds_that_lack_a_class(metric, oracle, theirs, tmp_path, folds):
     assert result.p == as_large / 2**7
 
 
-@pytest.mark.filterwarnings("ignore:y_pred contains classes")
 def test_a_fold_that_is_not_drawn_is_left_out(tmp_path):
     """Leave one speaker out: a draw is a mean over some of the folds."""
-    right = [[1, 1, 0, 1], [0, 0, 0, 1], [1, 1, 1, 1]]
+    hits = [[1, 1, 0, 1], [0, 0, 0, 1], [1, 1, 1, 1]]
     folders = [
         write(
             tmp_path / str(fold),
             [
                 (f"{fold}{i}", f"s{fold}", "sad", "sad" if hit else "happy")
-                for i, hit in enumerate(hits)
+                for i, hit in enumerate(each)
             ],
         )
-        for fold, hits in enumerate(right)
+        for fold, each in enumerate(hits)
     ]
     pooled = pool_predictions(folders)
     assert pooled.metrics() == pytest.approx({"UA": 200 / 3, "WA": 200 / 3})
@@ -271,22 +248,22 @@ def test_runs_count_by_their_weights(tmp_path):
     assert found.metrics()["UA"] == pytest.approx(5 + 30 + 60)
     assert found.weights == pytest.approx([0.4, 0.6])
     even = pool_predictions(folders)
-    with pytest.raises(UserError, match="not their folds, or not the number"):
-        compare(found, even, "UA")
-    one = write(tmp_path / "one", rows + other)
-    with pytest.raises(UserError, match="not their folds, or not the number"):
-        compare(even, pool_predictions([one]), "UA")
+    one = pool_predictions([write(tmp_path / "one", rows + other)])
+    for pair in ((found, even), (even, one)):
+        with pytest.raises(UserError, match="their folds, or the numbers"):
+            compare(*pair, "UA")
 
 
 def test_unpaired_rows():
     one = predictions(["sad", "happy"], ["sad", "sad"])
-    with pytest.raises(UserError, match="1 utterances, such as '001'"):
-        compare(one, predictions(["sad"], ["sad"]), "UA")
-    with pytest.raises(UserError, match="reference of '001' is 'happy'"):
-        compare(one, predictions(["sad", "sad"], ["sad", "sad"]), "UA")
     eder = Predictions(one.ids, one.speakers, ["", ""], [{"eder": 1.0}] * 2)
-    with pytest.raises(UserError, match="the other diarizes"):
-        compare(one, eder, "UA")
+    for other, sentence in (
+        (predictions(["sad"], ["sad"]), "1 utterances, such as '001'"),
+        (predictions(["sad"] * 2, ["sad"] * 2), "reference of '001' is 'happy"),
+        (eder, "the other diarizes"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            compare(one, other, "UA")
 
 
 def test_pooled_runs_average(tmp_path):
@@ -313,8 +290,8 @@ def test_diarization(tmp_path):
     header = "id,speaker,eder,reference,hypothesis"
     rows = [("a", "s", 20, "x", "y"), ("b", "s", 40, "x", "y")]
     folders = [
-        write(tmp_path / "1", [*rows, ("c", "t", 60, "x", "y")], header),
-        write(tmp_path / "2", [*rows, ("c", "t", 90, "x", "y")], header),
+        write(tmp_path / str(last), [*rows, ("c", "t", last, "x", "y")], header)
+        for last in (60, 90)
     ]
     pooled = pool_predictions(folders)
     assert pooled.metrics() == {"EDER": pytest.approx((20 + 40 + 75) / 3)}
@@ -332,27 +309,16 @@ def test_utterances_where_speakers_are_unknown(tmp_path):
     assert compare(alone, alone, "WA").p is None
 
 
-@pytest.mark.parametrize(
-    ("header", "rows", "sentence"),
-    [
-        ("id,speaker,reference", [("a", "s", "sad")], "no column 'predicted'"),
-        ("id,eder", [("a", "low")], "line 2: eder is 'low', not a number"),
-        ("id,eder", [("a", "1", "2")], "line 2: expected 2 fields"),
-        ("id,eder", [("a",)], "line 2: expected 2 fields"),
-        ("id,eder", [], "has no predictions"),
-        ("id,eder", [("a", 1), ("a", 2)], "line 3: 'a' has been predicted"),
-    ],
-)
-def test_wrong_files(tmp_path, header, rows, sentence):
-    with pytest.raises(UserError, match=sentence):
-        pool_predictions([write(tmp_path, rows, header)])
-
-
-def test_runs_that_disagree_about_the_truth(tmp_path):
+def test_runs_that_disagree(tmp_path):
     one = write(tmp_path / "1", [("a", "s", "sad", "sad")])
     two = write(tmp_path / "2", [("a", "s", "happy", "sad")])
-    with pytest.raises(UserError, match="2/predictions.csv', line 2: 'a'"):
+    with pytest.raises(
+        UserError, match="2/predictions.csv', line 2: expected .* 'a'"
+    ):
         pool_predictions([one, two])
-    three = write(tmp_path / "3", [("a", 1)], "id,eder")
-    with pytest.raises(UserError, match="another speaker or reference|diarize"):
+    four = write(tmp_path / "4", [("a", "low")], "id,eder")
+    with pytest.raises(UserError, match="line 2: eder is 'low', not a number"):
+        pool_predictions([four])
+    three = write(tmp_path / "3", [("b", 1)], "id,eder")
+    with pytest.raises(UserError, match="Some runs diarize"):
         pool_predictions([one, three])

@@ -6,6 +6,7 @@ import statistics
 
 import pytest
 
+from speechbrain_ext.base.files import write_json
 from speechbrain_ext.base.options import RecipeYaml
 from speechbrain_ext.experiment.plan import combine, make_plan
 from speechbrain_ext.experiment.published import Figure
@@ -21,14 +22,14 @@ from speechbrain_ext.experiment.table import notes, to_latex, write_table
 VALUES = {(1, 1): 50.0, (1, 2): 60.0, (2, 1): 54.0, (2, 2): 70.0}
 
 
-def row_of(recipe, tmp_path, values, planned=None, rows=None):
+def row_of(recipe, tmp_path, values, planned=None):
     """A row whose runs have the figures; None for no results."""
     points = sorted(planned or values)
     plan = make_plan(
         recipe[0],
         RecipeYaml(recipe[1]),
         tmp_path / "runs",
-        rows or combine([("a & b_c", {})], []),
+        combine([("a & b_c", {})], []),
         {"data_folder": "/data"},
         sorted({seed for seed, _ in points}),
         sorted({fold for _, fold in points}),
@@ -36,7 +37,7 @@ def row_of(recipe, tmp_path, values, planned=None, rows=None):
     for run in plan[0].runs:
         if (run.seed, run.fold) not in values:
             continue
-        run.start()
+        write_json(run.record, run.folder / "options.json")
         result = {
             "metrics": {"UA": values[run.seed, run.fold], "F1": 10.0},
             "protocol": {"speakers_shared_with_train": {"test": run.fold}},
@@ -51,15 +52,14 @@ def row_of(recipe, tmp_path, values, planned=None, rows=None):
     return plan[0]
 
 
-def test_spread_over_seeds_and_over_folds():
-    seeds, folds = [55.0, 62.0], [52.0, 65.0]
-    found = spread(VALUES, "seeds")
+@pytest.mark.parametrize(
+    ("over", "means"), [("seeds", [55.0, 62.0]), ("folds", [52.0, 65.0])]
+)
+def test_spread_over_seeds_and_over_folds(over, means):
+    found = spread(VALUES, over)
     assert (found.mean, found.n) == (58.5, 2)
-    assert found.sd == pytest.approx(statistics.stdev(seeds))
-    found = spread(VALUES, "folds")
-    assert (found.mean, found.n) == (58.5, 2)
-    assert found.sd == pytest.approx(statistics.stdev(folds))
-    assert spread({(1, None): 50.0}, "seeds").sd is None
+    assert found.sd == pytest.approx(statistics.stdev(means))
+    assert spread({(1, None): 50.0}, over).sd is None
 
 
 def test_a_seed_that_lacks_a_fold_is_left_out():
@@ -67,24 +67,7 @@ def test_a_seed_that_lacks_a_fold_is_left_out():
     found = spread(values, "seeds", VALUES)
     assert (found.mean, found.n, found.left_out) == (55.0, 1, (2,))
     # But not where that leaves nothing.
-    values = {(1, 1): 50.0, (2, 2): 70.0}
-    assert spread(values, "seeds", VALUES).mean == 60.0
-
-
-def test_interval_and_predictions_are_about_the_mean_of_the_table(
-    recipe, tmp_path
-):
-    """A seed that is left out of the mean is left out of all else."""
-    values = {k: v for k, v in VALUES.items() if k != (2, 2)}
-    row = row_of(recipe, tmp_path, values, planned=VALUES)
-    for run in row.runs:
-        path = run.folder / "predictions.csv"
-        if run.seed == 2 and path.exists():
-            path.write_text(path.read_text().replace(",happy", ",sad"))
-    assert summarize_row(row, "seeds").predictions.metrics()["UA"] == 50
-    assert summarize_row(row, "seeds").intervals["UA"] == [50, 50]
-    # Over folds, the first has two seeds, of which one has all right.
-    assert summarize_row(row, "folds").predictions.metrics()["UA"] == 75
+    assert spread({(1, 1): 50.0, (2, 2): 70.0}, "seeds", VALUES).mean == 60.0
 
 
 @pytest.mark.parametrize("over", ["seeds", "folds"])
@@ -97,17 +80,14 @@ def test_weights_give_the_mean(over, missing):
     assert mean == pytest.approx(spread(values, over, VALUES).mean)
 
 
-@pytest.mark.parametrize(
-    ("points", "over"),
-    [
+def test_the_default_of_the_spread(recipe, tmp_path):
+    for points, over in (
         (VALUES, "seeds"),
         ([(3, 1), (3, 2)], "folds"),
         ([(1, 1), (2, 1)], "seeds"),
-    ],
-)
-def test_the_default_of_the_spread(points, over, recipe, tmp_path):
-    row = row_of(recipe, tmp_path, dict.fromkeys(points, 1.0))
-    assert default_over(row) == over
+    ):
+        row = row_of(recipe, tmp_path, dict.fromkeys(points, 1.0))
+        assert default_over(row) == over
 
 
 def test_the_table(recipe, tmp_path):
@@ -121,9 +101,8 @@ def test_the_table(recipe, tmp_path):
         for line in text.splitlines()
         if line.startswith("|")
     ]
-    cells = dict(zip(header, line))
     # Half of the utterances of each speaker are wrong: no spread at all.
-    assert cells == {
+    assert dict(zip(header, line)) == {
         "row": "a & b_c",
         "UA": "58.5 ± 4.9",
         "UA, 95 %": "[50.0, 50.0]",
@@ -149,10 +128,19 @@ def test_the_table(recipe, tmp_path):
     assert "".join(rows).count("&") == 2 * 6 + 1
 
 
-def test_missing_runs_show(recipe, tmp_path):
+def test_missing_runs(recipe, tmp_path):
+    """A seed that is left out of the mean is left out of all else."""
     values = {k: v for k, v in VALUES.items() if k != (2, 2)}
     row = row_of(recipe, tmp_path, values, planned=VALUES)
+    for run in row.runs:
+        path = run.folder / "predictions.csv"
+        if run.seed == 2 and path.exists():
+            path.write_text(path.read_text().replace(",happy", ",sad"))
     summary = summarize_row(row, "seeds")
+    assert summary.predictions.metrics()["UA"] == 50
+    assert summary.intervals["UA"] == [50, 50]
+    # Over folds, the first has two seeds, of which one has all right.
+    assert summarize_row(row, "folds").predictions.metrics()["UA"] == 75
     assert (summary.runs, summary.planned) == (3, 4)
     lacking = "a & b_c: without seeds 2, which lack runs."
     assert lacking in notes([summary], "seeds")

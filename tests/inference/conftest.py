@@ -1,5 +1,7 @@
 """Models that several tests use."""
 
+import shutil
+
 import pytest
 
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
@@ -12,6 +14,12 @@ def small_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("diarizer") / "run"
     # So clear a choice that segments change often.
     return folder, make_run(folder, scale=20.0)
+
+
+@pytest.fixture
+def run(small_run, tmp_path):
+    """A copy of the diarizer's folder that a test may damage."""
+    return shutil.copytree(small_run[0], tmp_path / "copy")
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,16 @@
 """Small models with random parameters, as runs and repositories have them."""
 
 import json
-import logging
-import sys
 
 import numpy as np
+import pytest
 import soundfile
-import speechbrain as sb
 import torch
+from hyperpyyaml import resolve_references
 
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.decoding import PostProcessing
+from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
 from speechbrain_ext.inference.construction import construct
 from speechbrain_ext.inference.model_yaml import ModelYaml
 from speechbrain_ext.training.checkpoints import SafeCheckpointer
@@ -61,18 +63,14 @@ LOADED = """!apply:speechbrain_ext.encoders.load_encoder
     source: {source}
     save_path: results/downloads
     freeze: {frozen}"""
-NORMALIZATION = "speechbrain_ext.models.normalization"
-NORMALIZER = (
-    f"{{name}}: !apply:{NORMALIZATION}.make_normalizer"
-    + """
+NORMALIZER = """
+{name}: !apply:speechbrain_ext.models.normalization.make_normalizer
     kind: {kind}
     num_layers: {layers}
     channels: {channels}"""
-)
 MIXTURE = """mixture: !new:speechbrain_ext.models.mixture.LayerMixture
     num_layers: !ref <num_layers>"""
-EGEMAPS = """egemaps: !new:speechbrain_ext.encoders.egemaps.EgemapsEncoder
-"""
+EGEMAPS = "egemaps: !new:speechbrain_ext.encoders.egemaps.EgemapsEncoder"
 POSTPROCESSING = """postprocessing: !new:speechbrain_ext.decoding.PostProcessing
     median: 0.1"""
 INPUT = "    {}: !new:speechbrain_ext.models.inputs.Input\n"
@@ -94,7 +92,6 @@ def make_run(
     fusion=False,
     max_length=None,
     classes=CLASSES,
-    num_classes=None,
     output_folder=None,
     postprocessing=True,
     scale=8.0,
@@ -111,7 +108,7 @@ def make_run(
     saved += ["normalizer"] if normalization else []
     saved += ["mixture"] if mixture else []
     parts = ["encoder", "layers", "max_length", *saved]
-    names = {"speech": {part: part for part in parts}}
+    inputs = {"speech": dict(zip(parts, parts))}
     normalizer = NORMALIZER.format(
         name="normalizer",
         kind=normalization,
@@ -122,32 +119,31 @@ def make_run(
         name="egemaps_normalizer", kind=normalization, layers=1, channels=25
     )
     if fusion:
-        names["egemaps"] = {
+        inputs["egemaps"] = {
             "encoder": "egemaps",
             "normalizer": "egemaps_normalizer",
             "max_length": "max_length",
         }
         saved.append("egemaps_normalizer")
+    loaded = LOADED.format(source=source, frozen=frozen)
     text = RUN.format(
         classes=", ".join(classes),
         layers=layers,
-        max_length="null" if max_length is None else max_length,
-        encoder=LOADED.format(source=source, frozen=frozen)
-        if source
-        else PROSODY,
+        max_length=max_length or "null",
+        encoder=loaded if source else PROSODY,
         normalizer=normalizer if normalization else "",
         mixture=MIXTURE if mixture else "",
         egemaps=egemaps if fusion else "",
         head=head,
-        num_classes=num_classes or len(classes),
+        num_classes=len(classes),
         fusion_size="    fusion_size: 25" if fusion else "",
         postprocessing=POSTPROCESSING if postprocessing else "",
         inputs="\n".join(
             INPUT.format(name)
             + "\n".join(f"        {k}: !ref <{v}>" for k, v in of.items())
-            for name, of in names.items()
+            for name, of in inputs.items()
         ),
-        modules="\n".join(f"    {n}: !ref <inputs[{n}]>" for n in names),
+        modules="\n".join(f"    {n}: !ref <inputs[{n}]>" for n in inputs),
         saved="\n".join(f"        {n}: !ref <{n}>" for n in saved),
     )
     write_run(folder, text, output_folder)
@@ -155,9 +151,8 @@ def make_run(
     yaml, built = ModelYaml(path), {}
     torch.manual_seed(3)
     modules = construct(path, yaml.get("modules"), built)
-    recoverables = {"saved_head": modules["head"]}
-    for name in saved:
-        recoverables[name] = construct(path, yaml.get(name), built)
+    recoverables = {n: construct(path, yaml.get(n), built) for n in saved}
+    recoverables["saved_head"] = modules["head"]
     _randomize(modules)
     # So that probabilities differ clearly.
     last = [m for m in modules["head"].modules() if hasattr(m, "weight")][-1]
@@ -187,40 +182,32 @@ def _randomize(modules):
         if module.mixture is not None:
             module.mixture.alpha.data += torch.randn(len(module.mixture.alpha))
         if module.normalizer is not None and not module.by_speaker:
-            layers, _, channels = module.normalizer.mean.shape
-            hidden = 0.5 * torch.randn(layers, 50, channels) + 0.1
-            if name == "egemaps":
-                # Descriptors that are hundreds, and some that are 1e-3.
-                hidden, _ = module.hidden(torch.from_numpy(sound(1.06).T))
-            module.normalizer.update(hidden, torch.tensor([hidden.shape[1]]))
+            # eGeMAPS: descriptors that are hundreds, and some that are 1e-3.
+            wav = torch.from_numpy(sound(1.06).T)
+            module.normalizer.update(*module.hidden(wav))
 
 
 def write_run(folder, text, output_folder=None, **overrides):
-    """Begin a run as SpeechBrain does."""
-    recipe = folder.parent / "recipe.yaml"
-    recipe.parent.mkdir(parents=True, exist_ok=True)
-    recipe.write_text(text)
-    hook, handlers = sys.excepthook, list(logging.root.handlers)
-    sb.create_experiment_directory(
-        folder,
-        str(recipe),
-        {**overrides, "output_folder": str(output_folder or folder)},
-        save_env_desc=False,
-    )
-    # It takes over the logging and the tracebacks of the process.
-    sys.excepthook, logging.root.handlers = hook, handlers
-    recipe.unlink()
+    """Begin a run as SpeechBrain does: its YAML has references resolved."""
+    overrides["output_folder"] = str(output_folder or folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = resolve_references(text, overrides).getvalue()
+    (folder / "hyperparams.yaml").write_text(text)
+
+
+def load(folder, cls=EmotionDiarizer, **options):
+    """A model on the CPU."""
+    return cls.from_hparams(folder, run_opts=CPU, **options)
+
+
+def load_recognizer(folder, **options):
+    """``load`` for a recognizer."""
+    return load(folder, EmotionRecognizer, **options)
 
 
 def finish(folder, **options):
     """Make the run a finished one, with these options chosen."""
-    chosen = {
-        "threshold": None,
-        "median": None,
-        "min_duration": None,
-        "one_event": False,
-        **options,
-    }
+    chosen = vars(PostProcessing(**options))
     (folder / "results.json").write_text(json.dumps({"postprocessing": chosen}))
 
 
@@ -259,10 +246,15 @@ def padded(wavs):
 
 def covers(segments, duration):
     """Whether segments follow each other from 0 to the very duration."""
-    bounds = [s["start"] for s in segments] + [segments[-1]["end"]]
+    bounds = [0.0] + [s["end"] for s in segments]
     return (
-        bounds[0] == 0.0
+        [s["start"] for s in segments] == bounds[:-1]
         and bounds[-1] == duration
-        and all(a["end"] == b["start"] for a, b in zip(segments, segments[1:]))
-        and all(a < b for a, b in zip(bounds, bounds[1:]))
+        and sorted(set(bounds)) == bounds
     )
+
+
+def refused(reason, function, *arguments, **options):
+    """See that a call ends with a sentence about what is wrong."""
+    with pytest.raises(UserError, match=reason):
+        function(*arguments, **options)

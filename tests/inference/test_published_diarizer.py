@@ -9,68 +9,23 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain.inference.diarization import Speech_Emotion_Diarization
 from speechbrain.nnet.pooling import Pooling1d
-from speechbrain.processing.features import InputNormalization
 from transformers import AutoModel
 
 from speechbrain_ext.audio import read_audio
-from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.grid import FrameGrid
-from speechbrain_ext.inference import EmotionDiarizer
 from speechbrain_ext.inference.layouts import pooling_convolution
 from tests.checkpoints import make_ssl_checkpoint
-from tests.inference.runs import CPU, covers, padded, sound, write_sound
-
-TODAY = "speechbrain.integrations.huggingface.wav2vec2.Wav2Vec2"
-OLD = "speechbrain.lobes.models.huggingface_wav2vec.HuggingFaceWav2Vec2"
-YAML = """
-pretrained_path: {folder}
-wav2vec2_hub: {hub}
-window_length: {window}
-stride: {stride}
-encoder_dim: 32
-out_n_neurons: 4
-input_norm: !new:speechbrain.processing.features.InputNormalization
-    norm_type: sentence
-    std_norm: False
-wav2vec2: !new:{encoder}
-    source: !ref <wav2vec2_hub>
-    output_norm: True
-    freeze: True
-    save_path: wav2vec2_checkpoints
-avg_pool: !new:speechbrain.nnet.pooling.Pooling1d
-    pool_type: "avg"
-    kernel_size: !ref <window_length>
-    stride: !ref <stride>
-    ceil_mode: True
-output_mlp: !new:speechbrain.nnet.linear.Linear
-    input_size: !ref <encoder_dim>
-    n_neurons: !ref <out_n_neurons>
-    bias: False
-model: !new:torch.nn.ModuleList
-    - [!ref <output_mlp>]
-modules:
-    input_norm: !ref <input_norm>
-    {name}: !ref <wav2vec2>
-    output_mlp: !ref <output_mlp>
-log_softmax: !new:speechbrain.nnet.activations.Softmax
-    apply_log: True
-label_encoder: !new:speechbrain.dataio.encoder.CategoricalEncoder
-unneeded: !apply:{unneeded} [abc]
-pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
-    loadables:
-        input_norm: !ref <input_norm>
-        wav2vec2: !ref <wav2vec2>
-        model: !ref <model>
-        label_encoder: !ref <label_encoder>
-    paths:
-        input_norm: !ref <pretrained_path>/input_norm.ckpt
-        wav2vec2: !ref <pretrained_path>/wav2vec2.ckpt
-        model: !ref <pretrained_path>/model.ckpt
-        label_encoder: !ref <pretrained_path>/label_encoder.txt
-"""
+from tests.inference.published import OLD, write_published
+from tests.inference.runs import (
+    covers,
+    load,
+    padded,
+    refused,
+    sound,
+    write_sound,
+)
 
 
 @pytest.fixture(scope="module")
@@ -92,43 +47,19 @@ def weights(tmp_path_factory):
     return hub, state, head
 
 
-def replica(folder, weights, old=False, name="wav2vec2", window=1, stride=1):
+def replica(folder, weights, old=False, **options):
     """Write the replica; an old one as SpeechBrain 0.5 wrote it."""
     hub, state, head = weights
-    folder.mkdir()
-    text = YAML.format(
-        # A downloaded repository still names where it came from.
-        folder="someone/somewhere" if old else folder,
-        hub=hub,
-        window=window,
-        stride=stride,
-        encoder=OLD if old else TODAY,
-        name=name,
-        unneeded="tests.inference.runs.never" if old else "builtins.len",
-    )
-    (folder / "hyperparams.yaml").write_text(text)
-    (folder / "custom.py").write_text("raise AssertionError('imported')\n")
-    state = dict(state)
     if old:
+        # A downloaded repository still names where it came from.
+        options.update(encoder=OLD, pretrained_path="someone/somewhere")
+        state = {**state, "model.masked_spec_embed": torch.zeros(32)}
         prefix = "model.encoder.pos_conv_embed.conv."
         for number, letter in enumerate("gv"):
             state[f"{prefix}weight_{letter}"] = state.pop(
                 f"{prefix}parametrizations.weight.original{number}"
             )
-        state["model.masked_spec_embed"] = torch.zeros(32)
-    torch.save(state, folder / "wav2vec2.ckpt")
-    torch.save({"0.w.weight": head}, folder / "model.ckpt")
-    InputNormalization("sentence", std_norm=False)._save(
-        folder / "input_norm.ckpt"
-    )
-    encoder = CategoricalEncoder()
-    encoder.update_from_iterable("nhsa")
-    encoder.save(folder / "label_encoder.txt")
-    return folder
-
-
-def load(folder, **options):
-    return EmotionDiarizer.from_hparams(folder, run_opts=CPU, **options)
+    return write_published(folder, hub, state, head, "nhsa", **options)
 
 
 class Oracle(Speech_Emotion_Diarization):
@@ -172,27 +103,23 @@ def test_numbers_are_those_of_speechbrain(
         labels = oracle.labels(path)
         # Averages over a second hardly differ.
         assert len(set(labels)) > 1 or window == 50
-        runs = [
-            (label, len(list(run))) for label, run in itertools.groupby(labels)
-        ]
+        runs = itertools.groupby(range(len(labels)), labels.__getitem__)
         segments = diarizer.diarize_file(path)
-        found = [segment["emotion"][0] for segment in segments]
-        assert found == [label for label, _ in runs]
         # SpeechBrain's segments begin where ours do; ours end with the file.
-        starts = np.cumsum([0] + [count for _, count in runs])[:-1]
-        np.testing.assert_allclose(
-            [s["start"] for s in segments], 0.02 * stride * starts
-        )
+        for segment, (label, run) in zip(segments, runs, strict=True):
+            start = 0.02 * stride * next(run)
+            assert segment["emotion"][0] == label
+            assert segment["start"] == pytest.approx(start)
         assert covers(segments, read_audio(path).shape[0] / 16000)
 
 
-@pytest.mark.parametrize("name", ["wav2vec2", "wav2vec"])
-def test_a_repository_of_an_old_version(tmp_path, cwd, weights, name):
+def test_a_repository_of_an_old_version(tmp_path, cwd, weights):
     path = write_sound(tmp_path / "x.wav", 3.0)
     today = load(replica(tmp_path / "today", weights))
     expected = today.posteriors_file(path)[0]
-    old = load(replica(tmp_path / "old", weights, old=True, name=name))
-    np.testing.assert_array_equal(old.posteriors_file(path)[0], expected)
+    for name in ("wav2vec2", "wav2vec"):
+        old = load(replica(tmp_path / "old", weights, old=True, name=name))
+        np.testing.assert_array_equal(old.posteriors_file(path)[0], expected)
     assert not list(cwd.iterdir())
 
 
@@ -220,28 +147,24 @@ def test_files_that_are_missing_or_do_not_fit(tmp_path, cwd, weights):
     for name in ("input_norm.ckpt", "wav2vec2.ckpt", "label_encoder.txt"):
         folder = replica(tmp_path / f"no {name}", weights, old=True)
         (folder / name).unlink()
-        with pytest.raises(UserError, match=f"{name}' does not exist"):
-            load(folder)
+        refused(f"{name}' does not exist", load, folder)
     folder = replica(tmp_path / "few", weights)
     state = torch.load(folder / "wav2vec2.ckpt")
     del state["model.encoder.layer_norm.weight"]
     torch.save(state, folder / "wav2vec2.ckpt")
-    with pytest.raises(UserError, match="lacks 'model.encoder.layer_norm.we"):
-        load(folder)
+    refused("lacks 'model.encoder.layer_norm.we", load, folder)
     folder = replica(tmp_path / "labels", weights)
     (folder / "label_encoder.txt").write_text("nonsense\n")
-    with pytest.raises(UserError, match="labels"):
-        load(folder)
+    refused("labels", load, folder)
 
 
 def test_the_encoder_can_be_had_from_elsewhere(tmp_path, cwd, weights):
     folder = replica(tmp_path / "a", ("no such/encoder", *weights[1:]))
-    with pytest.raises(UserError, match="hyperparams.yaml' does not describe"):
-        load(folder)
+    refused("hyperparams.yaml' does not describe", load, folder)
     diarizer = load(folder, overrides={"wav2vec2_hub": weights[0]})
     assert diarizer.grid.stride == 320
-    with pytest.raises(UserError, match="hyperparams.yaml' does not describe"):
-        load(folder, overrides={"wav2vec_hub": weights[0]})
+    reason = "hyperparams.yaml' does not describe"
+    refused(reason, load, folder, overrides={"wav2vec_hub": weights[0]})
 
 
 @pytest.mark.parametrize("ceil_mode", [True, False])
@@ -255,8 +178,7 @@ def test_frames_of_a_pooling(ceil_mode):
 
 
 def test_a_pooling_that_is_not_understood():
-    with pytest.raises(UserError, match="avg_pool"):
-        pooling_convolution(Pooling1d("max", 3))
+    refused("avg_pool", pooling_convolution, Pooling1d("max", 3))
 
 
 def test_benchmark(weights, capsys):

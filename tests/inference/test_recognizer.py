@@ -8,10 +8,9 @@ import soundfile
 import torch
 
 from speechbrain_ext.audio import read_audio
-from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders import load_encoder
 from speechbrain_ext.encoders.prosody import ProsodyEncoder
-from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
+from speechbrain_ext.inference import EmotionRecognizer
 from speechbrain_ext.models.heads import DenseHead, FusionHead
 from tests.inference.runs import (
     CLASSES,
@@ -19,8 +18,12 @@ from tests.inference.runs import (
     log_probs,
     make_recognizer,
     padded,
+    refused,
     sound,
     write_sound,
+)
+from tests.inference.runs import (
+    load_recognizer as load,
 )
 
 # What the two recipes make; each with the options of its YAML.
@@ -29,36 +32,20 @@ TUNED = {"frozen": False, "layers": "contextual"}
 RUNS = {
     "prosody": {},
     "dense": {"source": "whisper", **FROZEN},
-    "lstm": {
-        "source": "wavlm",
-        "layers": "local",
-        "head": "LSTMHead",
-        **FROZEN,
-    },
-    "contextual": {
-        "source": "hubert",
-        "layers": "contextual",
-        "max_length": 1.5,
-        **FROZEN,
-    },
-    "fusion": {
-        "source": "wavlm",
-        "fusion": True,
-        "head": "FusionHead",
-        **FROZEN,
-    },
+    "lstm": {"source": "wavlm", "layers": "local", "head": "LSTMHead"},
+    "contextual": {"source": "hubert", "layers": "contextual", **FROZEN},
+    "fusion": {"source": "wavlm", "fusion": True, "head": "FusionHead"},
     "tuned": {"source": "hubert", "head": "MeanHead", **TUNED},
     "convolutions": {"source": "wavlm", "head": "ConvMeanHead", **TUNED},
 }
+RUNS["lstm"].update(FROZEN)
+RUNS["fusion"].update(FROZEN)
+RUNS["contextual"]["max_length"] = 1.5
 
 
 def make(folder, sources, options):
     source = sources[options.get("source")]
     return make_recognizer(folder, **{**options, "source": source})
-
-
-def load(folder, **options):
-    return EmotionRecognizer.from_hparams(folder, run_opts=CPU, **options)
 
 
 @pytest.fixture(scope="module", params=RUNS)
@@ -120,13 +107,13 @@ def test_padding_does_not_matter(any_run, tmp_path):
     assert (out_prob[0] - out_prob[2]).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("rate", [8000, 44100, 12345])
-@pytest.mark.parametrize("channels", [1, 2])
-def test_any_rate_and_channels(small_recognizer, tmp_path, rate, channels):
+def test_any_rate_and_channels(small_recognizer, tmp_path):
     recognizer = load(small_recognizer[0])
-    path = write_sound(tmp_path / "a.flac", 2.57, rate, channels)
-    out_prob = consistent(recognizer.classify_file(path))
-    close(out_prob, trained(small_recognizer[1], read_audio(path)), 1e-2)
+    for rate, channels in [(8000, 1), (44100, 2), (12345, 1)]:
+        path = write_sound(tmp_path / "a.flac", 2.57, rate, channels)
+        out_prob = consistent(recognizer.classify_file(path))
+        expected = trained(small_recognizer[1], read_audio(path))
+        close(out_prob, expected, 1e-2)
 
 
 @pytest.mark.parametrize("max_length", [None, 1.5])
@@ -162,12 +149,9 @@ def test_what_lies_beyond_max_length_is_said(tmp_path, caplog):
     modules = make_recognizer(tmp_path / "run", max_length=1.5)
     recognizer = load(tmp_path / "run")
     speech = modules["speech"]
-    # The least that has a frame too many.
-    samples = next(
-        n
-        for n in range(16000, 48000)
-        if speech.grid.num_frames(n) > speech.limit
-    )
+    samples = 16000
+    while speech.grid.num_frames(samples) <= speech.limit:
+        samples += 1
     wav = torch.from_numpy(sound(3.0)[:, 0])
     lengths = {"fits.wav": samples - 1, "cut.wav": samples, "more.wav": 48000}
     for name, length in lengths.items():
@@ -206,30 +190,28 @@ def test_whisper_takes_what_is_longer_than_30_s(tmp_path, sources, caplog):
     path = write_sound(tmp_path / "a.wav", 30.01)
     consistent(recognizer.classify_file(path))
     assert "2 stretches" in caplog.text
-    with pytest.raises(UserError, match="window: 31 s is more than the 30 s"):
-        load(tmp_path / "run", window=31)
+    reason = "window: 31 s is more than the 30 s"
+    refused(reason, load, tmp_path / "run", window=31)
 
 
 def by_hand(modules, groups):
     """Probabilities on features that NumPy normalises, speaker by speaker."""
     found = []
-    *inputs, (_, head) = sorted(modules.items(), key=lambda x: x[0] == "head")
+    *inputs, head = sorted(modules, key=lambda name: name == "head")
     with torch.no_grad():
         for wavs in groups:
             given = [[] for _ in wavs]
-            for _, one in inputs:
+            for one in map(modules.get, inputs):
                 hidden = [one.hidden(wav[None])[0].numpy() for wav in wavs]
                 frames = np.concatenate(hidden, axis=1).astype(np.float64)
-                mean, std = (
-                    x[:, None] for x in (frames.mean(1), frames.std(1))
-                )
+                mean = frames.mean(1, keepdims=True)
                 # A channel that never changes stays at zero.
-                std = np.maximum(std, 1e-6)
+                std = np.maximum(frames.std(1, keepdims=True), 1e-6)
                 for states, row in zip(hidden, given):
                     states = ((states - mean) / std).astype(np.float32)
                     mixed = one._mix(torch.from_numpy(states))
                     row += mixed, torch.tensor([len(mixed)])
-            found += [head(*row).softmax(1)[0] for row in given]
+            found += [modules[head](*row).softmax(1)[0] for row in given]
     return torch.stack(found)
 
 
@@ -280,7 +262,7 @@ def test_a_recording_alone(speaker_run, recordings, caplog):
         out_prob = consistent(recognizer.classify_file(paths[1]))
     close(out_prob, by_hand(speaker_run[1], [wavs[1:2]]), 2e-4)
     [record] = ours(caplog)
-    assert "'1.wav' (2.4 s) alone" in record.getMessage()
+    assert "one recording alone, such as '1.wav' (2.4 s)" in record.getMessage()
     caplog.clear()
     recognizer.classify_files(paths, ["x", "y", "x"])
     [record] = ours(caplog)
@@ -311,16 +293,15 @@ def test_two_inputs_with_frames_of_different_times():
         "fusion_encoder": load_encoder("egemaps"),
         "head": FusionHead(201, 25, 4),
     }
-    with pytest.raises(UserError, match="^inputs: .* 20 ms .* 10 ms"):
-        EmotionRecognizer(modules, {"classes": CLASSES}, CPU)
+    hparams, reason = {"classes": CLASSES}, "^inputs: .* 20 ms .* 10 ms"
+    refused(reason, EmotionRecognizer, modules, hparams, CPU)
 
 
 def test_speakers_for_a_model_without(small_recognizer, recordings):
-    recognizer = load(small_recognizer[0])
-    with pytest.raises(UserError, match="^speakers: the model has no"):
-        recognizer.classify_files(recordings[0], ["a", "b", "c"])
-    with pytest.raises(UserError, match="^speakers: the model has no"):
-        recognizer.classify_batch(torch.randn(1, 16000), speakers=["a"])
+    recognizer, reason = load(small_recognizer[0]), "^speakers: the model has"
+    refused(reason, recognizer.classify_files, recordings[0], ["a", "b", "c"])
+    wavs = torch.randn(1, 16000)
+    refused(reason, recognizer.classify_batch, wavs, speakers=["a"])
 
 
 def test_classes_without_neutral(tmp_path):
@@ -331,36 +312,19 @@ def test_classes_without_neutral(tmp_path):
     consistent(result, classes)
 
 
-def test_the_wrong_kind_of_model(small_run, small_recognizer):
-    with pytest.raises(UserError, match="run' .*give it to EmotionDiar"):
-        load(small_run[0])
-    with pytest.raises(UserError, match="run' .*give it to EmotionRecogn"):
-        EmotionDiarizer.from_hparams(small_recognizer[0], run_opts=CPU)
-
-
-def test_recordings_that_cannot_be_used(small_recognizer, tmp_path):
-    recognizer = load(small_recognizer[0])
-    with pytest.raises(UserError, match="none.wav' does not exist"):
-        recognizer.classify_file(tmp_path / "none.wav")
-    with pytest.raises(UserError, match="Waveform 1 of the batch"):
-        recognizer.classify_batch(torch.full((1, 16000), float("nan")))
+def test_no_recordings(small_recognizer):
     with pytest.raises(ValueError, match="no recordings"):
-        recognizer.classify_files([])
+        load(small_recognizer[0]).classify_files([])
 
 
-def test_invalid_models(tmp_path):
-    make_recognizer(tmp_path / "run", num_classes=5)
-    with pytest.raises(UserError, match="scores 5 classes but names 4"):
-        load(tmp_path / "run")
-    encoder = ProsodyEncoder()
+def test_invalid_models():
+    encoder, named = ProsodyEncoder(), {"classes": CLASSES}
     head = DenseHead(encoder.output_size, 4)
     good = {"encoder": encoder, "head": head}
     wrong = {"encoder": encoder, "head": DenseHead(7, 4)}
     for modules, hparams, reason in [
-        (good, {}, "has neither"),
-        (wrong, {"classes": CLASSES}, "head of 'the model' does not fit"),
-        ({"head": head}, {"classes": CLASSES}, "has the modules head; exp"),
-        (good, {"classes": CLASSES, "window": 0}, "^window"),
+        (wrong, named, "head of 'the model' does not fit"),
+        ({"head": head}, named, "has the modules head; exp"),
+        (good, {**named, "window": 0}, "^window"),
     ]:
-        with pytest.raises(UserError, match=reason):
-            EmotionRecognizer(modules, hparams, CPU)
+        refused(reason, EmotionRecognizer, modules, hparams, CPU)

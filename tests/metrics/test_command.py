@@ -75,60 +75,74 @@ def test_is_light(name):
 
 def test_csv_goes_where_it_is_told(files, tmp_path, capsys):
     target = tmp_path / "out" / "rows.csv"
+    with open(files[3], "w") as file:
+        segment = {"start": 0, "end": 4000, "emotion": "happy"}
+        json.dump({"x_1": [segment], "y_1": [segment]}, file)
     main([*files, "--csv", str(target)])
     assert target.exists()
     assert not (tmp_path / "system_eder.csv").exists()
-    assert str(target) in capsys.readouterr().out
+    found = capsys.readouterr().out
+    assert str(target) in found
+    # What looks like a slip is said.
+    assert "are the times in seconds?" in found
+    assert "gives 'happy' to every utterance" in found
+
+
+DEEP = "[" * 500 + "]" * 500
+SEGMENT = '{"x": [{"start": %s, "end": %s, "emotion": "%s"}]}'
+RECORD = '{"x": {"duration": %s, "emotion": %s}}'
+BIG = "1" + "0" * 400
+
+
+@pytest.mark.parametrize(
+    "which, text, sentence",
+    [
+        ("hypothesis", '{"x_1": []}', "lacks the utterance 'y_1' of the"),
+        ("hypothesis", '{"x_1": [], "z": []}', "has the utterance 'z', which"),
+        ("hypothesis", SEGMENT % (1, 0, "n"), "before its start"),
+        ("hypothesis", '{"x": [], "x": [{}]}', "the key 'x' is there twice"),
+        ("reference", '{"x": {}, "x": {}}', "the key 'x' is there twice"),
+        ("hypothesis", SEGMENT % (0, BIG, "sad"), "the field 'end' is 1000"),
+        ("reference", RECORD % (BIG, "[]"), "field 'duration' is 1000"),
+        (
+            "reference",
+            RECORD % (1, f'[{{"emo": "sad", "start": 0, "end": {BIG}}}]'),
+            "segment 1 runs from 0 to 1000",
+        ),
+        ("hypothesis", SEGMENT % (0, 1, "\\ud800"), "half of a character"),
+        ("hypothesis", '{"\\udfff": []}', "half of a character"),
+        ("hypothesis", "[" * 100_000, "nested too deeply"),
+        ("hypothesis", f'{{"x": [{DEEP}]}}', "is not an object"),
+        ("hypothesis", SEGMENT % (DEEP, 1, "n"), "not a time in seconds"),
+        ("reference", RECORD % (DEEP, "[]"), "not a length in seconds"),
+    ],
+)
+def test_nothing_is_written_when_something_is_wrong(
+    which, text, sentence, files, tmp_path, capsys
+):
+    path = files[{"reference": 1, "hypothesis": 3}[which]]
+    with open(path, "w") as file:
+        file.write(text)
+    error = failing(capsys, files)
+    assert sentence in error and len(error) < 500
+    assert {p.name for p in tmp_path.iterdir()} == {"ZED.json", "system.json"}
 
 
 def failing(capsys, arguments):
     with pytest.raises(SystemExit) as end:
         main(arguments)
-    assert end.value.code == 2
     captured = capsys.readouterr()
-    assert captured.out == ""
+    assert end.value.code == 2 and captured.out == ""
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 1
     return captured.err
 
 
-@pytest.mark.parametrize(
-    "said, sentence",
-    [
-        ({"x_1": []}, "lacks the utterance 'y_1' of the"),
-        ({"x_1": [], "z": []}, "has the utterance 'z', which"),
-        ({"x_1": [{"start": 1, "end": 0, "emotion": "n"}]}, "before its start"),
-    ],
-)
-def test_nothing_is_written_when_something_is_wrong(
-    said, sentence, files, tmp_path, capsys
-):
-    with open(files[3], "w") as file:
-        json.dump(said, file)
-    assert sentence in failing(capsys, files)
-    assert {p.name for p in tmp_path.iterdir()} == {"ZED.json", "system.json"}
-
-
-def test_a_missing_file(files, capsys):
-    for arguments in (
-        [*files[:3], "no.json"],
-        ["--reference", "no.json", *files[2:]],
-    ):
+def test_files_that_do_not_fit(files, capsys):
+    """What is missing, and what is read and would be written over."""
+    for place in (1, 3):
+        arguments = [*files[:place], "no.json", *files[place + 1 :]]
         assert "does not exist" in failing(capsys, arguments)
-
-
-def test_never_writes_over_what_it_reads(files, capsys):
-    for path in (files[1], files[3]):
-        before = open(path).read()
-        assert "--csv" in failing(capsys, [*files, "--csv", path])
-        assert open(path).read() == before
-
-
-def test_what_looks_like_a_slip(files, capsys):
-    with open(files[3], "w") as file:
-        segment = {"start": 0, "end": 4000, "emotion": "happy"}
-        json.dump({"x_1": [segment], "y_1": [segment]}, file)
-    main(files)
-    found = capsys.readouterr().out
-    assert "are the times in seconds?" in found
-    assert "gives 'happy' to every utterance" in found
+        before = open(files[place]).read()
+        assert "--csv" in failing(capsys, [*files, "--csv", files[place]])
+        assert open(files[place]).read() == before

@@ -4,7 +4,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.identification import IdentificationErrorRate
@@ -17,8 +17,7 @@ from speechbrain_ext.metrics.diarization import (
     transition,
     transition_name,
 )
-from speechbrain_ext.metrics.eder import main
-from speechbrain_ext.metrics.segments import all_neutral, whole_utterance
+from speechbrain_ext.metrics.segments import whole_utterance
 
 NAMES = ["neutral", "happy", "sad", "angry"]
 PARTS = ("false_alarm", "missed_emotion", "confusion", "overlap")
@@ -40,13 +39,13 @@ def parts(reference, hypothesis, duration):
 # Times in whole milliseconds: pyannote takes anything below a microsecond
 # for nothing.
 @st.composite
-def tracks(draw, covering=False, names=tuple(NAMES)):
+def tracks(draw):
     """A duration and labels that follow each other without overlap."""
     cuts = draw(st.lists(st.integers(1, 9_999), max_size=8, unique=True))
     cuts = [0, *sorted(cuts), draw(st.integers(10_000, 15_000))]
     segments = []
     for start, end in zip(cuts, cuts[1:]):
-        name = draw(st.sampled_from([*names] if covering else [None, *names]))
+        name = draw(st.sampled_from([None, *NAMES]))
         if name is not None:
             segments.append((name, start / 1000, end / 1000))
     return cuts[-1] / 1000, segments
@@ -85,16 +84,13 @@ def test_agrees_with_speechbrain(frames, emotion, window, share, bounds):
     assert ours == pytest.approx(theirs, abs=1e-9)
 
 
-def test_agrees_with_speechbrain_when_windows_overlap():
+def test_where_it_differs_from_speechbrain():
     # SpeechBrain halves the overlap of two windows between them before it
     # scores; given its boundaries, the result is the same.
     reference = is_so(("sad", 0.3, 1.0))
     theirs = speechbrain_eder(list("nnssh"), "x", 1.2, reference, 0.3, 0.2)
     halved = says(("n", 0.0, 0.45), ("s", 0.45, 0.85), ("h", 0.85, 1.2))
     assert eder(reference, halved, 1.2).rate == pytest.approx(theirs, abs=1e-9)
-
-
-def test_differs_from_speechbrain_where_nothing_is_said():
     # SpeechBrain counts time without a frame as wrong; here it is neutral.
     reference = is_so(("sad", 0.0, 1.0))
     theirs = speechbrain_eder(["s"], "x", 2.0, reference, 1.0, 1.0)
@@ -133,21 +129,14 @@ def identification_errors(reference, hypothesis, duration):
 
 
 @settings(deadline=None)
-@given(tracks(), st.data())
-def test_agrees_with_pyannote_on_any_number_of_emotions(case, data):
+@given(tracks(), tracks(), st.data())
+def test_agrees_with_pyannote(case, other, data):
     duration, reference = case
-    _, hypothesis = data.draw(tracks())
-    _, theirs = identification_errors(reference, hypothesis, duration)
-    ours = eder(is_so(*reference), says(*hypothesis), duration).rate
+    _, theirs = identification_errors(reference, other[1], duration)
+    ours = eder(is_so(*reference), says(*other[1]), duration).rate
     assert ours == pytest.approx(theirs, abs=1e-9)
-
-
-@settings(deadline=None)
-@given(tracks(), st.data())
-def test_agrees_with_pyannote_with_one_emotion_too_many(case, data):
     # A second emotion beside the right one is one false alarm there and
     # overlap here: the same time.
-    duration, reference = case
     hypothesis = [segment for segment in reference if segment[0] != "neutral"]
     for name, start, end in list(hypothesis):
         other = data.draw(st.sampled_from([n for n in NAMES[1:] if n != name]))
@@ -162,23 +151,14 @@ def test_agrees_with_pyannote_with_one_emotion_too_many(case, data):
 
 @settings(deadline=None)
 @given(piles(), piles())
+@example([("sad", 0, 10)], [("happy", 0, 10), ("angry", 0, 10)])
 def test_is_below_pyannote_where_emotions_pile_up(reference, hypothesis):
     # The paper's components are durations, so each instant is an error once;
     # pyannote counts every label that is wrong at that instant.
     theirs, _ = identification_errors(reference, hypothesis, 10.0)
     ours = eder(is_so(*reference), says(*hypothesis), 10.0).error
-    assert ours <= theirs + 1e-9
     # Three emotions leave room for three wrong labels at once.
-    assert theirs <= 3 * ours + 1e-9
-
-
-def test_differs_from_pyannote_by_the_labels_wrong_at_once():
-    reference = [("sad", 0.0, 10.0)]
-    hypothesis = [("happy", 0.0, 10.0), ("angry", 0.0, 10.0)]
-    theirs, _ = identification_errors(reference, hypothesis, 10.0)
-    found = eder(is_so(*reference), says(*hypothesis), 10.0)
-    assert theirs == pytest.approx(20.0)
-    assert found.confusion == found.error == pytest.approx(10.0)
+    assert ours - 1e-9 <= theirs <= 3 * ours + 1e-9
 
 
 def by_millisecond(reference, hypothesis, duration):
@@ -263,42 +243,44 @@ def test_by_hand(reference, hypothesis, duration, expected):
 def test_baselines(emotion):
     found = eder(is_so(("sad", 0, 2)), whole_utterance(emotion, 4.0), 4.0)
     assert found.rate == 0.5
-    assert all_neutral(4.0) == whole_utterance("neutral", 4.0)
 
 
 @pytest.mark.parametrize(
-    "segment, sentence",
+    "change, sentence",
     [
-        ({"start": 0, "end": 1}, "the hypothesis, segment 1.*'emotion'"),
-        ({"end": 1, "emotion": "n"}, "'start' is missing"),
-        ({"start": 0, "end": math.nan, "emotion": "n"}, "'end' is nan"),
-        ({"start": -1, "end": 1, "emotion": "n"}, "'start' is -1"),
-        ({"start": 2, "end": 1, "emotion": "n"}, "before its start"),
-        ({"start": 0, "end": 1, "emotion": "z"}, "'z' is none of the letters"),
-        ({"start": 0, "end": 1, "emotion": 3}, "3 is not a word"),
-        ("sad", "is not an object"),
+        ({"emotion": ...}, "the hypothesis, segment 1.*'emotion'"),
+        ({"start": ...}, "'start' is missing"),
+        ({"end": math.nan}, "'end' is nan"),
+        ({"start": -1}, "'start' is -1"),
+        ({"start": "0"}, "'start' is '0'"),
+        ({"start": 2}, "before its start"),
+        ({"emotion": "z"}, "'z' is none of the letters"),
+        ({"emotion": 3}, "3 is not a word"),
+        ({"emotion": "\ud800"}, "is not a word"),
+        ({"emotion": "sad\udc00"}, "is not a word"),
+        ({"emotion": ""}, "is not a word"),
+        ({"emotion": " "}, "is not a word"),
+        ({"emotion": None}, "is not a word"),
     ],
 )
-def test_bad_segments(segment, sentence):
+def test_bad_segments(change, sentence):
+    segment = {"start": 0, "end": 1, "emotion": "n", **change}
+    segment = {name: x for name, x in segment.items() if x is not ...}
     with pytest.raises(UserError, match=sentence):
         eder([], [segment], 1.0)
 
 
 @pytest.mark.parametrize("duration", [0, -1, math.inf, "1", None])
 def test_bad_durations(duration):
-    with pytest.raises(UserError, match="not a length in seconds"):
+    with pytest.raises(UserError, match="expected a length in seconds"):
         eder([], [], duration)
 
 
-@given(piles())
-def test_perfect_is_zero(reference):
-    assert parts(is_so(*reference), says(*reference), 10.0) == (0, 0, 0, 0)
-    same = transition(is_so(*reference), 10.0)
-    assert same == transition(says(*reference), 10.0)
-
-
 @given(piles(), piles(), st.data())
-def test_splitting_a_segment_changes_nothing(reference, hypothesis, data):
+def test_perfect_is_zero_and_splitting_changes_nothing(
+    reference, hypothesis, data
+):
+    assert parts(is_so(*reference), says(*reference), 10.0) == (0, 0, 0, 0)
     whole = parts(is_so(*reference), says(*hypothesis), 10.0)
     split = []
     for name, start, end in hypothesis:
@@ -352,59 +334,5 @@ def test_transition_is_what_fusing_frames_gives(frames, tail):
 def test_transition_names(segments, name):
     assert transition_name(transition(says(*segments), 4.0)) == name
     assert transition_name(transition(is_so(*segments), 4.0)) == name
-
-
-def test_transition_of_next_to_nothing():
     assert transition([], 0.01) == ("neutral",)
     assert transition(says(("sad", 0, 1)), 0.001) == ("sad",)
-
-
-DEEP = "[" * 500 + "]" * 500
-
-
-SEGMENT = '{"x": [{"start": %s, "end": %s, "emotion": "%s"}]}'
-REFERENCE = '{"x": {"duration": %s, "emotion": %s}}'
-BIG = "1" + "0" * 400
-
-
-@pytest.mark.parametrize(
-    "which, text, sentence",
-    [
-        ("hypothesis", '{"x": [], "x": [{}]}', "the key 'x' is there twice"),
-        ("reference", '{"x": {}, "x": {}}', "the key 'x' is there twice"),
-        ("hypothesis", SEGMENT % (0, BIG, "sad"), "the field 'end' is 1000"),
-        ("reference", REFERENCE % (BIG, "[]"), "field 'duration' is 1000"),
-        (
-            "reference",
-            REFERENCE % (1, f'[{{"emo": "sad", "start": 0, "end": {BIG}}}]'),
-            "segment 1 runs from 0 to 1000",
-        ),
-        ("hypothesis", SEGMENT % (0, 1, "\\ud800"), "half of a character"),
-        ("hypothesis", '{"\\udfff": []}', "half of a character"),
-        ("hypothesis", "[" * 100_000, "nested too deeply"),
-        ("hypothesis", f'{{"x": [{DEEP}]}}', "is not an object"),
-        ("hypothesis", SEGMENT % (DEEP, 1, "n"), "not a time in seconds"),
-        ("reference", REFERENCE % (DEEP, "[]"), "not a length in seconds"),
-    ],
-)
-def test_impossible_files(which, text, sentence, tmp_path, capsys):
-    good = {"reference": REFERENCE % (1, '"sad"'), "hypothesis": '{"x": []}'}
-    arguments = []
-    for name, content in {**good, which: text}.items():
-        path = tmp_path / f"{name}.json"
-        path.write_text(content)
-        arguments += [f"--{name}", str(path)]
-    with pytest.raises(SystemExit) as end:
-        main(arguments)
-    captured = capsys.readouterr()
-    assert end.value.code == 2 and captured.out == ""
-    assert captured.err.startswith("error: ") and sentence in captured.err
-    assert captured.err.count("\n") == 1 and len(captured.err) < 500
-    assert not list(tmp_path.glob("*.csv"))
-
-
-@pytest.mark.parametrize("label", ["\ud800", "sad\udc00", "", " ", None])
-def test_labels_that_cannot_be_written(label):
-    segment = {"start": 0, "end": 1, "emotion": label}
-    with pytest.raises(UserError, match="is not a word"):
-        eder(is_so(("sad", 0.0, 1.0)), [segment], 1.0)

@@ -1,5 +1,6 @@
 """References and hypotheses in every layout; RTTM there and back."""
 
+import itertools
 import json
 
 import pytest
@@ -26,26 +27,19 @@ def write(folder, data, name="a.json"):
     return path
 
 
-def test_reference_in_the_layout_of_zed(tmp_path):
+def test_references(tmp_path):
+    """In the layout of ZED.json, and as manifests have them."""
     record = {"wav": "x.wav", "duration": 2, "emotion": SAD, "transcript": "."}
-    assert read_reference(write(tmp_path, {"x": record})) == {
-        "x": {"emotion": SAD, "duration": 2.0, "speaker": None}
-    }
-
-
-def test_reference_from_manifests(tmp_path):
+    expected = {"emotion": SAD, "duration": 2.0, "speaker": None}
+    assert read_reference(write(tmp_path, {"x": record})) == {"x": expected}
     path = tmp_path / "test.json"
-    save_manifest(
-        [
-            Utterance("x", 2.0, "", "happy", "demo", wav="x.wav"),
-            Utterance("y", 2.0, "s1", SAD, "demo", pieces=[]),
-        ],
-        path,
-    )
+    one = Utterance("x", 2.0, "", "happy", "demo", wav="x.wav")
+    two = Utterance("y", 2.0, "s1", SAD, "demo", pieces=[])
+    save_manifest([one, two], path)
     whole = [{"emo": "happy", "start": 0.0, "end": 2.0}]
     assert read_reference(path) == {
-        "x": {"emotion": whole, "duration": 2.0, "speaker": None},
-        "y": {"emotion": SAD, "duration": 2.0, "speaker": "s1"},
+        "x": {**expected, "emotion": whole},
+        "y": {**expected, "speaker": "s1"},
     }
 
 
@@ -55,7 +49,7 @@ def test_reference_from_manifests(tmp_path):
         ("{", "line 1: not valid JSON"),
         ([], "is not a reference"),
         ({}, "is not a reference"),
-        ({"x": []}, "'x': the record is not an object"),
+        ({"x": []}, "'x': \\[\\] is not an object"),
         ({"x": {"emotion": SAD}}, "'x': the field 'duration' is missing"),
         ({"x": {"duration": 2}}, "'x': the field 'emotion' is missing"),
         ({"x": {"duration": -2, "emotion": SAD}}, "'duration' is -2"),
@@ -63,7 +57,7 @@ def test_reference_from_manifests(tmp_path):
         ({"x": {"duration": 0.8, "emotion": SAD}}, "segment 1 runs from 0.5"),
         ({"x": {"duration": 2, "emotion": [{"emo": "sad"}]}}, "'start'"),
         ({"x": {"duration": 2, "emotion": "q"}}, "'x': the emotion 'q' is"),
-        ({"x": {"duration": 2, "emotion": SAD, "speaker": []}}, "'speaker'"),
+        ({"x": {"duration": 2, "emotion": SAD, "speaker": []}}, "speaker: "),
     ],
 )
 def test_bad_references(tmp_path, data, sentence):
@@ -96,19 +90,16 @@ def test_hypothesis_as_speechbrain_gives_it(tmp_path):
     }
 
 
-def test_hypothesis_in_the_layout_of_zed(tmp_path):
-    path = write(tmp_path, {"x": {"duration": 2, "emotion": SAD}})
-    assert read_hypothesis(path) == {
-        "x": [{"start": 0.5, "end": 1.0, "emotion": "sad"}]
-    }
-
-
-def test_hypothesis_as_rttm(tmp_path):
-    line = "SPEAKER x.wav 1 0.5 0.5 <NA> <NA> s <NA> <NA>\n"
-    path = write(tmp_path, line, "a.RTTM")
-    assert read_hypothesis(path) == {
-        "x": [{"start": 0.5, "end": 1.0, "emotion": "sad"}]
-    }
+@pytest.mark.parametrize(
+    "name, data",
+    [
+        ("a.json", {"x": {"duration": 2, "emotion": SAD}}),
+        ("a.RTTM", "SPEAKER x.wav 1 0.5 0.5 <NA> <NA> s <NA> <NA>\n"),
+    ],
+)
+def test_hypotheses_in_other_layouts(tmp_path, name, data):
+    expected = [{"start": 0.5, "end": 1.0, "emotion": "sad"}]
+    assert read_hypothesis(write(tmp_path, data, name)) == {"x": expected}
 
 
 @pytest.mark.parametrize(
@@ -137,9 +128,6 @@ def test_names_of_utterances(tmp_path, name, ids, id):
         ({"x": {"duration": 2}}, "'x': the field 'emotion' is missing"),
         ({"x": [[0, 1, "n"]]}, "'x', segment 1: .* is not an object"),
         ({"x": [{"start": 0, "end": 1}]}, "segment 1: the field 'emotion'"),
-        ({"x": [{"start": "0", "end": 1, "emotion": "n"}]}, "'start' is '0'"),
-        ({"x": [{"start": 0, "end": -1, "emotion": "n"}]}, "'end' is -1"),
-        ({"x": [{"start": 0, "end": 1, "emotion": "f"}]}, "the emotion 'f' is"),
         ({"a/x.wav": [], "b/x.wav": []}, "both mean the utterance 'x'"),
         ([{"x": []}], "is not a hypothesis"),
     ],
@@ -148,11 +136,6 @@ def test_bad_hypotheses(tmp_path, data, sentence):
     with pytest.raises(UserError, match=sentence) as error:
         read_hypothesis(write(tmp_path, data))
     assert str(tmp_path / "a.json") in str(error.value)
-
-
-def test_a_format_no_one_knows(tmp_path):
-    with pytest.raises(UserError, match="neither '.rttm' nor '.json'"):
-        read_hypothesis(tmp_path / "a.csv")
 
 
 # RTTM
@@ -165,21 +148,21 @@ GOOD = "SPEAKER a 1 0.5 1.5 <NA> <NA> sad <NA> <NA>\n"
     st.floats(0, 4000),
 )
 def test_segments_that_touch_still_touch(tmp_path_factory, lengths, start):
+    times, names = [start], ("neutral", "happy", "angry")
     segments = []
-    for number, length in enumerate(lengths):
-        name = ("neutral", "happy", "angry")[number % 3]
-        end = start + length
-        segments.append({"start": start, "end": end, "emotion": name})
-        start = end
+    for length, name in zip(lengths, itertools.cycle(names)):
+        times.append(times[-1] + length)
+        segments.append({"start": times[-2], "end": times[-1], "emotion": name})
     path = tmp_path_factory.mktemp("rttm") / "a.rttm"
     write_rttm(path, {"x": segments})
     read = read_rttm(path)["x"]
     for one, other in zip(read, read[1:]):
         assert one["end"] == other["start"]
     for before, after in zip(segments, read, strict=True):
-        assert after["emotion"] == before["emotion"]
-        assert after["start"] == pytest.approx(before["start"], abs=6e-7)
-        assert after["end"] == pytest.approx(before["end"], abs=6e-7)
+        assert after == {
+            name: x if name == "emotion" else pytest.approx(x, abs=6e-7)
+            for name, x in before.items()
+        }
     # What has been written once is written the same again.
     again = path.with_name("b.rttm")
     write_rttm(again, {"x": read})
@@ -195,11 +178,11 @@ def test_pyannote_reads_it(tmp_path):
     write_rttm(path, {"x": segments, "y": segments[:1]})
     theirs = load_rttm(path)
     assert set(theirs) == {"x", "y"}
-    tracks = [
+    tracks = theirs["x"].itertracks(yield_label=True)
+    assert [
         {"start": segment.start, "end": segment.end, "emotion": label}
-        for segment, _, label in theirs["x"].itertracks(yield_label=True)
-    ]
-    assert tracks == segments
+        for segment, _, label in tracks
+    ] == segments
 
 
 def test_reads_what_other_tools_write(tmp_path):
@@ -236,36 +219,39 @@ def test_reads_what_other_tools_write(tmp_path):
     ],
 )
 def test_bad_lines(tmp_path, line, sentence):
-    path = tmp_path / "bad.rttm"
-    path.write_text(GOOD + "\n" + line + "\n")
+    path = write(tmp_path, f"{GOOD}\n{line}\n", "bad.rttm")
     with pytest.raises(UserError, match=sentence) as error:
         read_rttm(path)
     assert f"'{path}', line 3: " in str(error.value)
 
 
 def test_bad_files(tmp_path):
-    with pytest.raises(UserError, match="does not exist"):
-        read_rttm(tmp_path / "no.rttm")
-    with pytest.raises(UserError, match="Cannot read"):
-        read_rttm(tmp_path)
     (tmp_path / "a.rttm").write_bytes(b"SPEAKER \xff")
-    with pytest.raises(UserError, match="not UTF-8"):
-        read_rttm(tmp_path / "a.rttm")
+    (tmp_path / "b.rttm").mkdir()
+    for name, sentence in (
+        ("no.rttm", "does not exist"),
+        ("a.rttm", "not UTF-8"),
+        ("b.rttm", "Cannot read"),
+        ("a.csv", "neither '.rttm' nor '.json'"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            read_hypothesis(tmp_path / name)
 
 
 @pytest.mark.parametrize(
-    "diarizations, sentence",
+    "id, change, sentence",
     [
-        ({"a b": [{"start": 0, "end": 1, "emotion": "sad"}]}, "'a b'"),
-        ({"a": [{"start": 0, "end": 1, "emotion": "so sad"}]}, "'so sad'"),
-        ({"": [{"start": 0, "end": 1, "emotion": "sad"}]}, "the name ''"),
-        ({"a": []}, "'a', which has no segment"),
-        ({"a": [{"start": 0, "emotion": "sad"}]}, "'a', segment 1.*'end'"),
+        ("a b", {}, "'a b'"),
+        ("a", {"emotion": "so sad"}, "'so sad'"),
+        ("", {}, "the name ''"),
+        ("a", None, "'a', which has no segment"),
+        ("a", {"end": "1"}, "'a', segment 1.*'end'"),
     ],
 )
-def test_what_rttm_cannot_hold(tmp_path, diarizations, sentence):
-    path = tmp_path / "a.rttm"
-    path.write_text(GOOD)
+def test_what_rttm_cannot_hold(tmp_path, id, change, sentence):
+    path = write(tmp_path, GOOD, "a.rttm")
+    sad = {"start": 0, "end": 1, "emotion": "sad"}
+    segments = [] if change is None else [{**sad, **change}]
     with pytest.raises(UserError, match=sentence):
-        write_rttm(path, diarizations)
+        write_rttm(path, {id: segments})
     assert path.read_text() == GOOD

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.utils.rnn import pack_sequence, unpack_sequence
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.models.heads import (
@@ -18,7 +19,13 @@ from speechbrain_ext.models.heads import (
     RecurrentHead,
     make_head,
 )
-from speechbrain_ext.models.packing import mean_over_frames, pack, pad, split
+from speechbrain_ext.models.packing import (
+    mean_over_frames,
+    pack,
+    pad,
+    run_lstm,
+    split,
+)
 
 LENGTHS = torch.tensor([3, 11, 1, 7])
 FRAME_HEADS = {
@@ -133,6 +140,27 @@ def test_packing(lengths, surplus):
         assert not row[len(item) :].any()
     for row, item in zip(mean_over_frames(packed, sizes), items):
         np.testing.assert_allclose(row, item.mean(0), atol=1e-12)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_an_lstm_is_that_of_pytorch(bidirectional, layers, frames):
+    """Outputs and gradients are those of packed sequences."""
+    torch.manual_seed(0)
+    lstm = torch.nn.LSTM(
+        8, 6, layers, batch_first=True, bidirectional=bidirectional
+    )
+    found = run_lstm(lstm, frames, LENGTHS)
+    sequences = pack_sequence(split(frames, LENGTHS), enforce_sorted=False)
+    expected = torch.cat(unpack_sequence(lstm(sequences)[0]))
+    torch.testing.assert_close(found, expected)
+    weights = list(lstm.parameters())
+    goal = torch.randn_like(found)
+    for one, other in zip(
+        torch.autograd.grad((found * goal).sum(), weights),
+        torch.autograd.grad((expected * goal).sum(), weights),
+    ):
+        torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("name", FRAME_HEADS)

@@ -3,7 +3,6 @@
 import logging
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pytest
@@ -22,18 +21,16 @@ from tests.plots.conftest import texts
 TEXTS = "日本語.wav|Привет é|cost $1 and $2|a\nb\udc80\x00|🙂|_x|" + "x" * 500
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("text", TEXTS.split("|"))
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_any_text(tmp_path, text, suffix, caplog):
+    a, b, c, d = (tmp_path / f"{name}{suffix}" for name in "abcd")
     two = {text: np.eye(2), "b": np.eye(2)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        timeline(tmp_path / f"a{suffix}", np.ones(9), 9, [], 1.0, title=text)
-        layer_weights(tmp_path / f"b{suffix}", [0.2, 0.8], title=text)
-        layer_weights(tmp_path / f"c{suffix}", {text: [[0.2, 0.8]]}, text)
-        confusion_matrices(
-            tmp_path / f"d{suffix}", two, [text[:30], "sad"], text
-        )
+    timeline(a, np.ones(9), 9, [], 1.0, title=text)
+    layer_weights(b, [0.2, 0.8], title=text)
+    layer_weights(c, {text: [[0.2, 0.8]]}, text)
+    confusion_matrices(d, two, [text[:30], "sad"], text)
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
     assert len(list(tmp_path.iterdir())) == 4
 
@@ -83,9 +80,9 @@ MATRICES = [
     ({"a": np.eye(3)}, TWO, r"'a': .* \[2, 2\], got the shape \[3, 3\]"),
     ({"a": [[1, 2], [3]]}, TWO, ROWS),
     ({"a": [["x"]]}, ["sad"], ROWS),
-    ({"a": [[-1]]}, ["sad"], "negative"),
+    ({"a": [[-1]]}, ["sad"], "counts, not shares, got -1"),
     ({"a": [[np.nan]]}, ["sad"], "not finite"),
-    ({"a": [[0.5]]}, ["sad"], "give counts, not shares"),
+    ({"a": [[0.5]]}, ["sad"], "expected counts, not shares, got 0.5"),
 ]
 WEIGHTS = [
     ([], "expected one number a layer"),
@@ -128,6 +125,6 @@ def test_bad_input(png, draw, args, options, message):
 
 
 def test_bad_format(tmp_path):
-    with pytest.raises(UserError, match="'.text' of a picture"):
+    with pytest.raises(UserError, match="a picture, .* .eps, .*, got '.text'"):
         layer_weights(tmp_path / "a.text", [1.0])
     assert not list(tmp_path.iterdir())

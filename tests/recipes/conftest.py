@@ -17,7 +17,7 @@ def short_ravdess(tmp_path_factory, synthetic_folder):
 def short_iemocap(tmp_path_factory, synthetic_folder):
     """100 short turns in IEMOCAP's layout."""
     folder = tmp_path_factory.mktemp("short") / "IEMOCAP_full_release"
-    return iemocap_tree(folder, synthetic_folder, turns=1)
+    return iemocap_tree(folder, synthetic_folder)
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,12 @@
 import contextlib
 import functools
 import importlib.util
+import itertools
 import json
 import logging
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 import torch
 from speechbrain.utils import logger as sb_logger
@@ -28,16 +31,7 @@ FINETUNING = ROOT / "recipes" / "ssl_finetuning"
 ONE_PASS = {name: {"passes": 1} for name in ("train", "valid", "test")}
 CODES = {"neutral": "01", "happy": "03", "sad": "04", "angry": "05"}
 # RAVDESS has more emotions than the synthetic corpus, whose they sound like.
-EIGHT_CODES = {
-    "01": "neutral",
-    "02": "neutral",
-    "03": "happy",
-    "04": "sad",
-    "05": "angry",
-    "06": "sad",
-    "07": "angry",
-    "08": "happy",
-}
+SOUNDS = ("neutral neutral happy sad angry sad angry happy").split()
 IEMOCAP_CODES = {
     "ang": "angry",
     "hap": "happy",
@@ -45,6 +39,10 @@ IEMOCAP_CODES = {
     "neu": "neutral",
     "sad": "sad",
 }
+TWO_PROCESSES = (sys.executable, "-m", "torch.distributed.run")
+# Tests run beside each other, each process with a port of its own.
+PORT = 29500 + os.getpid() % 999
+TWO_PROCESSES += ("--nproc_per_node=2", f"--master_port={PORT}")
 
 
 def arguments(recipe, yaml, overrides):
@@ -60,23 +58,7 @@ def arguments(recipe, yaml, overrides):
 
 
 def command(recipe, yaml, overrides, launcher=(sys.executable,)):
-    """Command line of a recipe.
-
-    Arguments
-    ---------
-    recipe : pathlib.Path
-        The recipe's folder.
-    yaml : str
-        Name of the file in its hparams.
-    overrides : dict
-        What to change in it; also options of SpeechBrain.
-    launcher : sequence of str
-        What runs ``train.py``.
-
-    Returns
-    -------
-    list of str
-    """
+    """Command line of a recipe."""
     train = str(recipe / "train.py")
     return [*launcher, train, *arguments(recipe, yaml, overrides)]
 
@@ -107,37 +89,37 @@ def run(recipe, yaml, overrides, folder, launcher=(sys.executable,)):
 
 
 def run_here(recipe, yaml, overrides):
-    """Run a recipe to its end in this process; its results.
+    """Run a recipe to its end in this process; its folder and results.
 
     It leaves the process as it was: logging, excepthook, random numbers.
     """
     with _undisturbed():
-        train_module(recipe).main(arguments(recipe, yaml, overrides))
-    return read_results(overrides)
+        script(recipe, "train").main(arguments(recipe, yaml, overrides))
+    return Path(overrides["output_folder"]), read_results(overrides)
 
 
 def refuse_here(recipe, yaml, overrides, capsys):
     """The sentence with which a recipe ends before it trains."""
-    code = None
-    with _undisturbed():
-        try:
-            train_module(recipe).main(arguments(recipe, yaml, overrides))
-        except SystemExit as ended:
-            code = ended.code
-    assert code == 2
-    errors = capsys.readouterr().err.splitlines()
-    (sentence,) = (line for line in errors if line.startswith("error: "))
-    run_folder = Path(overrides["output_folder"])
-    assert not (run_folder / "train_log.txt").exists()
-    assert not (run_folder / "results.json").exists()
+    names = ("train_log.txt", "results.json")
+    files = [Path(overrides["output_folder"]) / name for name in names]
+    before = [path.exists() and path.read_bytes() for path in files]
+    with _undisturbed(), pytest.raises(SystemExit) as ended:
+        script(recipe, "train").main(arguments(recipe, yaml, overrides))
+    assert ended.value.code == 2
+    assert before == [path.exists() and path.read_bytes() for path in files]
+    errors = capsys.readouterr().err
+    assert "Traceback" not in errors
+    (sentence,) = (
+        line for line in errors.splitlines() if line.startswith("error: ")
+    )
     return sentence
 
 
 @functools.cache
-def train_module(recipe):
-    """The train.py of a recipe as a module."""
+def script(recipe, name):
+    """A script of a recipe as a module."""
     spec = importlib.util.spec_from_file_location(
-        f"{recipe.name}_train", recipe / "train.py"
+        f"{recipe.name}_{name}", recipe / f"{name}.py"
     )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
@@ -173,14 +155,8 @@ def _undisturbed():
         torch.set_rng_state(states[2])
 
 
-def kill_and_finish(recipe, yaml, overrides, folder, is_due):
-    """Kill a run (SIGKILL) as soon as ``is_due``, and run it again.
-
-    Returns
-    -------
-    (str, dict)
-        Output and results of the second start.
-    """
+def kill_when(is_due, recipe, yaml, overrides, folder):
+    """Start a run and kill it (SIGKILL) as soon as ``is_due``."""
     process = subprocess.Popen(
         command(recipe, yaml, overrides),
         cwd=folder,
@@ -191,10 +167,28 @@ def kill_and_finish(recipe, yaml, overrides, folder, is_due):
     while process.poll() is None and not is_due():
         time.sleep(0.005)
     process.kill()
-    process.wait()
-    assert process.returncode == -9, "it ended before it could be killed"
-    assert not (Path(overrides["output_folder"]) / "results.json").exists()
-    return run(recipe, yaml, overrides, folder)
+    return process.wait()
+
+
+def kill_and_finish(recipe, yaml, overrides, folder, undisturbed):
+    """A run killed within its first epoch ends as one that was not."""
+    overrides = {**overrides, "ckpt_interval_steps": "1"}
+    save = Path(overrides["output_folder"]) / "save"
+
+    def is_due():
+        return any(save.glob("CKPT+*/CKPT.yaml"))
+
+    code = kill_when(is_due, recipe, yaml, overrides, folder)
+    assert code == -9, "it ended before it could be killed"
+    assert not (save.parent / "results.json").exists()
+    texts = [mark.read_text() for mark in save.glob("CKPT+*/CKPT.yaml")]
+    assert texts and all("end-of-epoch: false" in text for text in texts)
+    output, results = run(recipe, yaml, overrides, folder)
+    assert "Loading a checkpoint" in output
+    for name in ("test", "valid", "metrics", "layer_weights"):
+        assert results[name] == undisturbed[2][name]
+    expected = (undisturbed[0] / "predictions.csv").read_bytes()
+    assert (save.parent / "predictions.csv").read_bytes() == expected
 
 
 def read_results(overrides):
@@ -205,7 +199,8 @@ def read_results(overrides):
 
 def quickstart(folder, corpus, **more):
     """Overrides that make the quickstart a matter of seconds."""
-    speakers = sorted({u.speaker for u in read_corpus("synthetic", corpus)[0]})
+    names = sorted({u.speaker for u in read_corpus("synthetic", corpus)[0]})
+    parts = {"train": names[:2], "valid": names[2:3], "test": names[3:]}
     return {
         "output_folder": str(Path(folder) / "run"),
         "data_folder": str(corpus),
@@ -213,13 +208,7 @@ def quickstart(folder, corpus, **more):
         "number_of_epochs": 2,
         "batch_seconds": 8,
         "simulation": ONE_PASS,
-        "preparation": {
-            "speakers": {
-                "train": speakers[:2],
-                "valid": speakers[2:3],
-                "test": speakers[3:],
-            },
-        },
+        "preparation": {"speakers": parts},
         **more,
     }
 
@@ -233,31 +222,17 @@ def by_emotion(corpus):
 
 
 def ravdess_tree(folder, corpus, short=False):
-    """RAVDESS's names on synthetic recordings: 24 actors.
+    """RAVDESS's names on synthetic recordings: 24 actors, four emotions.
 
-    Arguments
-    ---------
-    folder : pathlib.Path
-        Where to write it.
-    corpus : pathlib.Path
-        The synthetic corpus.
-    short : bool
-        Whether all eight emotions are there, in recordings of 0.3 to 0.7 s
-        that all differ; otherwise it is four, in whole recordings.
-
-    Returns
-    -------
-    pathlib.Path
+    In ``short`` ones, of 0.3 to 0.7 s that all differ, all eight are there.
     """
     sources = by_emotion(corpus)
-    codes = EIGHT_CODES if short else {c: name for name, c in CODES.items()}
+    codes = {f"{n:02d}": name for n, name in enumerate(SOUNDS, 1)}
+    codes = codes if short else {code: name for name, code in CODES.items()}
     for actor in range(1, 25):
         for code, emotion in codes.items():
-            path = (
-                folder
-                / f"Actor_{actor:02d}"
-                / f"03-01-{code}-01-01-01-{actor:02d}.wav"
-            )
+            name = f"03-01-{code}-01-01-01-{actor:02d}.wav"
+            path = folder / f"Actor_{actor:02d}" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             if short:
                 cut(sources[emotion], path, 8 * actor + int(code))
@@ -266,51 +241,43 @@ def ravdess_tree(folder, corpus, short=False):
     return folder
 
 
-def iemocap_tree(folder, corpus, turns=2):
+def iemocap_tree(folder, corpus):
     """IEMOCAP's layout on parts of synthetic recordings.
 
     Every session has an improvised and a scripted dialog of two speakers, and
-    every speaker so many turns in each of the four usual classes and excited.
-    Of improvised turns all annotators say the same.
+    every speaker a turn in each of the four usual classes and excited. Of
+    improvised turns all annotators say the same.
     """
     sources = by_emotion(corpus)
-    for session in range(1, 6):
-        for style in ("impro01", "script01_1"):
-            dialog = f"Ses{session:02d}F_{style}"
-            lines = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n"]
-            words = []
-            for number, code in enumerate(list(IEMOCAP_CODES) * turns):
-                for gender in "FM":
-                    turn = f"{dialog}_{gender}{number:03d}"
-                    line = iemocap_line(turn, code, 2.0 * number)
-                    if style == "impro01":
-                        line = _unanimous(line)
-                    lines.append(line)
-                    words.append(f"{turn} [000.0000-001.0000]: Words.\n")
-                    cut(
-                        sources[IEMOCAP_CODES[code]],
-                        folder
-                        / f"Session{session}/sentences/wav/{dialog}/{turn}.wav",
-                        31 * session + 7 * number + len(style) + ord(gender),
-                    )
-            for kind, text in (
-                ("EmoEvaluation", "\n".join(lines)),
-                ("transcriptions", "".join(words)),
-            ):
-                path = folder / f"Session{session}/dialog/{kind}/{dialog}.txt"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
+    for session, style in itertools.product(
+        range(1, 6), ("impro01", "script01_1")
+    ):
+        dialog = f"Ses{session:02d}F_{style}"
+        lines = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n"]
+        words = []
+        for number, code in enumerate(IEMOCAP_CODES):
+            for gender in "FM":
+                turn = f"{dialog}_{gender}{number:03d}"
+                line = iemocap_line(turn, code, 2.0 * number)
+                if style == "impro01":
+                    word = line.split("C-E1:\t")[1].split("\t")[0]
+                    line = re.sub(r"(C-.*?\t).*", rf"\1{word}\t()", line)
+                lines.append(line)
+                words.append(f"{turn} [000.0000-001.0000]: Words.\n")
+                cut(
+                    sources[IEMOCAP_CODES[code]],
+                    folder
+                    / f"Session{session}/sentences/wav/{dialog}/{turn}.wav",
+                    31 * session + 7 * number + len(style) + ord(gender),
+                )
+        for kind, text in (
+            ("EmoEvaluation", "\n".join(lines)),
+            ("transcriptions", "".join(words)),
+        ):
+            path = folder / f"Session{session}/dialog/{kind}/{dialog}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
     return folder
-
-
-def _unanimous(line):
-    """All evaluators say what the first says."""
-    rows = line.split("\n")
-    word = rows[1].split("\t")[1]
-    for place, row in enumerate(rows):
-        if row.startswith("C-"):
-            rows[place] = "\t".join([row.split("\t")[0], word, "()"])
-    return "\n".join(rows)
 
 
 def cut(source, path, number):
@@ -327,19 +294,24 @@ def cut(source, path, number):
 
 def zed_tree(folder, corpus):
     """ZED's layout on synthetic recordings."""
-    utterances = read_corpus("synthetic", corpus)[0]
+    place = folder / "wavs"
+    place.mkdir(parents=True)
     entries = {}
-    for utterance in utterances[:3]:
-        place = folder / "wavs"
-        place.mkdir(parents=True, exist_ok=True)
+    for utterance in read_corpus("synthetic", corpus)[0][:3]:
         shutil.copy(utterance.wav, place / f"{utterance.id}.wav")
+        half = {"emo": "sad", "start": 0.1, "end": utterance.duration / 2}
         entries[utterance.id] = {
             "wav": f"datafolder/wavs/{utterance.id}.wav",
             "duration": utterance.duration,
-            "emotion": [
-                {"emo": "sad", "start": 0.1, "end": utterance.duration / 2}
-            ],
+            "emotion": [half],
             "transcription": utterance.text,
         }
     (folder / "ZED.json").write_text(json.dumps(entries))
     return folder
+
+
+def check_only(folder, kinds, count):
+    """Nothing is written into a corpus: files of these kinds, so many."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == kinds
+    assert len(files) == count

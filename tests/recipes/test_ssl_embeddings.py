@@ -23,6 +23,7 @@ from tests.recipes.results import (
 )
 from tests.recipes.running import (
     EMBEDDINGS,
+    check_only,
     kill_and_finish,
     refuse_here,
     run,
@@ -63,9 +64,7 @@ def train(options):
     """A function that runs a YAML in this process: folder and results."""
 
     def train(folder, yaml="ravdess.yaml", **more):
-        overrides = options(folder, **more)
-        results = run_here(EMBEDDINGS, yaml, overrides)
-        return Path(overrides["output_folder"]), results
+        return run_here(EMBEDDINGS, yaml, options(folder, **more))
 
     return train
 
@@ -98,6 +97,9 @@ def test_the_command_leaves_what_it_should(undisturbed):
     assert sum(results["layer_weights"]) == pytest.approx(1)
     log = (folder / "train_log.txt").read_text().splitlines()
     assert len(log) == 3 and "UA" in log[0]
+    # Speakers are not in the checkpoint.
+    (file, *_) = (folder / "save").glob("CKPT+*/normalizer.ckpt")
+    assert set(torch.load(file, weights_only=True)) == {"size"}
 
 
 def test_the_run_serves_inference(undisturbed):
@@ -109,25 +111,10 @@ def test_the_run_serves_inference(undisturbed):
 def test_killed_within_an_epoch_it_ends_with_the_same_figures(
     undisturbed, options, tmp_path
 ):
-    overrides = options(
-        tmp_path,
-        number_of_epochs=3,
-        feature_dtype="float32",
-        ckpt_interval_steps="1",
+    overrides = options(tmp_path, number_of_epochs=3, feature_dtype="float32")
+    kill_and_finish(
+        EMBEDDINGS, "ravdess.yaml", overrides, tmp_path, undisturbed
     )
-    save = tmp_path / "run" / "save"
-    output, results = kill_and_finish(
-        EMBEDDINGS,
-        "ravdess.yaml",
-        overrides,
-        tmp_path,
-        lambda: any(save.glob("CKPT+*/CKPT.yaml")),
-    )
-    assert "Loading a checkpoint" in output
-    for name in ("test", "valid", "metrics", "layer_weights"):
-        assert results[name] == undisturbed[2][name]
-    expected = (undisturbed[0] / "predictions.csv").read_bytes()
-    assert (tmp_path / "run" / "predictions.csv").read_bytes() == expected
 
 
 def test_features_are_extracted_once(undisturbed, features, train, tmp_path):
@@ -166,20 +153,27 @@ def test_float16_changes_little(undisturbed, train, tmp_path):
         np.testing.assert_allclose(found[id], expected, atol=0.02)
 
 
-def test_global_statistics_are_of_the_training_data_alone(
-    train, features, wav2vec2, tmp_path
+def test_improvised_turns_with_full_agreement(
+    train, short_iemocap, features, wav2vec2, tmp_path
 ):
-    folder, _ = train(tmp_path, normalization="global", feature_dtype="float32")
+    """Normalised by statistics of the training data alone."""
+    folder, results = train(
+        tmp_path,
+        "iemocap.yaml",
+        data_folder=str(short_iemocap),
+        protocol="issa_iemocap",
+        normalization="global",
+        feature_dtype="float32",
+    )
+    check_results(folder, results)
+    recordings = results["protocol"]["recordings"]
+    assert recordings == {"train": 30, "valid": 10, "test": 10}
     encoder = load_encoder(wav2vec2, local_encoder=True)
     source = Input(encoder, mixture=LayerMixture(4))
     store = FeatureStore(features, source, "float32")
-    frames = np.concatenate(
-        [
-            np.load(store.path(utterance.to_dict()))
-            for utterance in load_manifest(folder / "manifests/train.json")
-        ],
-        axis=1,
-    ).astype("float64")
+    train_set = load_manifest(folder / "manifests/train.json")
+    frames = [np.load(store.path(u.to_dict())) for u in train_set]
+    frames = np.concatenate(frames, axis=1).astype("float64")
     (file, *_) = (folder / "save").glob("CKPT+*/normalizer.ckpt")
     saved = torch.load(file, weights_only=True)
     assert saved["count"] == frames.shape[1]
@@ -188,11 +182,6 @@ def test_global_statistics_are_of_the_training_data_alone(
     )
     std = (saved["squares"] / saved["count"]).sqrt()[:, 0]
     np.testing.assert_allclose(std, frames.std(axis=1), rtol=1e-9)
-
-
-def test_speakers_are_not_in_the_checkpoint(undisturbed):
-    (file, *_) = (undisturbed[0] / "save").glob("CKPT+*/normalizer.ckpt")
-    assert set(torch.load(file, weights_only=True)) == {"size"}
 
 
 def test_iemocap(train, short_iemocap, tmp_path):
@@ -209,112 +198,32 @@ def test_iemocap(train, short_iemocap, tmp_path):
     assert {utterance.session for utterance in tests} == {"Ses03"}
 
 
-def test_improvised_turns_with_full_agreement(train, short_iemocap, tmp_path):
-    folder, results = train(
-        tmp_path,
-        "iemocap.yaml",
-        data_folder=str(short_iemocap),
-        protocol="issa_iemocap",
-        normalization="global",
-    )
-    check_results(folder, results)
-    assert results["protocol"]["recordings"] == {
-        "train": 30,
-        "valid": 10,
-        "test": 10,
-    }
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["hubert", "wavlm"])
-def test_fusion_on_ravdess(kind, train, tmp_path):
-    checkpoint = make_ssl_checkpoint(
-        tmp_path / "encoder", kind=kind, size="large"
-    )
-    folder, results = train(
-        tmp_path,
-        "ravdess_fusion.yaml",
-        encoder_source=checkpoint,
-        feature_dtype="float32",
-        normalization="global" if kind == "hubert" else "speaker",
-        max_length=0.5,
-    )
+@pytest.mark.parametrize("kind", ["hubert", "wavlm", "whisper"])
+def test_fusion(kind, train, short_iemocap, tmp_path):
+    more = {"feature_dtype": "float32", "yaml": "ravdess_fusion.yaml"}
+    if kind == "whisper":
+        checkpoint = make_whisper_checkpoint(tmp_path / "encoder")
+        more |= {"data_folder": str(short_iemocap)}
+        more |= {"yaml": "iemocap_fusion.yaml"}
+    else:
+        checkpoint = make_ssl_checkpoint(tmp_path / "encoder", kind, "large")
+        more |= {"normalization": "global" if kind == "hubert" else "speaker"}
+        more |= {"max_length": 0.5}
+    folder, results = train(tmp_path, encoder_source=checkpoint, **more)
     check_results(folder, results)
     assert len(results["layer_weights"]) == 4
     check_inference(folder, results)
 
 
-@pytest.mark.slow
-def test_fusion_on_iemocap_with_whisper(train, short_iemocap, tmp_path):
+def test_features_nothing_was_trained_for(train, tmp_path):
     folder, results = train(
-        tmp_path,
-        "iemocap_fusion.yaml",
-        data_folder=str(short_iemocap),
-        encoder_source=make_whisper_checkpoint(tmp_path / "whisper"),
-        feature_dtype="float32",
+        tmp_path, encoder_source="egemaps", feature_dtype="float32"
     )
     check_results(folder, results)
-    check_inference(folder, results)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("normalization", ["speaker", "global"])
-@pytest.mark.parametrize("source", ["egemaps", "spectrogram"])
-def test_features_nothing_was_trained_for(
-    source, normalization, train, tmp_path
-):
-    folder, results = train(
-        tmp_path,
-        encoder_source=source,
-        normalization=normalization,
-        feature_dtype="float32",
-    )
-    check_results(folder, results)
+    assert results["normalization"] == "speaker"
     assert results["layer_weights"] is None
     check_inference(folder, results)
-
-
-@pytest.mark.parametrize("layers", ["local", "contextual"])
-def test_one_layer(layers, train, tmp_path):
-    folder, results = train(tmp_path, layers=layers, feature_dtype="float32")
-    check_results(folder, results)
-    assert results["layer_weights"] is None
-    check_inference(folder, results)
-
-
-def test_random_folds(train, tmp_path):
-    folder, results = train(
-        tmp_path,
-        protocol="issa_ravdess",
-        fold=2,
-        head_kind="lstm",
-        stop_by="UA",
-    )
-    check_results(folder, results)
-    assert len(results["classes"]) == 8
-    protocol = results["protocol"]
-    assert (protocol["fold"], protocol["folds"]) == (2, 5)
-    assert protocol["speakers_shared_with_train"]["test"] > 10
-
-
-def test_the_epoch_that_counts_is_the_best_one(train, tmp_path):
-    folder, results = train(tmp_path, stop_by="UA", number_of_epochs=4, lr=0.05)
-    log = (folder / "train_log.txt").read_text()
-    best = max(
-        float(line.split("valid UA: ")[1].split(",")[0])
-        for line in log.splitlines()
-    )
-    assert results["valid"]["UA"] == pytest.approx(best, abs=0.01 * best)
-
-
-def test_finished_work_is_not_done_twice(options, train, tmp_path, capsys):
-    folder, results = train(tmp_path, number_of_epochs=1)
-    before = snapshot(folder)
-    again = run_here(
-        EMBEDDINGS, "ravdess.yaml", options(tmp_path, number_of_epochs=1)
-    )
-    assert "This run is finished" in capsys.readouterr().out
-    assert again == results and snapshot(folder) == before
 
 
 def test_bad_recordings_are_left_out(train, short_ravdess, tmp_path):
@@ -328,120 +237,92 @@ def test_bad_recordings_are_left_out(train, short_ravdess, tmp_path):
         tmp_path,
         data_folder=str(data),
         encoder_source="spectrogram",
-        number_of_epochs=1,
+        normalization="global",
+        feature_dtype="float32",
     )
-    skipped = {
-        row["file"]: row["reason"]
-        for row in read_table(folder / "manifests" / "skipped.csv")
-    }
+    table = read_table(folder / "manifests" / "skipped.csv")
+    skipped = {row["file"]: row["reason"] for row in table}
     assert set(skipped) == {str(empty), str(broken)}
     assert "not finite" in skipped[str(broken)]
     assert results["protocol"]["skipped"] == 2
     assert results["protocol"]["recordings"]["train"] == 158
+    check_results(folder, results)
+    assert results["layer_weights"] is None
+    check_inference(folder, results)
+
+
+@pytest.mark.parametrize("layers", ["local", "contextual"])
+def test_one_layer(layers, train, tmp_path):
+    folder, results = train(tmp_path, layers=layers, feature_dtype="float32")
+    check_results(folder, results)
+    assert results["layer_weights"] is None
+    check_inference(folder, results)
+
+
+def test_random_folds(options, train, tmp_path, capsys):
+    """The epoch that counts is the best one; no work is done twice."""
+    more = {"protocol": "issa_ravdess", "fold": 2, "head_kind": "lstm"}
+    more |= {"stop_by": "UA", "number_of_epochs": 4, "lr": 0.05}
+    folder, results = train(tmp_path, **more)
+    check_results(folder, results)
+    assert len(results["classes"]) == 8
+    protocol = results["protocol"]
+    assert (protocol["fold"], protocol["folds"]) == (2, 5)
+    assert protocol["speakers_shared_with_train"]["test"] > 10
+    log = (folder / "train_log.txt").read_text()
+    best = max(
+        float(line.split("valid UA: ")[1].split(",")[0])
+        for line in log.splitlines()
+    )
+    assert results["valid"]["UA"] == pytest.approx(best, abs=0.01 * best)
+    before = snapshot(folder)
+    assert train(tmp_path, **more) == (folder, results)
+    assert "This run is finished" in capsys.readouterr().out
+    assert snapshot(folder) == before
+
+
+NO_PLACE = "/no/such/place"
+APART = "inputs: the frames of 'egemaps' are 20 ms apart, those of 'speech' 10"
+EARLY = ("batch_size", "max_length", "stop_by")
 
 
 @pytest.mark.parametrize(
-    "override, sentence",
+    "option, value, sentence",
     [
-        ({"protocol": "pepino"}, "protocol: there is no 'pepino'"),
-        ({"protocol": "pepino_iemocap"}, "is for iemocap, not for 'ravdess'"),
-        (
-            {"normalization": "none"},
-            "normalization: expected speaker or global, got 'none'",
-        ),
-        (
-            {"layers": "last"},
-            "layers: expected one of all, local, contextual, got 'last'",
-        ),
-        (
-            {"head_kind": "transformer"},
-            "head_kind: expected one of dense, lstm, ",
-        ),
-        (
-            {"head_kind": "fusion"},
-            "head_kind: 'fusion' does not fit the inputs",
-        ),
-        ({"stop_by": "WA"}, "stop_by: expected loss or UA, got 'WA'"),
-        (
-            {"fold": 2},
-            "fold: expected a number from 1 to 1, the folds of pepino_ravdess",
-        ),
-        ({"data_folder": "/no/such/place"}, "/no/such/place"),
-        ({"encoder_source": "/no/such/encoder"}, "/no/such/encoder"),
-        (
-            {"feature_dtype": "int8"},
-            "feature_dtype: expected float16 or float32, got 'int8'",
-        ),
-        (
-            {"batch_size": 0},
-            "batch_size: expected a whole number from 1, got 0",
-        ),
-        ({"feature_memory": -1}, "feature_memory: expected gigabytes from 0"),
-        (
-            {"batch_size": 1.5},
-            "batch_size: expected a whole number from 1, got 1.5",
-        ),
-        ({"max_length": -3}, "max_length: expected seconds above 0, got -3"),
-        ({"dropout": 2}, "dropout: expected a number from 0 to below 1, got 2"),
+        ("protocol", "pepino", ": expected one of pepino_ravdess, "),
+        ("protocol", "pepino_iemocap", "is for iemocap, not for 'ravdess'"),
+        ("normalization", "none", ": expected speaker or global, got 'none'"),
+        ("layers", "last", ": expected one of all, local, contextual, got 'l"),
+        ("head_kind", "transformer", ": expected one of dense, lstm, "),
+        ("head_kind", "fusion", ": 'fusion' does not fit the inputs"),
+        ("fold", 2, ": expected a number from 1 to 1, the folds of pepino_rav"),
+        ("data_folder", NO_PLACE, NO_PLACE),
+        ("encoder_source", NO_PLACE, NO_PLACE),
+        ("encoder_source", "spectrogram", APART),
+        ("feature_dtype", "int8", ": expected float16 or float32, got 'int8'"),
+        ("feature_memory", -1, ": expected gigabytes from 0"),
+        ("batch_size", 0, ": expected a whole number from 1, got 0"),
+        ("batch_size", 1.5, ": expected a whole number from 1, got 1.5"),
+        ("max_length", 0, ": expected seconds above 0, got 0"),
+        ("stop_by", "WA", ": expected loss or UA, got 'WA'"),
+        ("dropout", 2, ": expected a number from 0 to below 1, got 2"),
     ],
 )
-def test_what_cannot_be_is_said(override, sentence, options, tmp_path, capsys):
-    overrides = options(tmp_path, **override)
-    assert sentence in refuse_here(
-        EMBEDDINGS, "ravdess.yaml", overrides, capsys
-    )
-
-
-@pytest.mark.parametrize(
-    "yaml, override, words",
-    [
-        ("ravdess.yaml", {"batch_size": 0}, "batch_size"),
-        ("ravdess.yaml", {"max_length": 0}, "max_length"),
-        ("ravdess.yaml", {"stop_by": "WA"}, "stop_by"),
-        (
-            "ravdess_fusion.yaml",
-            {"encoder_source": "spectrogram"},
-            "inputs: the frames of 'egemaps' are 20 ms apart, those of 'speech' "
-            "10 ms",
-        ),
-    ],
-)
-def test_it_is_said_before_the_corpus_is_read(
-    yaml, override, words, options, tmp_path, capsys
+def test_what_cannot_be_is_said(
+    option, value, sentence, options, tmp_path, capsys
 ):
-    overrides = options(tmp_path, **override)
-    assert words in refuse_here(EMBEDDINGS, yaml, overrides, capsys)
-    assert not (tmp_path / "run" / "manifests").exists()
-
-
-def test_the_folder_of_another_corpus(options, short_iemocap, tmp_path, capsys):
-    overrides = options(tmp_path, data_folder=str(short_iemocap))
-    sentence = refuse_here(EMBEDDINGS, "ravdess.yaml", overrides, capsys)
-    assert "holds no RAVDESS recordings" in sentence
-
-
-def test_other_options_do_not_meet_an_old_preparation(
-    options, tmp_path, capsys
-):
-    refuse_here(
-        EMBEDDINGS,
-        "ravdess.yaml",
-        options(tmp_path, protocol="issa_ravdess", feature_dtype="int8"),
-        capsys,
-    )
-    assert (tmp_path / "run" / "manifests" / "protocol.json").exists()
-    sentence = refuse_here(
-        EMBEDDINGS, "ravdess.yaml", options(tmp_path), capsys
-    )
-    assert "prepared with other options" in sentence
+    yaml = "ravdess_fusion.yaml" if sentence == APART else "ravdess.yaml"
+    overrides = options(tmp_path, **{option: value})
+    found = refuse_here(EMBEDDINGS, yaml, overrides, capsys)
+    if sentence.startswith(":"):
+        sentence = option + sentence
+    assert sentence in found
+    # Some are found before the corpus is read.
+    early = option in EARLY or sentence == APART
+    assert not (early and (tmp_path / "run" / "manifests").exists())
 
 
 def test_nothing_is_written_into_a_corpus(short_ravdess, short_iemocap):
     """Runs before have used these folders."""
-    for folder, kinds, count in (
-        (short_ravdess, {".wav"}, 192),
-        (short_iemocap, {".wav", ".txt"}, 120),
-    ):
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        assert {path.suffix for path in files} == kinds
-        assert len(files) == count
+    check_only(short_ravdess, {".wav"}, 192)
+    check_only(short_iemocap, {".wav", ".txt"}, 120)

@@ -2,6 +2,7 @@
 
 import copy
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,8 +20,10 @@ LENGTHS = [16000, 4000, 12001]
 
 
 def save(path, samples, rate=16000):
+    """Write a recording; its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples, rate)
+    return path.parent
 
 
 def tone(frequency, seconds, rate=16000):
@@ -31,22 +34,27 @@ def tone(frequency, seconds, rate=16000):
 @pytest.fixture
 def noises(tmp_path):
     """Tones of 500, 1000, ... 2500 Hz, some shorter than the speech."""
-    folder = tmp_path / "noises"
     for number in range(1, 6):
-        wav = tone(500 * number, 0.3 * number)
-        save(folder / "deep" / f"{number}.wav", wav)
-    return folder
+        path = tmp_path / "noises" / "deep" / f"{number}.wav"
+        save(path, tone(500 * number, 0.3 * number))
+    return tmp_path / "noises"
 
 
 @pytest.fixture
 def rirs(tmp_path):
-    folder = tmp_path / "rirs"
     rng = np.random.default_rng(0)
     for number in range(1, 5):
         rir = rng.normal(size=4000) * np.exp(-np.arange(4000) / (300 * number))
         rir[0] = 5
-        save(folder / f"{number}.flac", 0.1 * rir)
-    return folder
+        save(tmp_path / "rirs" / f"{number}.flac", 0.1 * rir)
+    return tmp_path / "rirs"
+
+
+@pytest.fixture
+def everything(noises, rirs, tmp_path):
+    """A function that makes an augmenter of all parts."""
+    cache = tmp_path / "run"
+    return partial(make_augmenter, noises, rirs, True, cache_folder=cache)
 
 
 def batch(seed=0):
@@ -55,12 +63,6 @@ def batch(seed=0):
     for row, length in zip(wav, LENGTHS):
         row[:length] = 0.1 * torch.randn(length, generator=generator)
     return wav, torch.tensor([length / max(LENGTHS) for length in LENGTHS])
-
-
-def everything(noises, rirs, tmp_path, **options):
-    return make_augmenter(
-        noises, rirs, True, cache_folder=tmp_path / "run", **options
-    )
 
 
 def seed(number):
@@ -75,21 +77,17 @@ def test_off():
 
 
 @pytest.mark.parametrize(
-    "options",
-    [
-        {"noise_folder": "white"},
-        {"noise_folder": None},
-        {"rir_folder": None},
-        {"spec_augment": True},
-        {"noise_folder": None, "rir_folder": None, "spec_augment": True},
-    ],
+    "parts", ["white", "noise", "rir", "drop", "noise rir drop"]
 )
 def test_the_batch_keeps_its_shape_and_its_padding(
-    options, noises, rirs, tmp_path
+    parts, noises, rirs, tmp_path
 ):
-    folders = {"noise_folder": noises, "rir_folder": rirs}
-    options = {name: value or folders[name] for name, value in options.items()}
-    augmenter = make_augmenter(**options, cache_folder=tmp_path)
+    augmenter = make_augmenter(
+        "white" if parts == "white" else noises if "noise" in parts else None,
+        rirs if "rir" in parts else None,
+        "drop" in parts,
+        cache_folder=tmp_path,
+    )
     wav, wav_lens = batch()
     before = wav.clone()
     for _ in range(5):
@@ -102,42 +100,47 @@ def test_the_batch_keeps_its_shape_and_its_padding(
             assert row.isfinite().all()
 
 
-def test_what_stands_in_the_padding_does_not_matter(noises, rirs, tmp_path):
-    augmenter = everything(noises, rirs, tmp_path)
+def test_padding_does_not_matter_and_copies_are_alike(everything):
+    augmenter = everything()
+    other = copy.deepcopy(augmenter)
     wav, wav_lens = batch()
     seed(1)
     expected, _ = augmenter(wav, wav_lens)
+    assert not expected.requires_grad
     for row, length in zip(wav, LENGTHS):
         row[length:] = torch.nan
-    seed(1)
-    assert torch.equal(augmenter(wav, wav_lens)[0], expected)
+    for each in (augmenter, other):
+        seed(1)
+        assert torch.equal(each(wav, wav_lens)[0], expected)
 
 
-def test_follows_from_the_seed(noises, rirs, tmp_path):
-    wav, wav_lens = batch()
+def test_follows_from_the_seed(everything):
     found = []
     for number in (1, 1, 2):
         seed(number)
-        augmenter = everything(noises, rirs, tmp_path, probability=0.6)
-        found.append([augmenter(wav, wav_lens)[0] for _ in range(8)])
-    assert all(torch.equal(a, b) for a, b in zip(*found[:2]))
-    assert not all(torch.equal(a, b) for a, b in zip(*found[1:]))
+        augmenter = everything(probability=0.6)
+        found.append(torch.stack([augmenter(*batch())[0] for _ in range(8)]))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[1], found[2])
 
 
-def test_goes_on_from_the_state_of_the_random_numbers(noises, rirs, tmp_path):
+def test_goes_on_from_the_state_of_the_random_numbers(everything, tmp_path):
     """A run that was killed within an epoch, with batches of other sizes."""
     wav, wav_lens = batch()
-    augmenter = everything(noises, rirs, tmp_path, probability=0.8)
+
+    def augment(augmenter, *sizes):
+        return [augmenter(wav[:rows], wav_lens[:rows])[0] for rows in sizes]
+
+    augmenter = everything(probability=0.8)
     seed(3)
-    for rows in (2, 1, 3):
-        augmenter(wav[:rows], wav_lens[:rows])
+    augment(augmenter, 2, 1, 3)
     RandomState().save(tmp_path / "random.ckpt")
-    expected = [augmenter(wav[:rows], wav_lens[:rows])[0] for rows in (3, 1, 2)]
+    expected = augment(augmenter, 3, 1, 2)
     seed(99)
-    fresh = everything(noises, rirs, tmp_path, probability=0.8)
+    fresh = everything(probability=0.8)
     RandomState().load(tmp_path / "random.ckpt", False)
-    found = [fresh(wav[:rows], wav_lens[:rows])[0] for rows in (3, 1, 2)]
-    assert all(torch.equal(a, b) for a, b in zip(found, expected))
+    found = augment(fresh, 3, 1, 2)
+    assert all(map(torch.equal, found, expected))
 
 
 @pytest.mark.parametrize("snr", [0, 10, 30])
@@ -178,10 +181,8 @@ def test_every_recording_gets_a_noise_of_its_own(noises, tmp_path):
 
 
 def test_another_sample_rate_is_resampled(tmp_path):
-    save(tmp_path / "n" / "a.wav", tone(1000, 2, rate=44100), 44100)
-    augmenter = make_augmenter(
-        tmp_path / "n", snr=(-40, -40), cache_folder=tmp_path
-    )
+    noise = save(tmp_path / "n" / "a.wav", tone(1000, 2, 44100), 44100)
+    augmenter = make_augmenter(noise, snr=(-40, -40), cache_folder=tmp_path)
     changed, _ = augmenter(*batch())
     assert torch.fft.rfft(changed[0]).abs().argmax() == 1000
 
@@ -190,8 +191,8 @@ def test_reverberation_is_a_convolution_without_wrapping(tmp_path):
     """By NumPy; an echo of the end must not be heard at the beginning."""
     rir = np.zeros(3000)
     rir[100], rir[2600] = 0.8, 0.4
-    save(tmp_path / "r" / "a.wav", rir)
-    augmenter = make_augmenter(rir_folder=tmp_path / "r", cache_folder=tmp_path)
+    folder = save(tmp_path / "r" / "a.wav", rir)
+    augmenter = make_augmenter(rir_folder=folder, cache_folder=tmp_path)
     wav = torch.zeros(1, 8000)
     wav[0, 7000:] = torch.randn(1000)
     changed = augmenter(wav, torch.ones(1))[0][0].numpy()
@@ -205,8 +206,9 @@ def test_reverberation_is_a_convolution_without_wrapping(tmp_path):
 
 
 def test_an_impulse_response_longer_than_the_speech(tmp_path):
-    save(tmp_path / "r" / "a.wav", np.exp(-np.arange(16000) / 4000))
-    augmenter = make_augmenter(rir_folder=tmp_path / "r", cache_folder=tmp_path)
+    rir = np.exp(-np.arange(16000) / 4000)
+    folder = save(tmp_path / "r" / "a.wav", rir)
+    augmenter = make_augmenter(rir_folder=folder, cache_folder=tmp_path)
     changed, _ = augmenter(torch.randn(2, 1600), torch.ones(2))
     assert changed.shape == (2, 1600) and changed.isfinite().all()
 
@@ -219,9 +221,11 @@ def test_spec_augment_drops_time_and_frequency():
         assert 320 <= (row[:length] == 0).sum() <= 4 * 1600
     wav = 0.1 * torch.randn(1, 160000)
     changed, _ = augmenter(wav, torch.ones(1))
-    ratio = (
-        torch.fft.rfft(changed).abs().reshape(1, -1)[0, :80000].reshape(400, -1)
-    ).mean(1) / torch.fft.rfft(wav).abs()[0, :80000].reshape(400, -1).mean(1)
+    after, before = (
+        torch.fft.rfft(x).abs()[0, :80000].reshape(400, -1).mean(1)
+        for x in (changed, wav)
+    )
+    ratio = after / before
     assert ratio.min() < 0.2 and ratio.median() > 0.8
 
 
@@ -235,30 +239,21 @@ def test_a_part_of_the_batches_is_changed():
     assert 30 < sum(changed) < 70
 
 
-def test_very_short_speech(noises, rirs, tmp_path):
-    augmenter = everything(noises, rirs, tmp_path)
+def test_very_short_speech(everything):
+    augmenter = everything()
     for _ in range(5):
         changed, _ = augmenter(torch.randn(2, 800), torch.tensor([1.0, 0.1]))
         assert changed.shape == (2, 800) and changed.isfinite().all()
 
 
-def test_no_gradients_and_copies(noises, rirs, tmp_path):
-    augmenter = everything(noises, rirs, tmp_path)
-    wav, wav_lens = batch()
-    other = copy.deepcopy(augmenter)
-    seed(5)
-    expected, _ = augmenter(wav, wav_lens)
-    seed(5)
-    assert torch.equal(other(wav, wav_lens)[0], expected)
-    assert not expected.requires_grad
+def test_lists_are_written_to_the_cache_alone(everything, tmp_path):
+    def files():
+        return {path for path in tmp_path.rglob("*") if path.is_file()}
 
-
-def test_lists_are_written_to_the_cache_alone(noises, rirs, tmp_path):
-    before = sorted(noises.rglob("*")) + sorted(rirs.rglob("*"))
-    everything(noises, rirs, tmp_path)
-    names = sorted(path.name for path in (tmp_path / "run").iterdir())
-    assert names == ["noise.csv", "rirs.csv"]
-    assert sorted(noises.rglob("*")) + sorted(rirs.rglob("*")) == before
+    before = files()
+    everything()
+    lists = {tmp_path / "run" / name for name in ("noise.csv", "rirs.csv")}
+    assert files() - before == lists
 
 
 def refused(*words, **options):
@@ -270,29 +265,26 @@ def refused(*words, **options):
 
 
 @pytest.mark.parametrize("option", ["noise_folder", "rir_folder"])
-def test_folders_that_cannot_be(option, tmp_path):
-    cache = tmp_path / "run"
-
-    def check(folder, *words, cache=cache):
+def test_invalid_folders(option, tmp_path):
+    def check(folder, *words, cache=tmp_path / "run"):
         refused(option, *words, **{option: folder, "cache_folder": cache})
+        assert not (tmp_path / "run").exists()
 
     check(tmp_path / "no", "does not exist")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "README.txt").write_text("x")
     check(tmp_path / "empty", "holds no audio")
-    save(tmp_path / "mixed" / "a.wav", tone(100, 1))
-    check(tmp_path / "mixed", "cache_folder", cache=None)
+    mixed = save(tmp_path / "mixed" / "a.wav", tone(100, 1))
+    check(mixed, "cache_folder", cache=None)
     save(tmp_path / "mixed" / "b.wav", tone(100, 1, 8000), 8000)
-    check(tmp_path / "mixed", "a.wav", "16000", "b.wav", "8000")
-    save(tmp_path / "stereo" / "a.wav", np.zeros((100, 2)))
-    check(tmp_path / "stereo", "a.wav", "2 channels")
-    save(tmp_path / "dollar" / "$a.wav", tone(100, 1))
-    check(tmp_path / "dollar", "$a.wav", "dollar sign")
-    (tmp_path / "damaged").mkdir()
-    (tmp_path / "damaged" / "a.wav").write_bytes(b"")
+    check(mixed, "a.wav", "16000", "b.wav", "8000")
+    stereo = save(tmp_path / "stereo" / "a.wav", np.zeros((100, 2)))
+    check(stereo, "a.wav", "one channel, got 2")
+    dollar = save(tmp_path / "dollar" / "$a.wav", tone(100, 1))
+    check(dollar, "$a.wav", "without $")
+    (tmp_path / "empty" / "a.wav").write_bytes(b"")
     with pytest.raises(UserError, match="a.wav.*empty file"):
-        make_augmenter(**{option: tmp_path / "damaged", "cache_folder": cache})
-    assert not cache.exists()
+        make_augmenter(**{option: tmp_path / "empty", "cache_folder": tmp_path})
 
 
 def test_invalid_options():
@@ -305,19 +297,13 @@ def test_invalid_options():
     }.items():
         for value in values:
             options = {"noise_folder": "white", option: value}
-            refused(f"{option}: ", f"got {value}.", **options)
-
-
-@pytest.mark.parametrize(
-    "options, words",
-    [
+            refused(f"{option}: ", f"got {value!r}.", **options)
+    for options, words in (
         ("white", ["got 'white'", "{noise_folder: white}"]),
-        (None, ["got 'None'"]),
+        (None, ["got None"]),
         ({"noise": "white"}, ["got 'noise'", "noise_folder, rir_folder"]),
         ({"cache_folder": "/no"}, ["got 'cache_folder'"]),
-    ],
-)
-def test_what_a_yaml_may_not_say(options, words):
-    with pytest.raises(UserError, match="^augmentation: ") as caught:
-        check_augmentation(options)
-    assert all(word in str(caught.value) for word in words)
+    ):
+        with pytest.raises(UserError, match="^augmentation: ") as caught:
+            check_augmentation(options)
+        assert all(word in str(caught.value) for word in words)

@@ -34,20 +34,18 @@ def draws():
 @pytest.fixture
 def runs(draws, tmp_path):
     posteriors, truth = draws
-    return [
-        make_run(tmp_path / str(i), row, truth)
-        for i, row in enumerate(posteriors)
-    ]
+    folders = (tmp_path / name for name in "123")
+    return [make_run(f, row, truth) for f, row in zip(folders, posteriors)]
 
 
 def test_mean_of_posteriors(draws, runs):
     posteriors, truth = draws
-    summary = average(runs).summarize()
-    found = posteriors.mean(0).argmax(1)
-    assert summary["WA"] == pytest.approx(100 * accuracy_score(truth, found))
-    assert summary["UA"] == pytest.approx(
-        100 * balanced_accuracy_score(truth, found)
-    )
+    summary, found = average(runs).summarize(), posteriors.mean(0).argmax(1)
+    for name, score in (
+        ("WA", accuracy_score),
+        ("UA", balanced_accuracy_score),
+    ):
+        assert summary[name] == pytest.approx(100 * score(truth, found))
 
 
 def test_runs_must_fit(draws, runs, tmp_path):
@@ -73,21 +71,18 @@ def test_the_command_shows_both_sets(draws, runs, capsys):
     main([str(run) for run in runs])
     lines = [line.split()[:3] for line in capsys.readouterr().out.splitlines()]
     assert lines[0][:2] == ["3", "runs"]
-    found = [line for line in lines if line[0] == "valid"]
-    assert found == [["valid", "UA", "100.0"], ["valid", "WA", "100.0"]]
+    assert ["valid", "UA", "100.0"] in lines
+    assert ["valid", "WA", "100.0"] in lines
     test = 100 * accuracy_score(truth, np.mean(posteriors, 0).argmax(1))
     assert ["test", "WA", f"{test:.1f}"] in lines
 
 
 @pytest.mark.parametrize("split", FILES)
-def test_predictions_that_are_not_there(split, runs):
+def test_predictions_that_are_not_there(split, runs, tmp_path, capsys):
     (runs[0] / FILES[split]).unlink()
     sentence = f"/{FILES[split]}' does not exist; delete"
     with pytest.raises(UserError, match=sentence):
         average(runs, split)
-
-
-def test_an_unfinished_run(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main([str(tmp_path)])
     assert "no results.json" in capsys.readouterr().err

@@ -75,7 +75,9 @@ def test_all_random_numbers_go_on(tmp_path):
 def test_patience_goes_on(tmp_path):
     def make():
         counter = EpochCounterWithStopper(10, 2, 0, "min")
-        return counter, SafeCheckpointer(tmp_path, {"counter": counter})
+        checkpointer = SafeCheckpointer(tmp_path, {"counter": counter})
+        checkpointer.recover_if_possible()
+        return counter, checkpointer
 
     counter, checkpointer = make()
     for error in (5.0, 3.0, 4.0):
@@ -83,13 +85,9 @@ def test_patience_goes_on(tmp_path):
         counter.update_metric(error)
     checkpointer.save_checkpoint()
     counter, checkpointer = make()
-    checkpointer.recover_if_possible()
     assert (counter.current, counter.best_limit) == (3, 2)
     assert next(counter) == 4
     # Better than nothing, and no better than the second epoch.
     counter.update_metric(3.5)
     checkpointer.save_checkpoint()
-    assert list(counter) == []
-    counter, checkpointer = make()
-    checkpointer.recover_if_possible()
-    assert list(counter) == []
+    assert list(counter) == list(make()[0]) == []
