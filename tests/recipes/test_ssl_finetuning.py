@@ -331,7 +331,7 @@ EARLY = [
         ({"batch_seconds": 0}, "batch_seconds: expected seconds above 0, got"),
         ({"augmentation": "white"}, "augmentation: expected a mapping of "),
         ({"augmentation": {"snr": 5}}, "snr: expected the least and the great"),
-        ({"encoder_source": "egemaps"}, "freeze: expected True for the encod"),
+        ({"encoder_source": "egemaps"}, "freeze: expected True for 'egemaps'"),
         (NO_FOLDER, "noise_folder: the folder '/no/such/place' does not exist"),
     ],
 )
