@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Emotion recognition by fine-tuning an encoder (Jafarzadeh et al. 2024).
 
-> python train.py hparams/finetune.yaml --corpus=emodb --data_folder=EmoDB --fold=1
+> python train.py hparams/finetune.yaml --corpus=emodb --data_folder=EmoDB
 
 See README.md beside this file.
 """
