@@ -9,6 +9,7 @@ continues, a corpus may move, and a changed encoder, recording or text never
 meets an old file.
 """
 
+import copy
 import functools
 import hashlib
 import os
@@ -201,13 +202,16 @@ class StoredInput:
     def __init__(self, store, memory):
         self.store = store
         self.memory = memory
-        self.normalized = False
+        self.normalizer = None
         # From these the encoder goes on.
         self.convolved = isinstance(store.encoder, ConvolvedFeatures)
 
     def normalize(self):
         """Give normalised features from now on."""
-        self.normalized = True
+        # On the CPU, where worker processes of a data loader can use it.
+        self.normalizer = copy.deepcopy(self.store.source.normalizer)
+        if self.normalizer is not None:
+            self.normalizer.cpu()
         self.memory.kept.clear()
         self.memory.size = 0
 
@@ -217,13 +221,10 @@ class StoredInput:
         if key in self.memory.kept:
             return self.memory.kept[key]
         feats = self.store.load(record)
-        normalizer = self.store.source.normalizer
-        if self.normalized and normalizer is not None:
-            # Statistics follow the model to its device.
-            device = next(normalizer.buffers()).device
+        if self.normalizer is not None:
             length = torch.tensor([feats.shape[1]])
-            feats = normalizer(
-                feats.to(device).float(), length, [record["speaker"]]
+            feats = self.normalizer(
+                feats.float(), length, [record["speaker"]]
             ).to(feats)
         self.memory.keep(key, feats)
         return feats

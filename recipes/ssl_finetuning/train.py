@@ -40,7 +40,7 @@ class FinetuningBrain(RecognitionBrain):
         every = self.hparams.unfreeze_every
         if every is None:
             return
-        unfrozen_layers(1, every)  # it says so where it cannot be
+        unfrozen_layers(1, every)  # raises for an invalid value
         if self.distributed_launch and not self.find_unused_parameters:
             raise UserError(
                 "unfreeze_every: in several processes parameters that do not "

@@ -133,6 +133,12 @@ class SpeakerNormalizer(nn.Module):
         """Whether there are statistics yet."""
         return bool(self.speakers)
 
+    def _apply(self, fn, recurse=True):
+        # What is no part of checkpoints moves along to another device.
+        for normalizer in self.speakers.values():
+            normalizer._apply(fn, recurse)
+        return super()._apply(fn, recurse)
+
     def forward(self, hidden, lengths, speakers):
         """Normalise packed frames ``[layers, frames, channels]``.
 

@@ -183,3 +183,10 @@ def test_no_such_kind():
         UserError, match="expected speaker or global, got 'session'"
     ):
         make_normalizer("session", 1, 1)
+
+
+def test_speakers_move_with_the_model():
+    normalizer = SpeakerNormalizer(LAYERS, CHANNELS)
+    feed(normalizer, make_items([5], 0), ["ann"], 1)
+    normalizer.to("meta")
+    assert normalizer.speakers["ann"].mean.is_meta
