@@ -22,6 +22,7 @@ from speechbrain_ext.base.errors import (
     is_number,
 )
 from speechbrain_ext.base.files import read_json
+from speechbrain_ext.base.values import OPTIONS, check_value
 
 # A run with this file is finished.
 RESULTS = "results.json"
@@ -230,6 +231,13 @@ class RecipeYaml:
             references=references,
         )
 
+    def check(self, tree):
+        """Raise a ``UserError`` unless all options of a run are sound."""
+        for option in OPTIONS:
+            for where, value in _named(tree, option.split(".")):
+                if not _tag(value):
+                    check_value(option, value, ".".join(where))
+
     def _merge(self, overrides):
         tree = self.parse(self.text)
         given = self.parse(overrides or "{}")
@@ -324,6 +332,15 @@ def _leaves(node, where=()):
             yield from _leaves(value, (*where, str(key)))
     else:
         yield where, node
+
+
+def _named(tree, keys, where=()):
+    """(keys, node) of all that a dotted option names; * is any key."""
+    if not keys:
+        yield where, tree
+    elif isinstance(tree, dict):
+        for key in tree if keys[0] == "*" else {keys[0]} & tree.keys():
+            yield from _named(tree[key], keys[1:], (*where, str(key)))
 
 
 def _plain(value):

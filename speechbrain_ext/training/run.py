@@ -59,9 +59,10 @@ def read_command_line(arguments, recipe):
     overrides = "\n".join([overrides, *both]).strip()
     text = yaml.resolve(overrides)
     options = yaml.parse(text)
-    if not isinstance(options.get("output_folder"), str):
-        raise UserError(f"'{path}' needs the option output_folder: a folder.")
+    if "output_folder" not in options:
+        raise UserError(f"'{path}' lacks the option output_folder; add it.")
     run = Path(options["output_folder"])
+    yaml.check(options)
     settings = yaml.settings(overrides, given)
     counted = {k: options[k] for k in ("seed", "fold") if k in options}
     record = settings.record(recipe, **counted)
