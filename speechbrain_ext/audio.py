@@ -4,13 +4,15 @@ import contextlib
 import math
 import os
 import re
-from dataclasses import dataclass
+import stat
+from dataclasses import dataclass, field
 
 import numpy as np
 import soundfile
 import soxr
 
 from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.containers import closed_wav, mp3_problem, ogg_problem
 
 __all__ = ["SAMPLE_RATE", "AudioError", "AudioStream", "probe", "read_audio"]
 
@@ -28,6 +30,16 @@ _PROMISE = re.compile(
 )
 # Programs that write to a pipe do not know the length, and promise this much.
 _UNKNOWN = 0x7FFFEFFF
+# Rates of recordings of speech, from poor to absurdly good (Hz).
+_RATES = (2000, 768_000)
+# Full scale is 1. Decoders go a little beyond, samples of 16 bits a lot.
+MAX_LEVEL = 8.0
+# Below it a recording is silent (-80 dB).
+SILENCE = 1e-4
+# Less of the channels' energy in their mean: they cancel each other.
+_CANCELLED = 1e-3
+# A shorter recording is hardly a sound (s).
+_SHORT = 0.1
 _REASONS = {
     FileNotFoundError: ("does not exist", "check the path"),
     IsADirectoryError: ("is a folder", "give a recording"),
@@ -50,6 +62,8 @@ class Header:
     sample_rate: int
     frames: int
     channels: int
+    # What a user is to know of the file, though it is read.
+    notes: tuple = field(default=(), repr=False)
 
     @property
     def duration(self):
@@ -77,8 +91,8 @@ def probe(path):
     >>> probe(path)
     Header(sample_rate=16000, frames=8000, channels=2)
     """
-    with _opened(path) as file:
-        return Header(file.samplerate, file.frames, file.channels)
+    with _opened(path) as (file, notes):
+        return Header(file.samplerate, file.frames, file.channels, notes)
 
 
 def read_audio(path, start=0, stop=None, sample_rate=SAMPLE_RATE):
@@ -101,8 +115,9 @@ def read_audio(path, start=0, stop=None, sample_rate=SAMPLE_RATE):
     Raises
     ------
     AudioError
-        When the file is missing, empty, truncated or not audio, has samples
-        that are not finite numbers, or ends before ``stop``.
+        When the file is missing, empty, truncated or not audio, ends before
+        ``stop``, or has samples that are not finite numbers, lie far beyond
+        full scale, or cancel each other in the mean of the channels.
 
     Example
     -------
@@ -111,7 +126,7 @@ def read_audio(path, start=0, stop=None, sample_rate=SAMPLE_RATE):
     >>> read_audio(path).shape, read_audio(path, 16000 - 160).shape
     (torch.Size([16000]), torch.Size([160]))
     """
-    with _opened(path) as file:
+    with _opened(path) as (file, _):
         divisor = math.gcd(file.samplerate, sample_rate)
         old, new = file.samplerate // divisor, sample_rate // divisor
         size = -(-file.frames * new // old)
@@ -134,7 +149,8 @@ def read_audio(path, start=0, stop=None, sample_rate=SAMPLE_RATE):
 class AudioStream:
     """A recording of any rate as mono blocks at 16 kHz.
 
-    ``num_samples`` is its length at 16 kHz, ``duration`` that in seconds.
+    ``num_samples`` is its length at 16 kHz, ``duration`` that in seconds,
+    ``notes`` what a user is to know of what has been read so far.
 
     Example
     -------
@@ -150,14 +166,23 @@ class AudioStream:
         header = probe(path)
         self.duration = header.duration
         self.num_samples = num_samples(header)
+        self._notes, self._peak = header.notes, None
+
+    @property
+    def notes(self):
+        """What a user is to know, as parts of a sentence."""
+        return list_notes(self._notes, self.duration, self._peak)
 
     def blocks(self):
         """Samples at 16 kHz, float32, ``num_samples`` of them in all."""
-        with _opened(self.path) as file:
+        with _opened(self.path) as (file, _):
             blocks = _decode(file, self.path, 0, file.frames)
             if file.samplerate != SAMPLE_RATE:
                 blocks = _resample(blocks, file.samplerate, SAMPLE_RATE)
-            yield from blocks
+            for block in blocks:
+                peak = float(np.abs(block).max(initial=0.0))
+                self._peak = max(self._peak or 0.0, peak)
+                yield block
 
     def windows(self, spans):
         """Stretches (start and stop at 16 kHz) in the order of their starts."""
@@ -170,43 +195,94 @@ class AudioStream:
             yield _tensor(held[: stop - start].copy())
 
 
+def list_notes(notes, duration, peak):
+    """What a user is to know of a recording, as parts of a sentence."""
+    more = []
+    if duration < _SHORT:
+        more.append(f"lasts {1000 * duration:.3g} ms, hardly a sound")
+    if peak is not None and peak < SILENCE:
+        more.append("is silent, so that its emotion means nothing")
+    return [*notes, *more]
+
+
 @contextlib.contextmanager
 def _opened(path):
-    """A recording, opened once, whose header is sound."""
+    """A recording, opened once, whose header is sound, and notes on it."""
     with contextlib.ExitStack() as stack:
         try:
+            # To open a pipe would wait for somebody who writes.
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                _refuse_special(path)
             raw = stack.enter_context(open(path, "rb", buffering=0))
             if os.fstat(raw.fileno()).st_size == 0:
                 raise AudioError("is an empty file (0 bytes)", path)
-            file = soundfile.SoundFile(raw.fileno(), closefd=False)
-            stack.enter_context(file)
+            file = stack.enter_context(_sound_file(raw))
         except OSError as error:
             reason = f"is not readable: {error.strerror or error}"
             other = reason, "check its permissions"
             reason, remedy = _REASONS.get(type(error), other)
             raise AudioError(reason, path, remedy) from None
+        except ValueError:
+            raise AudioError("is no path", str(path)[:80]) from None
         except soundfile.LibsndfileError as error:
             reason = f"is not readable as audio: {error.error_string}"
             remedy = "replace the file, or convert it to WAV"
-            raise AudioError(reason.rstrip(". "), path, remedy) from None
-        for promised, held in _PROMISE.findall(file.extra_info):
-            if int(held) < int(promised) < _UNKNOWN:
-                raise AudioError(
-                    f"is truncated: the header promises {promised} bytes, "
-                    f"the file holds {held}",
-                    path,
-                )
-        if file.frames == 0:
-            raise AudioError("has no samples", path)
-        # libsndfile's way to say that a header gives no length.
-        if file.frames >= 2**62:
-            remedy = "encode it again"
-            raise AudioError("has a header without the length", path, remedy)
-        yield file
+            raise AudioError(reason.rstrip(". :"), path, remedy) from None
+        yield file, _check_header(file, raw, path)
+
+
+def _sound_file(raw):
+    file = soundfile.SoundFile(raw.fileno(), closefd=False)
+    if file.frames == 0 and file.format.startswith("WAV"):
+        closed = closed_wav(raw)
+        if closed is not None:
+            file.close()
+            return soundfile.SoundFile(closed)
+    return file
+
+
+def _refuse_special(path):
+    if os.path.isdir(path):
+        raise IsADirectoryError
+    remedy = "write the sound to a file first"
+    raise AudioError("is no regular file", path, remedy)
+
+
+def _check_header(file, raw, path):
+    """Notes on a file whose header is sound; raise for others."""
+    again = "encode it again, for example as WAV"
+    for promised, held in _PROMISE.findall(file.extra_info):
+        if int(held) < int(promised) < _UNKNOWN:
+            raise AudioError(
+                f"is truncated: the header promises {promised} bytes, "
+                f"the file holds {held}",
+                path,
+            )
+    if file.frames == 0:
+        raise AudioError("has no samples", path)
+    # libsndfile's way to say that a header gives no length.
+    if file.frames >= 2**62:
+        raise AudioError("has a header without the length", path, again)
+    low, high = _RATES
+    if not low <= file.samplerate <= high:
+        rates = f"expected {low} to {high}"
+        reason = f"has a sample rate of {file.samplerate} Hz, {rates}"
+        raise AudioError(reason, path, again)
+    if file.format == "MP3":
+        if problem := mp3_problem(raw, file.frames):
+            raise AudioError(problem, path, again)
+    if file.format == "OGG":
+        is_cut, is_open = ogg_problem(raw)
+        if is_cut:
+            raise AudioError("is truncated within its last page", path)
+        if is_open:
+            return ("has no mark of its end and may be cut off",)
+    return ()
 
 
 def _decode(file, path, begin, end):
     """Frames ``begin`` to ``end`` as mono blocks."""
+    energy = np.zeros(2)
     try:
         if begin:
             file.seek(begin)
@@ -215,12 +291,27 @@ def _decode(file, path, begin, end):
             block = file.read(size, dtype="float32", always_2d=True)
             if not len(block):
                 raise _too_short(path, begin, end)
-            if not np.isfinite(block).all():
-                raise AudioError("holds samples that are not finite", path)
+            _check_samples(block, path)
+            mono = block.mean(axis=1)
+            if file.channels > 1:
+                energy += np.square(mono).mean(), np.square(block).mean()
             begin += len(block)
-            yield block.mean(axis=1)
+            yield mono
     except soundfile.SoundFileError as error:
         raise AudioError("is truncated or damaged", path) from error
+    mean, channels = energy
+    if channels > SILENCE**2 and mean < _CANCELLED * channels:
+        remedy = "give one of its channels"
+        raise AudioError("has channels that cancel each other", path, remedy)
+
+
+def _check_samples(block, path):
+    peak = np.abs(block).max()
+    if not np.isfinite(peak):
+        raise AudioError("holds samples that are not finite", path)
+    if peak > MAX_LEVEL:
+        reason = f"holds samples up to {peak:.3g}, expected -1 to 1"
+        raise AudioError(reason, path, "scale it, and write it again")
 
 
 def _resample(blocks, old, new):
