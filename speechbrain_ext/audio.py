@@ -36,8 +36,8 @@ _RATES = (2000, 768_000)
 MAX_LEVEL = 8.0
 # Below it a recording is silent (-80 dB).
 SILENCE = 1e-4
-# Less of the channels' energy in their mean: they cancel each other.
-_CANCELLED = 1e-3
+# Less of the channels' peak in their mean: they cancel each other.
+_CANCELLED = 0.01
 # A shorter recording is hardly a sound (s).
 _SHORT = 0.1
 _REASONS = {
@@ -258,6 +258,13 @@ def _check_header(file, raw, path):
                 f"the file holds {held}",
                 path,
             )
+    notes = ()
+    if file.format == "OGG":
+        is_cut, is_open = ogg_problem(raw)
+        if is_cut:
+            raise AudioError("is truncated within its last page", path)
+        if is_open:
+            notes = ("has no mark of its end and may be cut off",)
     if file.frames == 0:
         raise AudioError("has no samples", path)
     # libsndfile's way to say that a header gives no length.
@@ -271,18 +278,11 @@ def _check_header(file, raw, path):
     if file.format == "MP3":
         if problem := mp3_problem(raw, file.frames):
             raise AudioError(problem, path, again)
-    if file.format == "OGG":
-        is_cut, is_open = ogg_problem(raw)
-        if is_cut:
-            raise AudioError("is truncated within its last page", path)
-        if is_open:
-            return ("has no mark of its end and may be cut off",)
-    return ()
+    return notes
 
 
 def _decode(file, path, begin, end):
     """Frames ``begin`` to ``end`` as mono blocks."""
-    energy = np.zeros(2)
     try:
         if begin:
             file.seek(begin)
@@ -291,27 +291,25 @@ def _decode(file, path, begin, end):
             block = file.read(size, dtype="float32", always_2d=True)
             if not len(block):
                 raise _too_short(path, begin, end)
-            _check_samples(block, path)
-            mono = block.mean(axis=1)
-            if file.channels > 1:
-                energy += np.square(mono).mean(), np.square(block).mean()
             begin += len(block)
-            yield mono
+            yield _as_mono(block, path)
     except soundfile.SoundFileError as error:
         raise AudioError("is truncated or damaged", path) from error
-    mean, channels = energy
-    if channels > SILENCE**2 and mean < _CANCELLED * channels:
-        remedy = "give one of its channels"
-        raise AudioError("has channels that cancel each other", path, remedy)
 
 
-def _check_samples(block, path):
+def _as_mono(block, path):
+    """The mean of the channels of sound samples."""
     peak = np.abs(block).max()
     if not np.isfinite(peak):
         raise AudioError("holds samples that are not finite", path)
     if peak > MAX_LEVEL:
         reason = f"holds samples up to {peak:.3g}, expected -1 to 1"
         raise AudioError(reason, path, "scale it, and write it again")
+    mono = block.mean(axis=1)
+    if peak > SILENCE and np.abs(mono).max() < _CANCELLED * peak:
+        remedy = "give one of its channels"
+        raise AudioError("has channels that cancel each other", path, remedy)
+    return mono
 
 
 def _resample(blocks, old, new):

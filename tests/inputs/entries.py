@@ -1,11 +1,14 @@
 """The entry points of the project, by the names that the tables use."""
 
+import functools
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from speechbrain_ext.base.errors import exits_cleanly
+from speechbrain_ext.inference import command
 from speechbrain_ext.training.run import read_command_line
+from tests.inputs.recordings import MAKERS
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -15,8 +18,8 @@ class Place:
     """Where a row of the tables is tried."""
 
     folder: Path
-    # What was there before.
-    given: list = field(default_factory=list)
+    # Folders of small models.
+    models: dict
 
     def words(self, text):
         """Words of a command line; {here} is the folder."""
@@ -31,6 +34,18 @@ def options(given, place):
     exits_cleanly(read_command_line)([str(yaml), *words], recipe / "train.py")
 
 
+def _judge(name, model, given, place):
+    """FILE... OPTION...: what a command makes of recordings."""
+    words = place.words(given)
+    for word in words:
+        if word in MAKERS:
+            MAKERS[word](place.folder / word)
+    model = str(place.models[model])
+    command.main([name, model, "--device=cpu", "--", *words])
+
+
 ENTRIES = {
     "options": options,
+    "recognize": functools.partial(_judge, "recognize", "recognizer"),
+    "diarize": functools.partial(_judge, "diarize", "diarizer"),
 }
