@@ -6,10 +6,36 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speechbrain_ext.base.errors import exits_cleanly
+from speechbrain_ext.experiment import command as experiments
 from speechbrain_ext.inference import command
 from speechbrain_ext.training.run import read_command_line
 from tests.inputs.recordings import MAKERS
 
+# Contents of YAMLs by name.
+YAMLS = {
+    "empty": b"",
+    "binary": bytes(range(256)),
+    "Latin-1": "output_folder: Fälle\n".encode("latin-1"),
+    "a list": b"[1, 2]\n",
+    "a word": b"word\n",
+    "a tab": b"a:\n\t- b\n",
+    "3000 deep": b"a: " + b"[" * 3000 + b"]" * 3000,
+    "itself": b"output_folder: &a [*a]\n",
+    "reference to itself": b"output_folder: !ref <output_folder>\n",
+    "references in a circle": b"output_folder: !ref <b>\nb: !ref <output_folder>\n",
+    "reference to nothing": b"output_folder: !ref <nothing>/a\n",
+    "missing class": b"output_folder: a\nx: !new:no.such.Class\n",
+    "key twice": b"output_folder: a\noutput_folder: b\n",
+    "two documents": b"output_folder: a\n---\noutput_folder: b\n",
+    "no output_folder": b"seed: 1\n",
+    "unclosed": b"output_folder: {a: 1\n",
+    "byte order mark": b"\xef\xbb\xbfoutput_folder: a\n",
+    "UTF-16": "output_folder: a\n".encode("utf-16"),
+    "null byte": b"output_folder: a\0b\n",
+    "unknown tag": b"output_folder: a\nx: !what 1\n",
+    "include of nothing": b"output_folder: a\nx: !include:nothing.yaml\n",
+    "python object": b"output_folder: a\nx: !!python/object/apply:os.getcwd []\n",
+}
 RECIPES = Path(__file__).parents[2] / "recipes"
 
 
@@ -34,6 +60,23 @@ def options(given, place):
     exits_cleanly(read_command_line)([str(yaml), *words], recipe / "train.py")
 
 
+def yaml_file(given, place):
+    """NAME: the options of a run whose YAML has odd contents."""
+    path = place.folder / "x.yaml"
+    path.write_bytes(YAMLS[given])
+    recipe = RECIPES / "emotion_diarization" / "train.py"
+    exits_cleanly(read_command_line)([str(path)], recipe)
+
+
+def experiment(given, place):
+    """RECIPE YAML OPTION...: a plan of runs; none is started."""
+    recipe, yaml, *words = place.words(given)
+    recipe = RECIPES / recipe
+    yaml = recipe / "hparams" / yaml
+    words = [str(recipe / "train.py"), str(yaml), *words, "--table-only"]
+    experiments.main([*words, f"--output_folder={place.folder}"])
+
+
 def _judge(name, model, given, place):
     """FILE... OPTION...: what a command makes of recordings."""
     words = place.words(given)
@@ -46,6 +89,8 @@ def _judge(name, model, given, place):
 
 ENTRIES = {
     "options": options,
+    "yaml": yaml_file,
+    "experiment": experiment,
     "recognize": functools.partial(_judge, "recognize", "recognizer"),
     "diarize": functools.partial(_judge, "diarize", "diarizer"),
 }
