@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import csv
 import hashlib
 import json
 import os
@@ -47,6 +48,12 @@ def atomic_open(path, newline=None):
             yield file
             file.flush()
             os.fsync(file.fileno())
+
+
+def write_csv(path, header, rows):
+    """Write a table, whole or not at all."""
+    with atomic_open(path, newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
 def write_json(data, path):

@@ -76,12 +76,9 @@ class EmotionBrain(sb.Brain):
                 continue
             decay = getattr(self.hparams, "layer_decay", 1.0)
             if prefix and decay != 1.0:
-                rate = self.hparams.encoder_lr
-                parameters = [
-                    group
-                    for one in encoders
-                    for group in parameter_groups(one, rate, decay)
-                ]
+                how = self.hparams.encoder_lr, decay
+                groups = [parameter_groups(one, *how) for one in encoders]
+                parameters = sum(groups, [])
             optimizer = getattr(self.hparams, prefix + "opt_class")(parameters)
             self.optimizers_dict[prefix + "optimizer"] = optimizer
         if self.checkpointer is not None:
@@ -92,15 +89,12 @@ class EmotionBrain(sb.Brain):
     def freeze_optimizers(self, optimizers):
         """Leave out optimizers without any gradient, such as that of an
         encoder of which nothing is unfrozen yet: GradScaler refuses them."""
-        return {
-            name: optimizer
-            for name, optimizer in optimizers.items()
-            if any(
-                parameter.grad is not None
-                for group in optimizer.param_groups
-                for parameter in group["params"]
-            )
-        }
+
+        def has_gradient(optimizer):
+            groups = (group["params"] for group in optimizer.param_groups)
+            return any(p.grad is not None for group in groups for p in group)
+
+        return {k: one for k, one in optimizers.items() if has_gradient(one)}
 
     def on_fit_start(self):
         """Make optimizers, take up the latest complete checkpoint, and take
