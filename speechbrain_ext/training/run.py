@@ -87,13 +87,14 @@ def _open_folder(run, text, record, recipe, log_config):
     import speechbrain as sb
     from speechbrain.core import DEFAULT_LOG_CONFIG
 
-    for name, text in (
-        ("hyperparams.yaml", text),
-        ("train.py", recipe.read_text(encoding="utf-8")),
-        ("env.log", _environment(recipe.parent)),
-    ):
+    files = {
+        "hyperparams.yaml": text,
+        "train.py": recipe.read_text(encoding="utf-8"),
+        "env.log": _environment(recipe.parent),
+    }
+    for name, content in files.items():
         with atomic_open(run / name) as file:
-            file.write(text)
+            file.write(content)
     write_json(record, run / RECORD)
     changes = {
         "handlers": {"file_handler": {"filename": str(run / "log.txt")}},
