@@ -252,15 +252,6 @@ def make_batches(datasets, seed, plan=None, **limits):
     them has all of the other sets, so that all know the same scores. ``seed``
     is for the order of training, ``plan`` for its utterances; ``limits`` are
     ``max_seconds`` and ``num_buckets``, or ``batch_size``.
-
-    Example
-    -------
-    >>> from speechbrain_ext.utterance import Utterance
-    >>> one = Utterance("a", 1.0, "s", "sad", "demo", wav="x")
-    >>> two = Utterance("b", 1.0, "s", "sad", "demo", wav="x")
-    >>> dataset = UtteranceDataset([one, two], ["sad"])
-    >>> len(make_batches({"train": dataset}, 1, batch_size=1)["train"])
-    2
     """
     share = {
         "rank": int(os.environ.get("RANK", "0")),

@@ -104,6 +104,7 @@ class EmotionBrain(sb.Brain):
         super().on_fit_start()
         self.fit_normalizers()
 
+    @torch.no_grad()
     def fit_normalizers(self):
         """Statistics for normalisation, in one pass over the data.
 
@@ -131,12 +132,10 @@ class EmotionBrain(sb.Brain):
             for batch in tqdm(loader, title, disable=quiet):
                 batch = batch.to(self.device)
                 for name, source in wanted.items():
-                    with torch.no_grad():
-                        hidden, lengths = (
-                            batch[name]
-                            if self.stored
-                            else source.hidden(*batch.sig)
-                        )
+                    if self.stored:
+                        hidden, lengths = batch[name]
+                    else:
+                        hidden, lengths = source.hidden(*batch.sig)
                     source.normalizer.update(hidden, lengths, batch.speaker)
         for features in self.stored.values():
             features.normalize()

@@ -9,15 +9,12 @@ import soundfile
 from ruamel.yaml import YAML
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.corpora import emodb, find_corpus
+from speechbrain_ext.corpora import emodb
 from speechbrain_ext.training import preparation
 from speechbrain_ext.training.preparation import load_splits, prepare
 from speechbrain_ext.utterance import load_manifest
 from tests.corpora.trees import plant, savee, snapshot, tiny
 from tests.recipes.running import CODES, DIARIZATION, ravdess_tree, zed_tree
-
-EMOTIONS = find_corpus("emodb").emotions
-
 
 NAMES = ["train", "valid", "test"]
 ACTORS = [f"ravdess_{actor:02d}" for actor in range(1, 25)]
@@ -29,7 +26,7 @@ ONCE = {name: {} for name in NAMES}
 def data(tmp_path):
     """EmoDB: ten speakers in seven emotions, one recording each."""
     for speaker in emodb.GENDERS:
-        for emotion in EMOTIONS:
+        for emotion in emodb.CORPUS.emotions:
             tiny(tmp_path / "emodb" / f"{speaker}a01{emotion}a.wav")
     return tmp_path / "emodb"
 
