@@ -71,14 +71,14 @@ class Header:
         return self.frames / self.sample_rate
 
 
-def to_samples(seconds, sample_rate=SAMPLE_RATE):
+def to_samples(seconds):
     """Nearest sample to a time."""
-    return round(seconds * sample_rate)
+    return round(seconds * SAMPLE_RATE)
 
 
-def num_samples(header, sample_rate=SAMPLE_RATE):
+def num_samples(header):
     """Number of samples that ``read_audio`` gives for a whole file."""
-    return -(-header.frames * sample_rate // header.sample_rate)
+    return -(-header.frames * SAMPLE_RATE // header.sample_rate)
 
 
 def probe(path):
@@ -95,17 +95,15 @@ def probe(path):
         return Header(file.samplerate, file.frames, file.channels, notes)
 
 
-def read_audio(path, start=0, stop=None, sample_rate=SAMPLE_RATE):
-    """Read a recording, or a part of it, as the mean of its channels.
+def read_audio(path, start=0, stop=None):
+    """Read a recording at 16 kHz, or a part, as the mean of its channels.
 
     Arguments
     ---------
     path : str or os.PathLike
         The audio file, of any rate.
     start, stop : int
-        First sample wanted and the one after the last, at ``sample_rate``.
-    sample_rate : int
-        Sample rate wanted, in Hz.
+        First sample wanted and the one after the last, at 16 kHz.
 
     Returns
     -------
@@ -127,8 +125,8 @@ def read_audio(path, start=0, stop=None, sample_rate=SAMPLE_RATE):
     (torch.Size([16000]), torch.Size([160]))
     """
     with _opened(path) as (file, _):
-        divisor = math.gcd(file.samplerate, sample_rate)
-        old, new = file.samplerate // divisor, sample_rate // divisor
+        divisor = math.gcd(file.samplerate, SAMPLE_RATE)
+        old, new = file.samplerate // divisor, SAMPLE_RATE // divisor
         size = -(-file.frames * new // old)
         stop = size if stop is None else stop
         if not 0 <= start < stop <= size:

@@ -3,6 +3,8 @@
 import functools
 import logging
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -48,18 +50,16 @@ def count_samples(record):
 
 def _bounds(record):
     stop = record.get("stop")
-    return (
-        to_samples(record.get("start") or 0),
-        None if stop is None else to_samples(stop),
-    )
+    stop = None if stop is None else to_samples(stop)
+    return to_samples(record.get("start") or 0), stop
 
 
 def segments_of(record):
     """Segments of a record, whether it has one emotion or several."""
     emotion = record["emotion"]
-    if isinstance(emotion, str):
-        return [{"emo": emotion, "start": 0.0, "end": record["duration"]}]
-    return emotion
+    if not isinstance(emotion, str):
+        return emotion
+    return [{"emo": emotion, "start": 0.0, "end": record["duration"]}]
 
 
 class SpeechDataset(DynamicItemDataset):
@@ -73,11 +73,6 @@ class SpeechDataset(DynamicItemDataset):
     def __init__(self, utterances, label, stored=None):
         self.known_labels = {}
 
-        @takes("record")
-        @provides("sig")
-        def audio(record):
-            return load_waveform(record)
-
         @takes("id", "record")
         @provides("labels")
         def labels(id, record):
@@ -86,14 +81,11 @@ class SpeechDataset(DynamicItemDataset):
                 self.known_labels[id] = label(record)
             return self.known_labels[id]
 
-        items, keys = [audio, labels], ["id", "speaker", "labels"]
-        for name, features in (stored or {}).items():
-            items.append(provides(name)(takes("record")(features.load)))
-        super().__init__(
-            _items(utterances),
-            dynamic_items=items,
-            output_keys=[*keys, *(stored or ["sig"])],
-        )
+        loads = {name: each.load for name, each in (stored or {}).items()}
+        loads = loads or {"sig": load_waveform}
+        items = [provides(n)(takes("record")(f)) for n, f in loads.items()]
+        keys = ["id", "speaker", "labels", *loads]
+        super().__init__(_items(utterances), [labels, *items], keys)
 
     def replace(self, utterances):
         """Put other utterances in, for a fresh plan every epoch."""
@@ -103,18 +95,8 @@ class SpeechDataset(DynamicItemDataset):
 
 
 class FrameDataset(SpeechDataset):
-    """Utterances with a label for every frame of an encoder.
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        What is in it.
-    grid : FrameGrid
-        The frames of the encoder.
-    classes : list of str
-        Name of every class, in the order of their indices.
-    stored : dict, optional
-        As for ``SpeechDataset``.
+    """Utterances with a label, an index of ``classes``, for every frame of an
+    encoder with this ``FrameGrid``.
 
     Example
     -------
@@ -143,16 +125,7 @@ class FrameDataset(SpeechDataset):
 
 
 class UtteranceDataset(SpeechDataset):
-    """Utterances with one label each, ``labels`` [1].
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        What is in it.
-    classes : list of str
-        Name of every class, in the order of their indices.
-    stored : dict, optional
-        As for ``SpeechDataset``.
+    """Utterances with one label each, ``labels`` [1]: an index of ``classes``.
 
     Example
     -------
@@ -164,11 +137,11 @@ class UtteranceDataset(SpeechDataset):
 
     def __init__(self, utterances, classes, stored=None):
         index = {name: number for number, name in enumerate(classes)}
-        super().__init__(
-            utterances,
-            lambda record: torch.tensor([index[record["emotion"]]]),
-            stored,
-        )
+
+        def label(record):
+            return torch.tensor([index[record["emotion"]]])
+
+        super().__init__(utterances, label, stored)
 
 
 def _items(utterances):
@@ -206,6 +179,7 @@ def join(values):
 logging.getLogger("speechbrain.dataio.sampler").setLevel(logging.WARNING)
 
 
+@dataclass(eq=False)
 class BucketBatches(Sampler):
     """Batches of utterances, limited in seconds of audio or in number.
 
@@ -217,29 +191,19 @@ class BucketBatches(Sampler):
     same number; a few batches are dealt twice if need be.
     """
 
-    def __init__(
-        self,
-        dataset,
-        max_seconds=None,
-        batch_size=None,
-        num_buckets=10,
-        seed=0,
-        shuffle=True,
-        plan=None,
-        rank=0,
-        world_size=1,
-    ):
-        if (max_seconds is None) == (batch_size is None):
+    dataset: SpeechDataset
+    max_seconds: float | None = None
+    batch_size: int | None = None
+    num_buckets: int = 10
+    seed: int = 0
+    shuffle: bool = True
+    plan: Callable | None = None
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self):
+        if (self.max_seconds is None) == (self.batch_size is None):
             raise ValueError("give max_seconds or batch_size, one of the two")
-        self.dataset = dataset
-        self.max_seconds = max_seconds
-        self.batch_size = batch_size
-        self.num_buckets = num_buckets
-        self.seed = seed
-        self.shuffle = shuffle
-        self.plan = plan
-        self.rank = rank
-        self.world_size = world_size
         self.epoch = None
         self.set_epoch(1)
 
@@ -250,9 +214,7 @@ class BucketBatches(Sampler):
         if self.plan is not None:
             self.dataset.replace(self.plan(epoch))
         self.epoch = epoch
-        batches = (
-            self._by_length() if self.batch_size is None else self._equal()
-        )
+        batches = self._equal() if self.batch_size else self._by_length()
         surplus = -len(batches) % self.world_size
         batches = batches + (batches * self.world_size)[:surplus]
         self.batches = batches[self.rank :: self.world_size]
@@ -271,13 +233,10 @@ class BucketBatches(Sampler):
     def _equal(self):
         order = np.arange(len(self.dataset))
         if self.shuffle:
-            order = stable_rng("batches", self.seed, self.epoch).permutation(
-                order
-            )
-        return [
-            order[start : start + self.batch_size].tolist()
-            for start in range(0, len(order), self.batch_size)
-        ]
+            rng = stable_rng("batches", self.seed, self.epoch)
+            order = rng.permutation(order)
+        starts = range(0, len(order), self.batch_size)
+        return [order[n : n + self.batch_size].tolist() for n in starts]
 
     def __iter__(self):
         return iter(self.batches)
@@ -287,38 +246,12 @@ class BucketBatches(Sampler):
 
 
 def make_batches(datasets, seed, plan=None, **limits):
-    """Batches of all splits.
+    """``BucketBatches`` of all splits, from name to ``SpeechDataset``.
 
     In a distributed run the processes share the training set, and every one of
-    them has all of the other sets, so that all know the same scores.
-
-    Arguments
-    ---------
-    datasets : dict
-        From ``"train"``, ``"valid"``, ``"test"`` to ``SpeechDataset``.
-    seed : int
-        For the order of training.
-    plan : callable, optional
-        Epoch -> list of Utterance of the training set.
-    **limits
-        ``max_seconds`` and ``num_buckets``, or ``batch_size``, of
-        ``BucketBatches``.
-
-    Returns
-    -------
-    dict
-        From the same names to ``BucketBatches``.
-
-    Example
-    -------
-    >>> from speechbrain_ext.utterance import Utterance
-    >>> data = [
-    ...     Utterance(str(i), 1.0, "s", "sad", "demo", wav="x")
-    ...     for i in range(5)
-    ... ]
-    >>> dataset = UtteranceDataset(data, ["sad"])
-    >>> len(make_batches({"train": dataset}, 1, batch_size=2)["train"])
-    3
+    them has all of the other sets, so that all know the same scores. ``seed``
+    is for the order of training, ``plan`` for its utterances; ``limits`` are
+    ``max_seconds`` and ``num_buckets``, or ``batch_size``.
     """
     share = {
         "rank": int(os.environ.get("RANK", "0")),

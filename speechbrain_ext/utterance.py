@@ -4,12 +4,11 @@ SpeechBrain's ``DynamicItemDataset.from_json`` reads them. Segments have the
 layout of ZED.json, for simulated data, ZED and a user's own data alike.
 """
 
-import csv
 import reprlib
 from dataclasses import dataclass, field, fields
 
 from speechbrain_ext.base.errors import UserError, is_number
-from speechbrain_ext.base.files import atomic_open, read_json, write_json
+from speechbrain_ext.base.files import read_json, write_json
 
 # Fields that are no fields of a record.
 _APART = {"id", "extra"}
@@ -63,18 +62,17 @@ class Utterance:
 
     def to_dict(self):
         """The record as it stands in a manifest: no id, nothing unknown."""
-        names = [one.name for one in fields(self) if one.name not in _APART]
-        record = {name: getattr(self, name) for name in names}
-        record = {k: v for k, v in record.items() if v is not None}
-        return {**record, **self.extra}
+        known = {k: v for k, v in vars(self).items() if k not in _APART}
+        known = {k: v for k, v in known.items() if v is not None}
+        return {**known, **self.extra}
 
     @classmethod
     def from_dict(cls, id, record):
         """The utterance behind a manifest's record."""
         known = {one.name for one in fields(cls)} - _APART
+        given = {k: v for k, v in record.items() if k in known}
         extra = {k: v for k, v in record.items() if k not in known}
-        known = {k: v for k, v in record.items() if k in known}
-        return cls(id=id, **known, extra=extra)
+        return cls(id=id, **given, extra=extra)
 
 
 def save_manifest(utterances, path):
@@ -149,11 +147,3 @@ def check_segments(segments, duration, where):
                 f"{one} runs from {start} to {end} s, which is not a stretch "
                 f"of an utterance of {duration} s."
             )
-
-
-def write_skipped(skipped, path):
-    """Write the list of recordings that are not usable."""
-    with atomic_open(path, newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["file", "reason"])
-        writer.writerows(skipped)

@@ -23,9 +23,8 @@ import torch
 from report import diarize, report, score_diarization, show
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.data import FrameDataset, make_batches
+from speechbrain_ext.data import FrameDataset
 from speechbrain_ext.decoding import candidates, tune
-from speechbrain_ext.store import store_inputs
 from speechbrain_ext.training.brain import EmotionBrain
 from speechbrain_ext.training.preparation import prepared_splits, resimulation
 
@@ -34,6 +33,11 @@ logger = logging.getLogger("speechbrain_ext.recipe")
 
 class DiarizationBrain(EmotionBrain):
     """A frame-wise classifier: encoder, perhaps a mixture of layers, head."""
+
+    def dataset(self, utterances):
+        """Utterances with a label for every frame."""
+        grid = self.hparams.inputs["speech"].grid
+        return FrameDataset(utterances, grid, self.hparams.classes, self.stored)
 
     def compute_forward(self, batch, stage):
         """Log posteriors [frames, classes] of all utterances (figure 3)."""
@@ -66,34 +70,20 @@ class DiarizationBrain(EmotionBrain):
         return stats.summarize(bootstrap=0)["eder"]
 
 
-def dataio_prep(hparams, data, run_opts):
-    """Utterances -> batches; a fresh plan every epoch, or stored features."""
-    plan = None
-    if hparams["resimulate"]:
-        if hparams["feature_folder"] is not None:
-            raise UserError(
-                "resimulate and feature_folder exclude each other: a fresh "
-                "plan has features of its own; set one of them to null."
-            )
-        plan = resimulation(
-            Path(hparams["output_folder"]) / "manifests",
-            hparams["preparation"]["seed"],
-            hparams["simulation"]["train"],
+def fresh_plan(hparams):
+    """Epoch -> utterances to train on; None for the same ones in all."""
+    if not hparams["resimulate"]:
+        return None
+    if hparams["feature_folder"] is not None:
+        raise UserError(
+            "resimulate and feature_folder exclude each other: a fresh plan "
+            "has features of its own; set one of them to null."
         )
-    stored = store_inputs(hparams, data, run_opts)
-    grid = hparams["inputs"]["speech"].grid
-    datasets = {
-        name: FrameDataset(utterances, grid, hparams["classes"], stored)
-        for name, utterances in data.items()
-    }
-    batches = make_batches(
-        datasets,
-        hparams["seed"],
-        plan,
-        max_seconds=hparams["batch_seconds"],
-        num_buckets=hparams["num_buckets"],
+    return resimulation(
+        Path(hparams["output_folder"]) / "manifests",
+        hparams["preparation"]["seed"],
+        hparams["simulation"]["train"],
     )
-    return batches, stored
 
 
 @exits_cleanly
@@ -108,15 +98,9 @@ def main(arguments):
     if "make_data" in hparams:
         sb.utils.distributed.run_on_main(hparams["make_data"])
     data = prepared_splits(run / "manifests", hparams, run_opts)
-    brain = DiarizationBrain(
-        modules=hparams["modules"],
-        opt_class=hparams["opt_class"],
-        hparams=hparams,
-        run_opts=run_opts,
-        checkpointer=hparams["checkpointer"],
-    )
-    brain.utterances = data
-    brain.fit_batches(*dataio_prep(hparams, data, run_opts))
+    brain = DiarizationBrain.of_recipe(hparams, run_opts)
+    brain.set_data(data, fresh_plan(hparams))
+    brain.fit_batches()
     record = {
         "recipe": "emotion_diarization",
         "hparams": hparams_file,

@@ -18,11 +18,8 @@ if __name__ == "__main__":
     # A wrong option ends here, before imports that take seconds.
     exits_cleanly(read_command_line)(sys.argv[1:], __file__)
 
-import speechbrain as sb
 import torch
 
-from speechbrain_ext.data import UtteranceDataset, make_batches
-from speechbrain_ext.store import store_inputs
 from speechbrain_ext.training.brain import RecognitionBrain
 from speechbrain_ext.training.preparation import prepared_splits
 from speechbrain_ext.training.results import show
@@ -39,19 +36,6 @@ class EmbeddingBrain(RecognitionBrain):
         return torch.log_softmax(logits.float(), dim=-1)
 
 
-def dataio_prep(hparams, data, run_opts):
-    """Utterances -> batches; embeddings are computed where need be."""
-    stored = store_inputs(hparams, data, run_opts)
-    datasets = {
-        name: UtteranceDataset(utterances, hparams["classes"], stored)
-        for name, utterances in data.items()
-    }
-    batches = make_batches(
-        datasets, hparams["seed"], batch_size=hparams["batch_size"]
-    )
-    return batches, stored
-
-
 @exits_cleanly
 def main(arguments):
     """The recipe, from the command line."""
@@ -60,27 +44,11 @@ def main(arguments):
         return
     run = Path(hparams["output_folder"])
     # Before the corpus is read, for what it says about options.
-    brain = EmbeddingBrain(
-        modules=hparams["modules"],
-        opt_class=hparams["opt_class"],
-        hparams=hparams,
-        run_opts=run_opts,
-        checkpointer=hparams["checkpointer"],
-    )
-    data = prepared_splits(run / "manifests", hparams, run_opts)
-    brain.utterances = data
-    brain.fit_batches(*dataio_prep(hparams, data, run_opts))
-    brain.finish(
-        run,
-        {
-            "recipe": "ssl_embeddings",
-            "hparams": hparams_file,
-            "encoder_source": str(hparams["encoder_source"]),
-            "normalization": hparams["normalization"],
-        },
-    )
-    if sb.utils.distributed.if_main_process():
-        print(show(run))
+    brain = EmbeddingBrain.of_recipe(hparams, run_opts)
+    brain.set_data(prepared_splits(run / "manifests", hparams, run_opts))
+    brain.fit_batches()
+    record = {"recipe": "ssl_embeddings", "hparams": hparams_file}
+    brain.finish(run, {**record, "normalization": hparams["normalization"]})
 
 
 if __name__ == "__main__":

@@ -20,9 +20,7 @@ import speechbrain as sb
 import torch
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.data import UtteranceDataset, make_batches
 from speechbrain_ext.encoders.adaptation import unfreeze_top, unfrozen_layers
-from speechbrain_ext.store import store_inputs
 from speechbrain_ext.training.augmentation import (
     check_augmentation,
     make_augmenter,
@@ -67,22 +65,6 @@ class FinetuningBrain(RecognitionBrain):
             )
 
 
-def dataio_prep(hparams, data, run_opts):
-    """Utterances -> batches; what the frozen CNN gives is perhaps stored."""
-    stored = store_inputs(hparams, data, run_opts)
-    datasets = {
-        name: UtteranceDataset(utterances, hparams["classes"], stored)
-        for name, utterances in data.items()
-    }
-    batches = make_batches(
-        datasets,
-        hparams["seed"],
-        max_seconds=hparams["batch_seconds"],
-        num_buckets=hparams["num_buckets"],
-    )
-    return batches, stored
-
-
 @exits_cleanly
 def main(arguments):
     """The recipe, from the command line."""
@@ -100,27 +82,11 @@ def main(arguments):
             "augmentation and cnn_folder exclude each other: the CNN's output "
             "differs whenever a recording does; set cnn_folder to null."
         )
-    brain = FinetuningBrain(
-        modules=hparams["modules"],
-        opt_class=hparams["opt_class"],
-        hparams=hparams,
-        run_opts=run_opts,
-        checkpointer=hparams["checkpointer"],
-    )
+    brain = FinetuningBrain.of_recipe(hparams, run_opts)
     brain.augmenter = augmenter
-    data = prepared_splits(run / "manifests", hparams, run_opts)
-    brain.utterances = data
-    brain.fit_batches(*dataio_prep(hparams, data, run_opts))
-    brain.finish(
-        run,
-        {
-            "recipe": "ssl_finetuning",
-            "hparams": hparams_file,
-            "encoder_source": str(hparams["encoder_source"]),
-        },
-    )
-    if sb.utils.distributed.if_main_process():
-        print(show(run))
+    brain.set_data(prepared_splits(run / "manifests", hparams, run_opts))
+    brain.fit_batches()
+    brain.finish(run, {"recipe": "ssl_finetuning", "hparams": hparams_file})
 
 
 if __name__ == "__main__":

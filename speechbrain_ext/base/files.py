@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import csv
 import hashlib
 import json
 import os
@@ -49,11 +50,31 @@ def atomic_open(path, newline=None):
             os.fsync(file.fileno())
 
 
+def write_csv(path, header, rows):
+    """Write a table, whole or not at all."""
+    with atomic_open(path, newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+
+
 def write_json(data, path):
     """Write JSON, whole or not at all, keys in the order given."""
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
     with atomic_open(path) as file:
         file.write(text + "\n")
+
+
+def read_text(path, encoding="utf-8"):
+    """Read a text file."""
+    try:
+        return Path(path).read_text(encoding=encoding)
+    except FileNotFoundError:
+        raise UserError(f"'{path}' does not exist; check the path.") from None
+    except OSError as error:
+        raise UserError(f"Cannot read '{path}': {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise UserError(
+            f"'{path}' is not UTF-8 text; mend or delete the file."
+        ) from None
 
 
 def read_json(path, unique_keys=True):
@@ -70,19 +91,13 @@ def read_json(path, unique_keys=True):
             found[key] = value
         return found
 
+    text = read_text(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
         data = json.loads(text, object_pairs_hook=as_object)
         # Only an escape can make half of a surrogate pair.
         if re.search(r"\\u[dD][89a-fA-F]", text):
             json.dumps(data, ensure_ascii=False).encode()
         return data
-    except FileNotFoundError:
-        raise UserError(f"'{path}' does not exist; check the path.") from None
-    except OSError as error:
-        raise UserError(f"Cannot read '{path}': {error.strerror}.") from None
-    except UnicodeDecodeError:
-        reason = " is not UTF-8 text"
     except json.JSONDecodeError as error:
         reason = f", line {error.lineno}: not valid JSON ({error.msg})"
     except UnicodeEncodeError as error:

@@ -21,7 +21,7 @@ from speechbrain_ext.base.errors import (
     expected,
     is_number,
 )
-from speechbrain_ext.base.files import read_json
+from speechbrain_ext.base.files import read_json, read_text
 from speechbrain_ext.base.values import OPTIONS, check_value
 
 # A run with this file is finished.
@@ -141,12 +141,7 @@ class RecipeYaml:
 
     def __init__(self, path):
         self.path = Path(path)
-        try:
-            self.text = self.path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise UserError(f"'{path}' does not exist; give a YAML.") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"Cannot read '{path}': {error}.") from None
+        self.text = read_text(path)
         self.tree = self.parse(self.text)
 
     def __contains__(self, key):

@@ -1,1 +1,1 @@
-"""The face of ``speechbrain_ext.training.average``."""
+"""Recognition: one emotion for each utterance."""

@@ -5,7 +5,6 @@ stays silent and that a batch follows from the state of the random numbers:
 SpeechBrain goes through noises in an order that a run taken up again loses.
 """
 
-import csv
 import math
 import os
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ from tqdm import tqdm
 
 from speechbrain_ext.audio import SAMPLE_RATE, probe
 from speechbrain_ext.base.errors import UserError, expected, is_number
-from speechbrain_ext.base.files import atomic_open
+from speechbrain_ext.base.files import write_csv
 from speechbrain_ext.encoders.base import length_mask
 from speechbrain_ext.encoders.grid import absolute_lengths
 
@@ -77,9 +76,8 @@ def check_augmentation(options):
     if not isinstance(options, dict):
         what = f"a mapping of {known}, such as {{noise_folder: white}}"
         raise expected("augmentation", what, options)
-    for name in options:
-        if name not in _OPTIONS:
-            raise expected("augmentation", f"options among {known}", name)
+    for name in options.keys() - _OPTIONS:
+        raise expected("augmentation", f"options among {known}", name)
 
 
 def make_augmenter(
@@ -103,15 +101,13 @@ def make_augmenter(
             raise expected(option, what, value)
     parts = []
     if rir_folder is not None:
-        found, longest = _recordings("rir_folder", rir_folder, cache_folder)
-        tail = math.ceil(longest * SAMPLE_RATE)
-        csv_file, rate = found
-        parts.append(_Reverb(csv_file, tail, reverb_sample_rate=rate))
+        listed = _recordings("rir_folder", rir_folder, cache_folder)
+        parts.append(_Reverb(*listed))
     if noise_folder is not None:
         options = {"snr_low": snr[0], "snr_high": snr[1]}
         if noise_folder != "white":
-            found, _ = _recordings("noise_folder", noise_folder, cache_folder)
-            options["csv_file"], options["noise_sample_rate"] = found
+            listed = _recordings("noise_folder", noise_folder, cache_folder)
+            options["csv_file"], options["noise_sample_rate"], _ = listed
         parts.append(_Noise(**options))
     if spec_augment:
         parts += [DropFreq(), DropChunk(**CHUNKS)]
@@ -172,9 +168,10 @@ class _Noise(AddNoise):
 class _Reverb(AddReverb):
     """An impulse response that torch draws anew for every batch."""
 
-    def __init__(self, csv_file, tail, **options):
-        super().__init__(csv_file, clean_sample_rate=SAMPLE_RATE, **options)
-        self.tail = tail
+    def __init__(self, csv_file, rate, longest):
+        rates = {"reverb_sample_rate": rate, "clean_sample_rate": SAMPLE_RATE}
+        super().__init__(csv_file, **rates)
+        self.tail = math.ceil(longest * SAMPLE_RATE)
         self.responses = ExtendedCSVDataset(csv_file, output_keys=["wav"])
 
     def forward(self, waveforms):
@@ -190,16 +187,13 @@ def _draw(dataset, size):
 
 
 def _recordings(option, folder, cache_folder):
-    """SpeechBrain's list of a folder and its sample rate; the longest in s."""
+    """SpeechBrain's list of a folder; their sample rate, the longest in s."""
     if cache_folder is None:
         what = f"a folder for the list of {option}, such as output_folder"
         raise expected("cache_folder", what, None)
     folder = Path(folder).expanduser().absolute()
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    )
+    found = sorted(folder.rglob("[!.]*"))
+    paths = [path for path in found if path.suffix.lower() in SUFFIXES]
     if not paths:
         kinds = f"holds no audio ({', '.join(SUFFIXES)})"
         reason = kinds if folder.is_dir() else "does not exist"
@@ -226,8 +220,6 @@ def _recordings(option, folder, cache_folder):
             "convert all recordings of the folder to one sample rate."
         )
     listed = Path(cache_folder) / _LISTS[option]
-    with atomic_open(listed, newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["ID", "duration", "wav", "wav_format", "wav_opts"])
-        writer.writerows(rows)
-    return (str(listed), *rates), max(row[1] for row in rows)
+    header = ["ID", "duration", "wav", "wav_format", "wav_opts"]
+    write_csv(listed, header, rows)
+    return str(listed), *rates, max(row[1] for row in rows)

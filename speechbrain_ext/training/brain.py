@@ -11,15 +11,21 @@ from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.distributed import get_rank
 from tqdm import tqdm
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import expected, is_number, is_whole
 from speechbrain_ext.base.random import stable_rng
-from speechbrain_ext.data import BucketBatches, make_loader
+from speechbrain_ext.data import (
+    BucketBatches,
+    UtteranceDataset,
+    make_batches,
+    make_loader,
+)
 from speechbrain_ext.encoders.adaptation import parameter_groups
 from speechbrain_ext.metrics.predictions import FILES
 from speechbrain_ext.metrics.recognition import RecognitionStats
 from speechbrain_ext.models.inputs import check_strides
+from speechbrain_ext.store import store_inputs
 from speechbrain_ext.training.checkpoints import RandomState
-from speechbrain_ext.training.results import write_results
+from speechbrain_ext.training.results import show, write_results
 
 # Audio in a batch that statistics are taken of.
 STATISTICS_SECONDS = 80
@@ -37,29 +43,25 @@ class EmotionBrain(sb.Brain):
     ``layer_decay``, by which the encoder's learning rate falls from layer to
     layer.
 
-    A recipe's Brain gives ``validation``, and collects outputs of validation
-    and test by utterance in ``collected``.
+    A recipe's Brain gives ``dataset`` and ``validation``, and collects outputs
+    of validation and test by utterance in ``collected``.
 
     Random numbers are seeded anew for every epoch, and their state is a part
     of checkpoints within an epoch: a run that was killed goes on as if it had
     not been.
-
-    Arguments
-    ---------
-    *args
-    **kwargs
-        As for ``speechbrain.Brain``.
-
-    Raises
-    ------
-    UserError
-        When the frames of two inputs are not equally far apart.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.stored = {}
         check_strides(self.hparams.inputs)
+
+    @classmethod
+    def of_recipe(cls, hparams, run_opts):
+        """The Brain of what ``begin_run`` gives."""
+        names = "modules", "opt_class", "checkpointer"
+        given = {name: hparams[name] for name in names}
+        return cls(hparams=hparams, run_opts=run_opts, **given)
 
     def init_optimizers(self):
         """One optimizer for encoders that are trained, one for the rest."""
@@ -74,33 +76,25 @@ class EmotionBrain(sb.Brain):
                 continue
             decay = getattr(self.hparams, "layer_decay", 1.0)
             if prefix and decay != 1.0:
-                rate = self.hparams.encoder_lr
-                parameters = [
-                    group
-                    for one in encoders
-                    for group in parameter_groups(one, rate, decay)
-                ]
+                how = self.hparams.encoder_lr, decay
+                groups = [parameter_groups(one, *how) for one in encoders]
+                parameters = sum(groups, [])
             optimizer = getattr(self.hparams, prefix + "opt_class")(parameters)
             self.optimizers_dict[prefix + "optimizer"] = optimizer
-            if self.checkpointer is not None:
-                self.checkpointer.add_recoverable(
-                    prefix + "optimizer", optimizer
-                )
         if self.checkpointer is not None:
-            self.checkpointer.add_recoverable("random_state", RandomState())
+            self.checkpointer.add_recoverables(
+                {**self.optimizers_dict, "random_state": RandomState()}
+            )
 
     def freeze_optimizers(self, optimizers):
         """Leave out optimizers without any gradient, such as that of an
         encoder of which nothing is unfrozen yet: GradScaler refuses them."""
-        return {
-            name: optimizer
-            for name, optimizer in optimizers.items()
-            if any(
-                parameter.grad is not None
-                for group in optimizer.param_groups
-                for parameter in group["params"]
-            )
-        }
+
+        def has_gradient(optimizer):
+            groups = (group["params"] for group in optimizer.param_groups)
+            return any(p.grad is not None for group in groups for p in group)
+
+        return {k: one for k, one in optimizers.items() if has_gradient(one)}
 
     def on_fit_start(self):
         """Make optimizers, take up the latest complete checkpoint, and take
@@ -110,6 +104,7 @@ class EmotionBrain(sb.Brain):
         super().on_fit_start()
         self.fit_normalizers()
 
+    @torch.no_grad()
     def fit_normalizers(self):
         """Statistics for normalisation, in one pass over the data.
 
@@ -131,22 +126,16 @@ class EmotionBrain(sb.Brain):
             if not wanted:
                 continue
             # All of the data in every process of a distributed run.
-            loader = make_loader(
-                BucketBatches(
-                    batches.dataset, STATISTICS_SECONDS, shuffle=False
-                )
-            )
-            for batch in tqdm(
-                loader, f"Statistics, {split}", disable=self.noprogressbar
-            ):
+            limits = {"max_seconds": STATISTICS_SECONDS, "shuffle": False}
+            loader = make_loader(BucketBatches(batches.dataset, **limits))
+            title, quiet = f"Statistics, {split}", self.noprogressbar
+            for batch in tqdm(loader, title, disable=quiet):
                 batch = batch.to(self.device)
                 for name, source in wanted.items():
-                    with torch.no_grad():
-                        hidden, lengths = (
-                            batch[name]
-                            if self.stored
-                            else source.hidden(*batch.sig)
-                        )
+                    if self.stored:
+                        hidden, lengths = batch[name]
+                    else:
+                        hidden, lengths = source.hidden(*batch.sig)
                     source.normalizer.update(hidden, lengths, batch.speaker)
         for features in self.stored.values():
             features.normalize()
@@ -156,27 +145,43 @@ class EmotionBrain(sb.Brain):
         mixed, and their number for each utterance ``[batch]``."""
         if self.stored:
             kind = "convolved" if self.stored[name].convolved else "normalised"
-            return self.modules[name](
-                speakers=batch.speaker, **{kind: batch[name]}
-            )
+            given = {kind: batch[name]}
+            return self.modules[name](speakers=batch.speaker, **given)
         return self.modules[name](*batch.sig, batch.speaker)
 
-    def fit_batches(self, batches, stored=None):
-        """``fit`` with ``make_batches``, of the inputs of ``store_inputs``
-        where those are stored; ``train_seconds`` is the time that it took."""
+    def dataset(self, utterances):
+        """The ``SpeechDataset`` of a split."""
+        raise NotImplementedError
+
+    def set_data(self, utterances, plan=None):
+        """Make batches of the splits; inputs are stored where need be.
+
+        The YAML gives ``batch_size``, or ``batch_seconds`` and ``num_buckets``;
+        ``plan`` is that of ``make_batches``.
+        """
+        hparams = vars(self.hparams)
+        self.utterances = utterances
+        run_opts = {"device": self.device, "noprogressbar": self.noprogressbar}
+        self.stored = store_inputs(hparams, utterances, run_opts)
+        if "batch_size" in hparams:
+            limits = {"batch_size": hparams["batch_size"]}
+        else:
+            limits = {"max_seconds": hparams["batch_seconds"]}
+            limits["num_buckets"] = hparams["num_buckets"]
+        datasets = {n: self.dataset(part) for n, part in utterances.items()}
+        self.batches = make_batches(datasets, hparams["seed"], plan, **limits)
+
+    def fit_batches(self):
+        """``fit`` on ``set_data``; ``train_seconds`` is the time it took."""
         keep_memory()
-        self.batches = batches
-        self.stored = stored or {}
-        loaders = {
-            name: make_loader(batches[name], self.hparams.num_workers)
+        loaders = [
+            make_loader(self.batches[name], self.hparams.num_workers)
             for name in ("train", "valid")
-        }
+        ]
         if self.checkpointer is not None:
-            self.checkpointer.add_recoverable(
-                "dataloader-TRAIN", loaders["train"]
-            )
+            self.checkpointer.add_recoverable("dataloader-TRAIN", loaders[0])
         start = time.time()
-        self.fit(self.hparams.epoch_counter, *loaders.values())
+        self.fit(self.hparams.epoch_counter, *loaders)
         self.train_seconds = time.time() - start
 
     def outputs_of(self, name):
@@ -199,9 +204,8 @@ class EmotionBrain(sb.Brain):
             # checkpoint.
             if self.step == 0:
                 rng = stable_rng(self.hparams.seed, epoch, get_rank() or 0)
-                sb.utils.seed.seed_everything(
-                    int(rng.integers(2**31)), verbose=False
-                )
+                seed = int(rng.integers(2**31))
+                sb.utils.seed.seed_everything(seed, verbose=False)
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Anneal, stop and save by the error on the validation set."""
@@ -230,13 +234,12 @@ class EmotionBrain(sb.Brain):
         rates = {}
         for name, optimizer in self.optimizers_dict.items():
             prefix = name.removesuffix("optimizer")
-            rates[prefix + "lr"] = max(
-                group["lr"] for group in optimizer.param_groups
-            )
+            groups = optimizer.param_groups
+            rates[prefix + "lr"] = max(group["lr"] for group in groups)
             scheduler = getattr(self.hparams, prefix + "lr_annealing", None)
             if scheduler is not None:
                 update_learning_rate(optimizer, scheduler(error)[1])
-                for group in optimizer.param_groups:
+                for group in groups:
                     # Layers below the top learn more slowly.
                     group["lr"] *= group.get("scale", 1.0)
         return rates
@@ -256,28 +259,24 @@ def keep_memory():
 class RecognitionBrain(EmotionBrain):
     """A classifier of utterances; a recipe adds ``compute_forward``.
 
-    ``utterances`` are those of every split, as ``load_splits`` gives them.
     The YAML gives ``classes`` and ``stop_by``: what of the validation set is
     to get better, ``"loss"`` or ``"UA"``.
-
-    Arguments
-    ---------
-    *args
-    **kwargs
-        As for ``speechbrain.Brain``.
-
-    Raises
-    ------
-    UserError
-        When ``stop_by``, ``batch_size`` or ``batch_seconds`` is invalid.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        stop_by = self.hparams.stop_by
-        if stop_by not in ("loss", "UA"):
-            raise UserError(f"stop_by: expected loss or UA, got '{stop_by}'.")
-        _check_sizes(self.hparams)
+        if self.hparams.stop_by not in ("loss", "UA"):
+            raise expected("stop_by", "loss or UA", self.hparams.stop_by)
+        size = getattr(self.hparams, "batch_size", 1)
+        if not is_whole(size) or size < 1:
+            raise expected("batch_size", "a whole number from 1", size)
+        seconds = getattr(self.hparams, "batch_seconds", 1)
+        if not is_number(seconds) or seconds <= 0:
+            raise expected("batch_seconds", "seconds above 0", seconds)
+
+    def dataset(self, utterances):
+        """Utterances with one label each."""
+        return UtteranceDataset(utterances, self.hparams.classes, self.stored)
 
     def compute_objectives(self, predictions, batch, stage):
         """Cross entropy of log posteriors ``[batch, classes]``."""
@@ -291,49 +290,28 @@ class RecognitionBrain(EmotionBrain):
         """The loss or UA counts, as the YAML says."""
         stats = self.stats("valid", self.collected)
         metrics = stats.metrics(stats.summarize(bootstrap=0))
-        error = stage_loss
-        if self.hparams.stop_by == "UA":
-            error = 100 - metrics["UA"]
-        return error, metrics
+        by_loss = self.hparams.stop_by == "loss"
+        return stage_loss if by_loss else 100 - metrics["UA"], metrics
 
     def stats(self, name, outputs):
         """``RecognitionStats`` of a split, from id to log posteriors."""
         stats = RecognitionStats(list(self.hparams.classes))
-        for utterance in self.utterances[name]:
-            stats.append(
-                utterance.id,
-                utterance.emotion,
-                outputs[utterance.id],
-                utterance.speaker,
-            )
+        for one in self.utterances[name]:
+            stats.append(one.id, one.emotion, outputs[one.id], one.speaker)
         return stats
 
     def finish(self, run, record):
-        """Test by the best checkpoint, and write down what came out, with what
-        the recipe adds to results.json."""
+        """Test by the best checkpoint, write down what came out, with what the
+        recipe adds to results.json, and show it."""
         valid = self.stats("valid", self.outputs_of("valid"))
         stats = self.stats("test", self.outputs_of("test"))
         if not sb.utils.distributed.if_main_process():
             return
         # What choices between systems are made by.
         valid.write_csv(run / FILES["valid"])
-        write_results(
-            run,
-            vars(self.hparams),
-            stats,
-            valid.metrics(valid.summarize(bootstrap=0)),
-            {**record, "train_seconds": self.train_seconds},
-        )
-
-
-def _check_sizes(hparams):
-    size = getattr(hparams, "batch_size", 1)
-    if not isinstance(size, int) or size < 1:
-        raise UserError(
-            f"batch_size: expected a whole number from 1, got {size}."
-        )
-    seconds = getattr(hparams, "batch_seconds", 1)
-    if not isinstance(seconds, (int, float)) or seconds <= 0:
-        raise UserError(
-            f"batch_seconds: expected seconds above 0, got {seconds}."
-        )
+        figures = valid.metrics(valid.summarize(bootstrap=0))
+        source = str(self.hparams.encoder_source)
+        record = {**record, "encoder_source": source}
+        record["train_seconds"] = self.train_seconds
+        write_results(run, vars(self.hparams), stats, figures, record)
+        print(show(run))

@@ -34,12 +34,7 @@ _PENDING = METAFNAME + ".pending"
 
 
 class SafeCheckpointer(Checkpointer):
-    """A checkpointer whose checkpoints are complete or not there.
-
-    Arguments
-    ---------
-    *args, **kwargs
-        As for SpeechBrain's ``Checkpointer``.
+    """SpeechBrain's ``Checkpointer``; checkpoints are complete or not there.
 
     Example
     -------
@@ -76,14 +71,12 @@ class SafeCheckpointer(Checkpointer):
 
     def list_checkpoints(self):
         """All complete checkpoints."""
-        return [
-            checkpoint
-            for checkpoint in super().list_checkpoints()
-            if all(
-                (checkpoint.path / name).exists()
-                for name in checkpoint.meta.get("files", [])
-            )
-        ]
+
+        def is_complete(checkpoint):
+            files = checkpoint.meta.get("files", [])
+            return all((checkpoint.path / name).exists() for name in files)
+
+        return [*filter(is_complete, super().list_checkpoints())]
 
     def sweep(self):
         """Delete what a killed run has left of incomplete checkpoints."""

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from speechbrain_ext.audio import SAMPLE_RATE
 from speechbrain_ext.base.errors import UserError, expected
-from speechbrain_ext.base.files import fingerprint, write_json
+from speechbrain_ext.base.files import (
+    fingerprint,
+    read_json,
+    write_csv,
+    write_json,
+)
 from speechbrain_ext.corpora import read_corpus
 from speechbrain_ext.listening import listen
 from speechbrain_ext.protocols import PROTOCOLS, classes_of, partition
 from speechbrain_ext.protocols.splits import WAYS, map_labels, split_by_options
 from speechbrain_ext.simulation import check_simulation, simulate
-from speechbrain_ext.training.run import earlier_preparation
-from speechbrain_ext.utterance import (
-    load_manifest,
-    save_manifest,
-    write_skipped,
-)
+from speechbrain_ext.utterance import load_manifest, save_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,9 @@ def prepare(
         _check_way(protocol, speakers, zed_folder)
         _check_label_map(label_map, classes)
     if simulation is not None:
-        _check_simulation(simulation, zed_folder)
+        _check_splits("simulation", simulation, "options", zed_folder)
+        for name, options in simulation.items():
+            check_simulation(options, f"simulation.{name}")
     given = {**corpora, "test": zed_folder}
     absolute = {name: x and os.path.realpath(x) for name, x in given.items()}
     # A folder is the same however it is spelled.
@@ -78,9 +80,15 @@ def prepare(
     more = [valid_fraction, speakers, simulation, max_silence]
     options = [fingerprint([x, *kept], more) for x in (given, absolute)]
     folder = Path(folder)
-    earlier = earlier_preparation(folder, options)
-    if earlier is not None:
-        return earlier
+    if (folder / "protocol.json").exists():
+        earlier = read_json(folder / "protocol.json")
+        # Either spelling will do.
+        if {*options} & {*earlier["options"]}:
+            return earlier
+        raise UserError(
+            f"output_folder: '{folder.parent}' holds a run that was prepared "
+            "with other options; choose another output_folder, or delete it."
+        )
 
     def split(utterances):
         if is_named:
@@ -107,7 +115,7 @@ def prepare(
         left_out |= {"test, ZED in its place": len(parts.test)}
         parts = replace(parts, test=zed)
     skipped += _write_parts(parts, folder, simulation, zed, max_samples)
-    write_skipped(skipped, folder / "skipped.csv")
+    write_csv(folder / "skipped.csv", ["file", "reason"], skipped)
     record = parts.record()
     left_out |= parts.left_out
     record["left_out"] = {name: n for name, n in left_out.items() if n}
@@ -181,11 +189,10 @@ def resimulation(folder, seed, options):
 
 def _check_way(way, speakers, zed_folder):
     if way not in WAYS:
-        ways = f"one of {', '.join((*WAYS, *PROTOCOLS))}"
-        raise expected("protocol", ways, way)
+        ways = ", ".join((*WAYS, *PROTOCOLS))
+        raise expected("protocol", f"one of {ways}", way)
     if way == "list":
-        what = "a list of speakers"
-        _check_splits("speakers", speakers, what, zed_folder)
+        _check_splits("speakers", speakers, "a list of speakers", zed_folder)
     elif zed_folder is None:
         raise UserError(
             f"protocol: '{way}' leaves nothing to test on; give zed_folder, "
@@ -203,42 +210,34 @@ def _check_label_map(label_map, classes):
             raise expected(f"label_map: {label}", what, name)
 
 
-def _check_simulation(simulation, zed_folder):
-    _check_splits("simulation", simulation, "options", zed_folder)
-    for name, options in simulation.items():
-        check_simulation(options, f"simulation.{name}")
-
-
 def _check_splits(option, given, what, zed_folder):
     needed = SPLITS if zed_folder is None else SPLITS[:2]
     if not isinstance(given, dict):
-        what = f"{what} for each of {', '.join(needed)}"
-        raise expected(option, what, given)
+        each = ", ".join(needed)
+        raise expected(option, f"{what} for each of {each}", given)
     for name in needed:
         if name not in given:
             raise UserError(f"{option}: '{name}' is missing; give {what}.")
-    for name in given:
-        if name not in SPLITS:
-            raise expected(option, f"the splits {', '.join(SPLITS)}", name)
+    for name in given.keys() - SPLITS:
+        raise expected(option, f"the splits {', '.join(SPLITS)}", name)
 
 
 def _read_corpora(corpora, only, skipped):
+    def is_wanted(utterance):
+        record = utterance.to_dict() if only else {}
+        return all(record[key] in only[key] for key in only if key in record)
+
     data, unwanted = [], 0
     for name, folder in corpora.items():
         if folder is None:
             continue
         utterances, bad = read_corpus(name, folder)
         skipped += bad
-        wanted = [one for one in utterances if _is_wanted(one, only)]
+        wanted = [*filter(is_wanted, utterances)]
         data += wanted
         logger.info(f"{name}: {len(wanted)} of {len(utterances)} recordings.")
         unwanted += len(utterances) - len(wanted)
     return data, {"only": unwanted}
-
-
-def _is_wanted(utterance, only):
-    record = utterance.to_dict() if only else {}
-    return all(record[key] in only[key] for key in only.keys() & record.keys())
 
 
 def _check_not_empty(utterances, corpora, skipped):
@@ -256,12 +255,11 @@ def _read_zed(folder, classes, listening):
         return None, []
     utterances, skipped = read_corpus("zed", folder)
     for utterance in utterances:
-        for emotion in {one["emo"] for one in utterance.emotion}:
-            if emotion not in classes:
-                raise UserError(
-                    f"classes: '{emotion}' of ZED's '{utterance.id}' is not "
-                    f"one of {', '.join(classes)}; add it."
-                )
+        for emotion in {one["emo"] for one in utterance.emotion} - {*classes}:
+            raise UserError(
+                f"classes: '{emotion}' of ZED's '{utterance.id}' is not one "
+                f"of {', '.join(classes)}; add it."
+            )
     usable, bad = listen(utterances, **listening)
     _check_not_empty(usable, {"zed": folder}, skipped + bad)
     return usable, skipped + bad

@@ -31,22 +31,23 @@ def write_results(run, hparams, stats, valid, record):
     ``stats`` are of the test set, ``valid`` the figures of the validation set;
     ``record`` has ``recipe``, the YAML as ``hparams``, and what recipes add.
     """
-    from speechbrain_ext.plots import (
-        confusion_matrices,
-        layer_weights,
-        write_confusion_csv,
-    )
+    from speechbrain_ext import plots
     from speechbrain_ext.training.run import machine_record
 
     test, figures = stats.summarize(), run / "figures"
     stats.write_csv(run / FILES["test"])
-    weights = _mixture_weights(hparams["inputs"])
-    if weights is not None:
-        layer_weights(figures / "layer_weights.png", weights)
+    # Of the layers of the first input.
+    mixture = next(iter(hparams["inputs"].values())).mixture
+    weights = [] if mixture is None else mixture.weights()
+    weights = weights if len(weights) > 1 else None
+    if weights:
+        plots.layer_weights(figures / "layer_weights.png", weights)
     if isinstance(stats, RecognitionStats):
         counts = {Path(record["hparams"]).stem: test["confusion"]}
-        write_confusion_csv(run / "confusion.csv", counts, stats.classes)
-        confusion_matrices(figures / "confusion.png", counts, stats.classes)
+        plots.write_confusion_csv(run / "confusion.csv", counts, stats.classes)
+        plots.confusion_matrices(
+            figures / "confusion.png", counts, stats.classes
+        )
     protocol = read_json(run / "manifests" / "protocol.json")
     results = {
         **record,
@@ -72,13 +73,6 @@ def _corpus(hparams):
         return hparams["corpus"]
     corpora = hparams.get("preparation", {}).get("corpora") or {}
     return "+".join(name for name, folder in corpora.items() if folder)
-
-
-def _mixture_weights(inputs):
-    """Learned weights of the layers of the first input; None without any."""
-    mixture = next(iter(inputs.values())).mixture
-    weights = [] if mixture is None else mixture.weights()
-    return weights if len(weights) > 1 else None
 
 
 def read_results(run, *needed):

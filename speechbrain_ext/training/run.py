@@ -4,12 +4,11 @@ import inspect
 import resource
 import subprocess
 import sys
-from dataclasses import dataclass
 from importlib.metadata import distributions, version
 from pathlib import Path
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.base.files import atomic_open, read_json, write_json
+from speechbrain_ext.base.files import atomic_open, write_json
 from speechbrain_ext.base.options import (
     RECORD,
     RecipeYaml,
@@ -20,22 +19,12 @@ from speechbrain_ext.base.options import (
 PACKAGES = ("speechbrain-ext", "speechbrain", "torch", "transformers", "numpy")
 
 
-@dataclass(frozen=True)
-class CommandLine:
-    """What the command line of a recipe asks for."""
-
-    yaml: str
-    # The YAML as it is run, without references.
-    text: str
-    run: Path
-    record: dict
-    finished: bool
-
-
 def read_command_line(arguments, recipe):
     """Understand and check the command line of a recipe.
 
-    Without torch and SpeechBrain, so that a wrong option ends it at once.
+    Path of the YAML, what is in it without references, run folder, the record
+    of the options, whether the run is finished; without torch and SpeechBrain,
+    so that a wrong option ends it at once.
     """
     path, run_opts, overrides = run_option_class().from_command_line_args(
         arguments
@@ -66,8 +55,7 @@ def read_command_line(arguments, recipe):
     settings = yaml.settings(overrides, given)
     counted = {k: options[k] for k in ("seed", "fold") if k in options}
     record = settings.record(recipe, **counted)
-    finished = settings.is_finished(run, record)
-    return CommandLine(path, text, run, record, finished)
+    return path, text, run, record, settings.is_finished(run, record)
 
 
 def begin_run(arguments, show):
@@ -76,46 +64,46 @@ def begin_run(arguments, show):
     Of a finished run (None in it) what ``show`` gives of its folder is printed.
     """
     recipe = inspect.currentframe().f_back.f_code.co_filename
-    given = read_command_line(arguments, recipe)
+    yaml, text, run, record, finished = read_command_line(arguments, recipe)
     import speechbrain as sb
     from hyperpyyaml import load_hyperpyyaml
 
     _, run_opts, _ = sb.parse_arguments(arguments)
-    if given.finished:
-        print(f"This run is finished; delete '{given.run}' to start it again.")
-        print(show(given.run))
-        return given.yaml, None, run_opts
+    if finished:
+        print(f"This run is finished; delete '{run}' to start it again.")
+        print(show(run))
+        return yaml, None, run_opts
     sb.utils.distributed.ddp_init_group(run_opts)
-    hparams = load_hyperpyyaml(given.text)
+    hparams = load_hyperpyyaml(text)
     # No process may write what another one still has to read.
     sb.utils.distributed.ddp_barrier()
-    sb.utils.distributed.run_on_main(_open_folder, [given, recipe, run_opts])
-    return given.yaml, hparams, run_opts
+    given = [run, text, record, Path(recipe), run_opts["log_config"]]
+    sb.utils.distributed.run_on_main(_open_folder, given)
+    return yaml, hparams, run_opts
 
 
-def _open_folder(given, recipe, run_opts):
+def _open_folder(run, text, record, recipe, log_config):
     # As SpeechBrain's create_experiment_directory, which writes in place,
     # copies the file that calls it, and lists what the first pip has.
     import speechbrain as sb
     from speechbrain.core import DEFAULT_LOG_CONFIG
 
-    run, recipe = given.run, Path(recipe)
-    for name, text in (
-        ("hyperparams.yaml", given.text),
-        ("train.py", recipe.read_text(encoding="utf-8")),
-        ("env.log", _environment(recipe.parent)),
-    ):
+    files = {
+        "hyperparams.yaml": text,
+        "train.py": recipe.read_text(encoding="utf-8"),
+        "env.log": _environment(recipe.parent),
+    }
+    for name, content in files.items():
         with atomic_open(run / name) as file:
-            file.write(text)
-    write_json(given.record, run / RECORD)
+            file.write(content)
+    write_json(record, run / RECORD)
     changes = {
         "handlers": {"file_handler": {"filename": str(run / "log.txt")}},
         # Of other libraries no debug lines.
         "root": {"level": "INFO"},
         "loggers": {"speechbrain_ext": {"level": "DEBUG"}},
     }
-    config = run_opts["log_config"] or DEFAULT_LOG_CONFIG
-    sb.utils.logger.setup_logging(config, changes)
+    sb.utils.logger.setup_logging(log_config or DEFAULT_LOG_CONFIG, changes)
     logger = sb.utils.logger.get_logger("speechbrain_ext.run")
     sys.excepthook = lambda *error: logger.error("Exception:", exc_info=error)
     sb.utils.quirks.log_applied_quirks()
@@ -141,21 +129,6 @@ Git revision of the recipe: {revision}
 CUDA: {cuda if torch.cuda.is_available() else "not available"}
 Packages:
 """ + "".join(f"{each}\n" for each in sorted(packages, key=str.lower))
-
-
-def earlier_preparation(folder, options):
-    """What an earlier start of the same run, by any of its digests, made."""
-    done = Path(folder) / "protocol.json"
-    if not done.exists():
-        return None
-    protocol = read_json(done)
-    if not {*options} & {*protocol["options"]}:
-        raise UserError(
-            f"output_folder: '{done.parent.parent}' holds a run that was "
-            "prepared with other options; choose another output_folder, or "
-            "delete it."
-        )
-    return protocol
 
 
 def machine_record():

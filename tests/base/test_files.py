@@ -17,10 +17,8 @@ RECORD = UTTERANCE.to_dict()
 
 
 def python(code):
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True
-    )
-    return done.stdout
+    words = [sys.executable, "-c", code]
+    return subprocess.run(words, capture_output=True, text=True).stdout
 
 
 def test_a_full_disk_leaves_the_old_manifest(tmp_path, monkeypatch):

@@ -85,12 +85,7 @@ class Model:
             hparams["modules"], hparams["opt_class"], hparams, run_opts
         )
         keep_memory()
-
-        def prepare():
-            batches, stored = recipe["dataio_prep"](hparams, data, run_opts)
-            self.brain.batches, self.brain.stored = batches, stored
-
-        self.extraction = clock(prepare)
+        self.extraction = clock(partial(self.brain.set_data, data))
         self.brain.on_fit_start()
         if dtype:
             self.store = self.brain.stored["speech"].store

@@ -14,7 +14,6 @@ group normalisation over the valid frames against the plain one.
 import tempfile
 
 import torch
-import transformers
 from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from speechbrain.nnet.pooling import StatisticsPooling
 from torch.nn import functional as F
@@ -30,18 +29,10 @@ from speechbrain_ext.encoders.ssl import MaskedGroupNorm
 from speechbrain_ext.models.packing import mean_over_frames, pack
 from speechbrain_ext.training.brain import keep_memory
 from tests.benchmarks.timing import against, footer, interleave, parse, show
+from tests.checkpoints import BASE_SIZES, make_ssl_checkpoint
 
 OPTIONS = {"encoder_source": None, "utterances": 8, "repeats": 5}
 REFERENCE = "SpeechBrain"
-
-
-def make_base(folder):
-    """Write wav2vec 2.0 base with random weights."""
-    model = transformers.Wav2Vec2Model(transformers.Wav2Vec2Config())
-    model.save_pretrained(folder)
-    extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=False)
-    extractor.save_pretrained(folder)
-    return folder
 
 
 def step(encode, parameters, size, labels, fused):
@@ -113,7 +104,9 @@ def main(arguments=None):
     wav, wav_lens = join([read_audio(u.wav) for u in chosen])
     keep_memory()
     with tempfile.TemporaryDirectory() as folder:
-        source = options.encoder_source or make_base(folder)
+        source = options.encoder_source or make_ssl_checkpoint(
+            folder, "wav2vec2", do_normalize=False, **BASE_SIZES
+        )
         steps = interleave(jobs(source, wav, wav_lens), options.repeats)
     duration = wav.shape[1] / 16000
     title = f"A step of {len(wav)} utterances of up to {duration} s"

@@ -28,23 +28,13 @@ from tests.benchmarks.timing import (
     show,
     write_noise,
 )
-from tests.checkpoints import make_ssl_checkpoint
+from tests.checkpoints import BASE_SIZES, make_ssl_checkpoint
 from tests.inference.published import write_published
 
 OPTIONS = {
     "encoder_source": None,
     "seconds": [31.0, 45.0, 60.0, 90.0, 120.0],
     "repeats": 3,
-}
-# As in the base models, but for the number of layers.
-SIZES = {
-    "hidden_size": 768,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "conv_dim": (512,) * 7,
-    "num_conv_pos_embeddings": 128,
-    "num_conv_pos_embedding_groups": 16,
 }
 
 
@@ -62,7 +52,10 @@ def main(arguments=None):
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         source = options.encoder_source or make_ssl_checkpoint(
-            folder / "encoder", "wavlm", "large", **SIZES
+            folder / "encoder",
+            "wavlm",
+            "large",
+            **{**BASE_SIZES, "num_hidden_layers": 4},
         )
         head = torch.randn(4, load_config(source).hidden_size)
         # Both take the encoder's weights from its checkpoint.

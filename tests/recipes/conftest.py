@@ -3,21 +3,21 @@
 import pytest
 
 from tests.checkpoints import make_ssl_checkpoint
-from tests.recipes.running import iemocap_tree, ravdess_tree
+from tests.recipes.running import iemocap_tree, ravdess_tree, unchanged
 
 
 @pytest.fixture(scope="session")
 def short_ravdess(tmp_path_factory, synthetic_folder):
     """192 short recordings with RAVDESS's names."""
     folder = tmp_path_factory.mktemp("short") / "ravdess"
-    return ravdess_tree(folder, synthetic_folder, short=True)
+    yield from unchanged(ravdess_tree(folder, synthetic_folder, short=True))
 
 
 @pytest.fixture(scope="session")
 def short_iemocap(tmp_path_factory, synthetic_folder):
     """100 short turns in IEMOCAP's layout."""
     folder = tmp_path_factory.mktemp("short") / "IEMOCAP_full_release"
-    return iemocap_tree(folder, synthetic_folder)
+    yield from unchanged(iemocap_tree(folder, synthetic_folder))
 
 
 @pytest.fixture(scope="session")

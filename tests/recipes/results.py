@@ -34,6 +34,12 @@ def posteriors(folder, classes):
     }
 
 
+def check_run(folder, results):
+    """All that holds of a run, and of the model that it is."""
+    check_results(folder, results)
+    check_inference(folder, results)
+
+
 def check_results(folder, results):
     """Files are there, and figures follow from the predictions."""
     assert set(results) >= {*KEYS}
@@ -74,13 +80,11 @@ def check_inference(folder, results):
     assert recognizer.classes == results["classes"]
     expected = posteriors(folder, results["classes"])
     tests = load_manifest(folder / "manifests" / "test.json")
-    by_speaker = {}
-    for utterance in tests:
-        by_speaker.setdefault(utterance.speaker, []).append(utterance)
     if recognizer.by_speaker:
-        for utterances in by_speaker.values():
-            found = recognizer.classify_files([u.wav for u in utterances])[0]
-            compare(utterances, found, expected)
+        for speaker in {u.speaker for u in tests}:
+            own = [u for u in tests if u.speaker == speaker]
+            found = recognizer.classify_files([u.wav for u in own])[0]
+            compare(own, found, expected)
         return
     for utterance in tests[:6]:
         found, _, index, names = recognizer.classify_file(utterance.wav)

@@ -19,10 +19,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from speechbrain.utils import logger as sb_logger
 
 from speechbrain_ext.corpora import read_corpus
-from tests.corpora.trees import iemocap_line
+from tests.corpora.trees import iemocap_line, snapshot
 
 ROOT = Path(__file__).parents[2]
 DIARIZATION = ROOT / "recipes" / "emotion_diarization"
@@ -39,53 +38,41 @@ IEMOCAP_CODES = {
     "neu": "neutral",
     "sad": "sad",
 }
-TWO_PROCESSES = (sys.executable, "-m", "torch.distributed.run")
 # Tests run beside each other, each process with a port of its own.
-PORT = 29500 + os.getpid() % 999
-TWO_PROCESSES += ("--nproc_per_node=2", f"--master_port={PORT}")
+TWO_PROCESSES = (
+    *(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"),
+    f"--master_port={29500 + os.getpid() % 999}",
+)
 
 
 def arguments(recipe, yaml, overrides):
     """Arguments of a train.py; overrides as JSON, which YAML can read."""
-    return [
-        str(recipe / "hparams" / yaml),
-        *(
-            f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
-            for key, value in overrides.items()
-        ),
-        "--noprogressbar",
-    ]
+    values = {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in overrides.items()
+    }
+    words = [f"--{key}={value}" for key, value in values.items()]
+    return [str(recipe / "hparams" / yaml), *words, "--noprogressbar"]
 
 
-def command(recipe, yaml, overrides, launcher=(sys.executable,)):
-    """Command line of a recipe."""
-    train = str(recipe / "train.py")
-    return [*launcher, train, *arguments(recipe, yaml, overrides)]
-
-
-def environment():
-    """Environment of a run: one thread, no accelerator, no Hub."""
+def command(recipe, yaml, overrides, folder, launcher=(sys.executable,)):
+    """What starts a recipe: with one thread, no accelerator, no Hub."""
+    env = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    words = arguments(recipe, yaml, overrides)
     return {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-        "HF_HUB_OFFLINE": "1",
+        "args": [*launcher, str(recipe / "train.py"), *words],
+        "cwd": folder,
+        "env": {**os.environ, **env, "HF_HUB_OFFLINE": "1"},
     }
 
 
-def run(recipe, yaml, overrides, folder, launcher=(sys.executable,)):
+def run(recipe, yaml, overrides, *where):
     """Run a recipe to its end; its output and its results."""
-    done = subprocess.run(
-        command(recipe, yaml, overrides, launcher),
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    output = done.stdout + done.stderr
-    assert done.returncode == 0, output[-5000:]
-    return output, read_results(overrides)
+    how = command(recipe, yaml, overrides, *where)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(**how, **pipes, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-5000:]
+    return done.stdout, read_results(overrides)
 
 
 def run_here(recipe, yaml, overrides):
@@ -103,8 +90,8 @@ def refuse_here(recipe, yaml, overrides, capsys):
     names = ("train_log.txt", "results.json")
     files = [Path(overrides["output_folder"]) / name for name in names]
     before = [path.exists() and path.read_bytes() for path in files]
-    with _undisturbed(), pytest.raises(SystemExit) as ended:
-        script(recipe, "train").main(arguments(recipe, yaml, overrides))
+    with pytest.raises(SystemExit) as ended:
+        run_here(recipe, yaml, overrides)
     assert ended.value.code == 2
     assert before == [path.exists() and path.read_bytes() for path in files]
     errors = capsys.readouterr().err
@@ -138,13 +125,9 @@ def _undisturbed():
     root = logging.getLogger()
     kept = sys.excepthook, list(root.handlers), root.level
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    describe = sb_logger.get_environment_description
-    # Seconds of pip, for a file that no test in this process reads.
-    sb_logger.get_environment_description = lambda: "left out"
     try:
         yield
     finally:
-        sb_logger.get_environment_description = describe
         for handler in root.handlers:
             if handler not in kept[1]:
                 handler.close()
@@ -157,13 +140,9 @@ def _undisturbed():
 
 def kill_when(is_due, recipe, yaml, overrides, folder):
     """Start a run and kill it (SIGKILL) as soon as ``is_due``."""
-    process = subprocess.Popen(
-        command(recipe, yaml, overrides),
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    how = command(recipe, yaml, overrides, folder)
+    process = subprocess.Popen(**how, **quiet)
     while process.poll() is None and not is_due():
         time.sleep(0.005)
     process.kill()
@@ -175,14 +154,13 @@ def kill_and_finish(recipe, yaml, overrides, folder, undisturbed):
     overrides = {**overrides, "ckpt_interval_steps": "1"}
     save = Path(overrides["output_folder"]) / "save"
 
-    def is_due():
-        return any(save.glob("CKPT+*/CKPT.yaml"))
+    def marks():
+        return [mark.read_text() for mark in save.glob("CKPT+*/CKPT.yaml")]
 
-    code = kill_when(is_due, recipe, yaml, overrides, folder)
+    code = kill_when(marks, recipe, yaml, overrides, folder)
     assert code == -9, "it ended before it could be killed"
     assert not (save.parent / "results.json").exists()
-    texts = [mark.read_text() for mark in save.glob("CKPT+*/CKPT.yaml")]
-    assert texts and all("end-of-epoch: false" in text for text in texts)
+    assert marks() and all("end-of-epoch: false" in mark for mark in marks())
     output, results = run(recipe, yaml, overrides, folder)
     assert "Loading a checkpoint" in output
     for name in ("test", "valid", "metrics", "layer_weights"):
@@ -286,10 +264,9 @@ def cut(source, path, number):
     data, rate = soundfile.read(source, dtype="float32")
     size = round(rng.uniform(0.3, 0.7) * rate)
     start = rng.integers(max(1, len(data) - size))
+    part = rng.uniform(0.5, 1) * data[start : start + size]
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(
-        path, rng.uniform(0.5, 1) * data[start : start + size], rate
-    )
+    soundfile.write(path, part, rate)
 
 
 def zed_tree(folder, corpus):
@@ -310,8 +287,8 @@ def zed_tree(folder, corpus):
     return folder
 
 
-def check_only(folder, kinds, count):
-    """Nothing is written into a corpus: files of these kinds, so many."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} == kinds
-    assert len(files) == count
+def unchanged(folder):
+    """Gives a corpus to a fixture; no test may write into it."""
+    before = snapshot(folder)
+    yield folder
+    assert snapshot(folder) == before

@@ -1,7 +1,6 @@
 """The recipe of Pepino et al. (2021): every YAML, and every option."""
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,12 +17,12 @@ from tests.corpora.trees import snapshot
 from tests.recipes.results import (
     check_inference,
     check_results,
+    check_run,
     posteriors,
     read_table,
 )
 from tests.recipes.running import (
     EMBEDDINGS,
-    check_only,
     kill_and_finish,
     refuse_here,
     run,
@@ -42,21 +41,20 @@ def features(tmp_path_factory):
 @pytest.fixture(scope="module")
 def options(features, short_ravdess, wav2vec2):
     """A function that makes a run a matter of seconds."""
-
-    def make(folder, **more):
-        return {
-            "output_folder": str(Path(folder) / "run"),
-            "data_folder": str(short_ravdess),
-            "feature_folder": str(features),
-            "encoder_source": wav2vec2,
-            "number_of_epochs": 2,
-            "batch_size": 16,
-            "lr": 0.01,
-            "hidden": 16,
-            **more,
-        }
-
-    return make
+    fixed = {
+        "data_folder": str(short_ravdess),
+        "feature_folder": str(features),
+        "encoder_source": wav2vec2,
+        "number_of_epochs": 2,
+        "batch_size": 16,
+        "lr": 0.01,
+        "hidden": 16,
+    }
+    return lambda folder, **more: {
+        "output_folder": str(folder / "run"),
+        **fixed,
+        **more,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +79,12 @@ def undisturbed(tmp_path_factory, options):
 @pytest.mark.slow
 def test_the_command_leaves_what_it_should(undisturbed):
     folder, output, results = undisturbed
-    check_results(folder, results)
+    check_run(folder, results)
     assert f"Run folder: {folder}" in output and "recall" in output
-    assert results["recipe"] == "ssl_embeddings"
-    assert results["hparams"] == "ravdess.yaml"
+    named = results["recipe"], results["hparams"], results["normalization"]
+    assert named == ("ssl_embeddings", "ravdess.yaml", "speaker")
     assert results["classes"] == SEVEN
     assert (results["seed"], results["fold"]) == (1, 1)
-    assert results["normalization"] == "speaker"
     protocol = results["protocol"]
     assert protocol["name"] == "pepino_ravdess"
     assert protocol["recordings"] == {"train": 160, "valid": 16, "test": 16}
@@ -100,11 +97,6 @@ def test_the_command_leaves_what_it_should(undisturbed):
     # Speakers are not in the checkpoint.
     (file, *_) = (folder / "save").glob("CKPT+*/normalizer.ckpt")
     assert set(torch.load(file, weights_only=True)) == {"size"}
-
-
-def test_the_run_serves_inference(undisturbed):
-    """With speaker normalisation, over all of a speaker's recordings."""
-    check_inference(undisturbed[0], undisturbed[2])
 
 
 @pytest.mark.slow
@@ -177,9 +169,8 @@ def test_improvised_turns_with_full_agreement(
     (file, *_) = (folder / "save").glob("CKPT+*/normalizer.ckpt")
     saved = torch.load(file, weights_only=True)
     assert saved["count"] == frames.shape[1]
-    np.testing.assert_allclose(
-        saved["mean"][:, 0], frames.mean(axis=1), atol=1e-9
-    )
+    mean = saved["mean"][:, 0]
+    np.testing.assert_allclose(mean, frames.mean(axis=1), atol=1e-9)
     std = (saved["squares"] / saved["count"]).sqrt()[:, 0]
     np.testing.assert_allclose(std, frames.std(axis=1), rtol=1e-9)
 
@@ -201,29 +192,17 @@ def test_iemocap(train, short_iemocap, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["hubert", "wavlm", "whisper"])
 def test_fusion(kind, train, short_iemocap, tmp_path):
-    more = {"feature_dtype": "float32", "yaml": "ravdess_fusion.yaml"}
+    more = {"feature_dtype": "float32"}
     if kind == "whisper":
+        yaml, more["data_folder"] = "iemocap_fusion.yaml", str(short_iemocap)
         checkpoint = make_whisper_checkpoint(tmp_path / "encoder")
-        more |= {"data_folder": str(short_iemocap)}
-        more |= {"yaml": "iemocap_fusion.yaml"}
     else:
+        yaml, more["max_length"] = "ravdess_fusion.yaml", 0.5
+        more["normalization"] = "global" if kind == "hubert" else "speaker"
         checkpoint = make_ssl_checkpoint(tmp_path / "encoder", kind, "large")
-        more |= {"normalization": "global" if kind == "hubert" else "speaker"}
-        more |= {"max_length": 0.5}
-    folder, results = train(tmp_path, encoder_source=checkpoint, **more)
-    check_results(folder, results)
+    folder, results = train(tmp_path, yaml, encoder_source=checkpoint, **more)
+    check_run(folder, results)
     assert len(results["layer_weights"]) == 4
-    check_inference(folder, results)
-
-
-def test_features_nothing_was_trained_for(train, tmp_path):
-    folder, results = train(
-        tmp_path, encoder_source="egemaps", feature_dtype="float32"
-    )
-    check_results(folder, results)
-    assert results["normalization"] == "speaker"
-    assert results["layer_weights"] is None
-    check_inference(folder, results)
 
 
 def test_bad_recordings_are_left_out(train, short_ravdess, tmp_path):
@@ -246,17 +225,25 @@ def test_bad_recordings_are_left_out(train, short_ravdess, tmp_path):
     assert "not finite" in skipped[str(broken)]
     assert results["protocol"]["skipped"] == 2
     assert results["protocol"]["recordings"]["train"] == 158
-    check_results(folder, results)
+    check_run(folder, results)
     assert results["layer_weights"] is None
-    check_inference(folder, results)
 
 
-@pytest.mark.parametrize("layers", ["local", "contextual"])
-def test_one_layer(layers, train, tmp_path):
-    folder, results = train(tmp_path, layers=layers, feature_dtype="float32")
-    check_results(folder, results)
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"layers": "local"},
+        {"layers": "contextual"},
+        {"encoder_source": "egemaps"},
+    ],
+    ids=str,
+)
+def test_without_a_mixture(option, train, tmp_path):
+    """One layer, or features that nothing was trained for."""
+    folder, results = train(tmp_path, **option, feature_dtype="float32")
+    check_run(folder, results)
     assert results["layer_weights"] is None
-    check_inference(folder, results)
+    assert results["normalization"] == "speaker"
 
 
 def test_random_folds(options, train, tmp_path, capsys):
@@ -320,9 +307,3 @@ def test_what_cannot_be_is_said(
     # Some are found before the corpus is read.
     early = option in EARLY or sentence == APART
     assert not (early and (tmp_path / "run" / "manifests").exists())
-
-
-def test_nothing_is_written_into_a_corpus(short_ravdess, short_iemocap):
-    """Runs before have used these folders."""
-    check_only(short_ravdess, {".wav"}, 192)
-    check_only(short_iemocap, {".wav", ".txt"}, 120)

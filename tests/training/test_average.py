@@ -8,7 +8,7 @@ from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import write_json
 from speechbrain_ext.metrics.predictions import FILES
 from speechbrain_ext.metrics.recognition import RecognitionStats
-from speechbrain_ext.training.average import average, main
+from speechbrain_ext.recognition.average import average, main
 
 CLASSES = ["neutral", "happy", "sad"]
 

@@ -1,5 +1,7 @@
 """The Brain that the recipes' Brains extend: which optimizers step."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -22,51 +24,42 @@ class SmallBrain(EmotionBrain):
 @pytest.fixture
 def brain():
     torch.manual_seed(0)
-    hparams = {
-        "opt_class": lambda p: torch.optim.AdamW(p, lr=0.1),
-        "encoder_opt_class": lambda p: torch.optim.AdamW(p, lr=0.1),
-    }
+    optimizer = partial(torch.optim.AdamW, lr=0.1)
     encoder = nn.Linear(4, 3)
     encoder.grid = FrameGrid([(400, 320, 0)])
-    hparams["inputs"] = {"speech": Input(encoder)}
-    modules = {**hparams["inputs"], "head": nn.Linear(3, 2)}
-    brain = SmallBrain(
-        modules, hparams["opt_class"], hparams, {"device": "cpu"}
-    )
+    inputs = {"speech": Input(encoder)}
+    hparams = {"inputs": inputs, "encoder_opt_class": optimizer}
+    hparams["opt_class"] = optimizer
+    modules = {**inputs, "head": nn.Linear(3, 2)}
+    brain = SmallBrain(modules, optimizer, hparams, {"device": "cpu"})
     brain.init_optimizers()
     assert list(brain.optimizers_dict) == ["optimizer", "encoder_optimizer"]
     return brain
 
 
-def weights(brain, name):
-    return module_of(brain, name).weight.detach().clone()
-
-
-def module_of(brain, name):
-    return (
-        brain.modules.head if name == "head" else brain.modules.speech.encoder
-    )
+def weights(brain):
+    modules = brain.modules.speech.encoder, brain.modules.head
+    return [module.weight.detach().clone() for module in modules]
 
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_an_encoder_that_does_not_train_yet(scaled, brain):
     brain.scaler = torch.GradScaler("cpu", init_scale=8.0, enabled=scaled)
     assert brain.scaler.is_enabled() == scaled
-    module_of(brain, "encoder").requires_grad_(False)
-    before = {name: weights(brain, name) for name in ("encoder", "head")}
+    encoder = brain.modules.speech.encoder.requires_grad_(False)
+    before = weights(brain)
     brain.fit_batch(torch.randn(5, 4))
-    assert torch.equal(weights(brain, "encoder"), before["encoder"])
-    assert not torch.equal(weights(brain, "head"), before["head"])
-    module_of(brain, "encoder").requires_grad_(True)
+    assert [*map(torch.equal, weights(brain), before)] == [True, False]
+    encoder.requires_grad_(True)
     brain.fit_batch(torch.randn(5, 4))
-    assert not torch.equal(weights(brain, "encoder"), before["encoder"])
+    assert not torch.equal(weights(brain)[0], before[0])
     assert brain.scaler.get_scale() == (8.0 if scaled else 1.0)
 
 
 def test_optimizers_with_a_gradient_alone(brain):
     optimizers = brain.optimizers_dict
     assert brain.freeze_optimizers(optimizers) == {}
-    module_of(brain, "encoder").bias.grad = torch.zeros(3)
+    brain.modules.speech.encoder.bias.grad = torch.zeros(3)
     found = brain.freeze_optimizers(optimizers)
     assert list(found) == ["encoder_optimizer"]
     brain.modules.head.bias.grad = torch.zeros(2)

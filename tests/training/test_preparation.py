@@ -9,22 +9,16 @@ import soundfile
 from ruamel.yaml import YAML
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.corpora import emodb, find_corpus
+from speechbrain_ext.corpora import emodb
 from speechbrain_ext.training import preparation
 from speechbrain_ext.training.preparation import load_splits, prepare
 from speechbrain_ext.utterance import load_manifest
 from tests.corpora.trees import plant, savee, snapshot, tiny
 from tests.recipes.running import CODES, DIARIZATION, ravdess_tree, zed_tree
 
-EMOTIONS = find_corpus("emodb").emotions
-
-
-def named(first, last):
-    return [f"ravdess_{actor:02d}" for actor in range(first, last + 1)]
-
-
 NAMES = ["train", "valid", "test"]
-SPEAKERS = dict(zip(NAMES, [named(1, 16), named(17, 20), named(21, 24)]))
+ACTORS = [f"ravdess_{actor:02d}" for actor in range(1, 25)]
+SPEAKERS = dict(zip(NAMES, [ACTORS[:16], ACTORS[16:20], ACTORS[20:]]))
 ONCE = {name: {} for name in NAMES}
 
 
@@ -32,7 +26,7 @@ ONCE = {name: {} for name in NAMES}
 def data(tmp_path):
     """EmoDB: ten speakers in seven emotions, one recording each."""
     for speaker in emodb.GENDERS:
-        for emotion in EMOTIONS:
+        for emotion in emodb.CORPUS.emotions:
             tiny(tmp_path / "emodb" / f"{speaker}a01{emotion}a.wav")
     return tmp_path / "emodb"
 
@@ -76,11 +70,8 @@ def skipped(folder):
 
 
 def recordings(folder):
-    return {
-        utterance.wav
-        for name in NAMES
-        for utterance in load_manifest(folder / f"recordings_{name}.json")
-    }
+    parts = (load_manifest(folder / f"recordings_{n}.json") for n in NAMES)
+    return {utterance.wav for part in parts for utterance in part}
 
 
 def test_what_is_written(data, tmp_path):
@@ -112,9 +103,12 @@ def test_one_record_for_all_recipes(data, ravdess, tmp_path):
     assert other["speakers_shared_with_train"] == {"valid": 0, "test": 0}
 
 
-@pytest.mark.parametrize("kind", [recognition, diarization])
-def test_it_is_done_once(kind, data, ravdess, tmp_path, monkeypatch):
-    options = kind(data if kind is recognition else ravdess)
+@pytest.fixture(params=[recognition, diarization])
+def options(request, data, ravdess):
+    return request.param(data if request.param is recognition else ravdess)
+
+
+def test_it_is_done_once(options, tmp_path, monkeypatch):
     folder = tmp_path / "manifests"
     record = prepare(folder, **options)
     train = (folder / "train.json").read_bytes()
@@ -134,7 +128,7 @@ def test_it_is_done_once(kind, data, ravdess, tmp_path, monkeypatch):
         "protocol": "leave_one_speaker_out",
         "only": {"language": ["de"]},
     }
-    if kind is recognition:
+    if "corpus" in options:
         changes["label_map"] = {"sad": "sad", "angry": "angry"}
     for name, value in changes.items():
         with pytest.raises(UserError, match="prepared with other options"):
@@ -142,17 +136,13 @@ def test_it_is_done_once(kind, data, ravdess, tmp_path, monkeypatch):
     assert snapshot(folder) == before
 
 
-@pytest.mark.parametrize("kind", [recognition, diarization])
-def test_folds_and_seeds_decode_nothing_again(
-    kind, data, ravdess, tmp_path, reads
-):
-    options = kind(data if kind is recognition else ravdess)
+def test_folds_and_seeds_decode_nothing_again(options, tmp_path, reads):
     options["cache"] = str(tmp_path / "cache" / "recordings.json")
     once = prepare(tmp_path / "1", **options)
     decoded = len(reads)
     assert decoded == sum(once["recordings"].values()) + once["skipped"]
     again = prepare(tmp_path / "2", **{**options, "seed": 2})
-    if kind is recognition:
+    if "corpus" in options:
         prepare(tmp_path / "3", **{**options, "fold": 3})
     assert len(reads) == decoded
     assert again["skipped"] == once["skipped"]
@@ -250,7 +240,7 @@ def test_the_yaml_of_ravdess_leaves_songs_out(ravdess, tmp_path):
     assert record["left_out"] == {"only": len(speech)}
 
 
-ODD = {**SPEAKERS, "test": [*named(21, 24), "ravdess_25"]}
+ODD = {**SPEAKERS, "test": [*ACTORS[20:], "ravdess_25"]}
 SHORT = {**ONCE, "test": {"max_duration": 0.1}}
 
 
@@ -295,11 +285,7 @@ ZERO = {**ONCE, "valid": {"passes": 0}}
         ("speakers", None, "speakers: expected a list of speakers for each of"),
         ("speakers", NO_TEST, "speakers: 'test' is missing; give a list of"),
         ("speakers", {**SPEAKERS, "dev": ["x"]}, f"speakers: {PARTS}"),
-        (
-            "protocol",
-            "speaker",
-            "'speaker' leaves nothing to test on; give zed",
-        ),
+        ("protocol", "speaker", "'speaker' leaves nothing to test on; give"),
         ("protocol", "session", "protocol: expected one of utterance, speaker"),
         ("protocol", "pepino_iemocap", "is for iemocap, not for 'ravdess'"),
         # ZED is read before the corpora.

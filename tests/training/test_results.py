@@ -72,12 +72,12 @@ def test_one_schema_for_all(kind, tmp_path):
     assert names == {p.name for p in tmp_path.rglob("*") if p.is_file()}
 
 
-@pytest.mark.parametrize("layers", [1, 4])
-def test_weights_of_a_mixture(tmp_path, layers):
+@pytest.mark.parametrize("layers, expected", [(1, None), (4, [0.25] * 4)])
+def test_weights_of_a_mixture(layers, expected, tmp_path):
     results = write(tmp_path, mixture=LayerMixture(layers))
-    assert results["layer_weights"] == ([0.25] * 4 if layers == 4 else None)
+    assert results["layer_weights"] == expected
     drawn = (tmp_path / "figures" / "layer_weights.png").exists()
-    assert drawn == (layers == 4)
+    assert drawn == bool(expected)
 
 
 def test_the_end_of_a_run(tmp_path):
