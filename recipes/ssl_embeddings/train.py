@@ -12,11 +12,23 @@ import sys
 from pathlib import Path
 
 from speechbrain_ext.base.errors import exits_cleanly
-from speechbrain_ext.training.run import begin_run, read_command_line
+from speechbrain_ext.training.run import (
+    NEEDED,
+    begin_run,
+    read_command_line,
+)
+
+# What this recipe takes from its YAML.
+OPTIONS = [
+    *NEEDED,
+    "stop_by",
+    "feature_folder",
+    "batch_size",
+]
 
 if __name__ == "__main__":
     # A wrong option ends here, before imports that take seconds.
-    exits_cleanly(read_command_line)(sys.argv[1:], __file__)
+    exits_cleanly(read_command_line)(sys.argv[1:], __file__, OPTIONS)
 
 import torch
 
@@ -39,7 +51,7 @@ class EmbeddingBrain(RecognitionBrain):
 @exits_cleanly
 def main(arguments):
     """The recipe, from the command line."""
-    hparams_file, hparams, run_opts = begin_run(arguments, show)
+    hparams_file, hparams, run_opts = begin_run(arguments, show, OPTIONS)
     if hparams is None:
         return
     run = Path(hparams["output_folder"])

@@ -10,11 +10,27 @@ import sys
 from pathlib import Path
 
 from speechbrain_ext.base.errors import exits_cleanly
-from speechbrain_ext.training.run import begin_run, read_command_line
+from speechbrain_ext.training.run import (
+    NEEDED,
+    begin_run,
+    read_command_line,
+)
+
+# What this recipe takes from its YAML.
+OPTIONS = [
+    *NEEDED,
+    "stop_by",
+    "encoder",
+    "augmentation",
+    "unfreeze_every",
+    "cnn_folder",
+    "batch_seconds",
+    "num_buckets",
+]
 
 if __name__ == "__main__":
     # A wrong option ends here, before imports that take seconds.
-    exits_cleanly(read_command_line)(sys.argv[1:], __file__)
+    exits_cleanly(read_command_line)(sys.argv[1:], __file__, OPTIONS)
 
 import speechbrain as sb
 import torch
@@ -68,7 +84,7 @@ class FinetuningBrain(RecognitionBrain):
 @exits_cleanly
 def main(arguments):
     """The recipe, from the command line."""
-    hparams_file, hparams, run_opts = begin_run(arguments, show)
+    hparams_file, hparams, run_opts = begin_run(arguments, show, OPTIONS)
     if hparams is None:
         return
     run = Path(hparams["output_folder"])

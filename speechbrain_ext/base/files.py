@@ -12,6 +12,22 @@ from pathlib import Path
 from speechbrain_ext.base.errors import UserError
 
 
+def check_writable(option, folder):
+    """Raise a ``UserError`` unless files can be made in a folder, which need
+    not be there; nothing is left behind."""
+    folder = Path(folder).absolute()
+    there = next(x for x in (folder, *folder.parents) if os.path.lexists(x))
+    try:
+        if not there.is_dir():
+            raise NotADirectoryError(0, f"'{there}' is no folder")
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise UserError(
+            f"{option}: cannot write to '{folder}' ({error.strerror}); choose "
+            "another place."
+        ) from None
+
+
 @contextlib.contextmanager
 def atomic_path(path):
     """Give a temporary path that takes the place of ``path`` at the end."""

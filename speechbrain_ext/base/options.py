@@ -22,7 +22,12 @@ from speechbrain_ext.base.errors import (
     is_number,
 )
 from speechbrain_ext.base.files import read_json, read_text
-from speechbrain_ext.base.values import OPTIONS, check_value
+from speechbrain_ext.base.values import (
+    OPTIONS,
+    check_keys,
+    check_value,
+    check_windows,
+)
 
 # A run with this file is finished.
 RESULTS = "results.json"
@@ -53,6 +58,7 @@ _FREE_RUN_OPTIONS = (
     "ckpt_interval_minutes ckpt_interval_steps"
 ).split()
 _REFERENCES = ("!ref", "!copy")
+_TOO_DEEP = "it is nested too deeply"
 # More differences than this are counted, not listed.
 _LISTED = 3
 
@@ -176,9 +182,16 @@ class RecipeYaml:
         # !include finds its file beside this one.
         stream.name = str(self.path)
         try:
-            return resolve_references(stream).getvalue()
+            text = resolve_references(stream).getvalue()
         except (KeyError, OSError, TypeError, ValueError) as error:
             raise self._invalid("invalid", error) from None
+        except RecursionError:
+            raise self._invalid("invalid", _TOO_DEEP) from None
+        for where, leaf in _leaves(self.parse(text)):
+            if _tag(leaf) in _REFERENCES:
+                reason = f"'{'.'.join(where)}' refers to itself"
+                raise self._invalid("invalid", reason)
+        return text
 
     def settings(self, overrides="", run_options=None):
         """What a run with these options is made with."""
@@ -226,13 +239,6 @@ class RecipeYaml:
             references=references,
         )
 
-    def check(self, tree):
-        """Raise a ``UserError`` unless all options of a run are sound."""
-        for option in OPTIONS:
-            for where, value in _named(tree, option.split(".")):
-                if not _tag(value):
-                    check_value(option, value, ".".join(where))
-
     def _merge(self, overrides):
         tree = self.parse(self.text)
         given = self.parse(overrides or "{}")
@@ -253,7 +259,17 @@ class RecipeYaml:
                 raise UserError(
                     f"'{self.path}' needs the option '{key}'; add --{key}=..."
                 )
+        for option in OPTIONS:
+            for where, value in _named(tree, option.split(".")):
+                self._check(option, value, ".".join(where))
+        check_windows(tree.get("window"), tree.get("overlap"))
         return tree
+
+    def _check(self, option, value, where):
+        if _tag(value) is None:
+            check_value(option, value, where)
+        if isinstance(value, dict):
+            check_keys(option, value, where)
 
     def _put(self, value, old, where):
         """A mapping changes the entries of a mapping that it names."""
@@ -276,6 +292,8 @@ class RecipeYaml:
         except YAMLError as error:
             reason = getattr(error, "problem", None) or error
             raise self._invalid("not valid YAML", reason) from None
+        except RecursionError:
+            raise self._invalid("not valid YAML", _TOO_DEEP) from None
         if not isinstance(tree, dict):
             what = "a mapping from option to value"
             raise expected(f"'{self.path}'", what, _json(tree))

@@ -9,7 +9,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from speechbrain_ext.base.errors import expected, is_number, is_whole
+from speechbrain_ext.base.errors import (
+    UserError,
+    did_you_mean,
+    expected,
+    is_number,
+    is_whole,
+)
 
 # Sizes beyond these are mistakes that exhaust memory.
 MAX_SIZE = 100_000
@@ -97,9 +103,22 @@ def _is_range(value):
     return pair and all(map(is_number, value)) and value[0] <= value[1]
 
 
+def _is_mapping(value):
+    return isinstance(value, dict) and all(isinstance(x, str) for x in value)
+
+
+def _is_label_map(value):
+    return _is_mapping(value) and all(
+        x is None or TEXT.takes(x) for x in value.values()
+    )
+
+
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 TEXT = Kind("a text", lambda x: isinstance(x, str) and bool(x.strip()))
 FOLDER = Kind("the path of a folder", _is_path)
+FILE = Kind("the path of a file", _is_path)
+MAPPING = Kind("a mapping of options", _is_mapping)
+LABEL_MAP = Kind("a mapping from emotion to class, or to null", _is_label_map)
 SECONDS = number(above=0, unit="of seconds")
 RATE = number(above=0)
 SEED = whole(0, _MAX_SEED)
@@ -108,20 +127,49 @@ COUNT = whole(1)
 FRACTION = number(0, 1)
 
 #: From an option, dotted where it is in a mapping (*: under any key of it), to
-#: what it takes.
+#: what it takes. A mapping has no keys but those that are declared here.
 OPTIONS = {
     "seed": SEED,
     "data_seed": SEED,
     "split_seed": SEED,
-    "preparation.seed": SEED,
     "fold": COUNT,
-    "preparation.fold": COUNT,
-    "preparation.jobs": whole(1, 1024),
-    "preparation.valid_fraction": number(above=0, below=1),
-    "preparation.max_silence": number(0, unit="of seconds"),
     "classes": several(TEXT, "names of classes"),
+    "label_map": optional(LABEL_MAP),
+    "corpus": TEXT,
+    "protocol": TEXT,
+    "split": TEXT,
+    "preparation": MAPPING,
+    "preparation.corpora": MAPPING,
+    "preparation.corpora.*": optional(FOLDER),
+    "preparation.corpus": TEXT,
+    "preparation.data_folder": FOLDER,
+    "preparation.protocol": TEXT,
+    "preparation.fold": COUNT,
+    "preparation.seed": SEED,
+    "preparation.label_map": optional(LABEL_MAP),
+    "preparation.classes": several(TEXT, "names of classes"),
+    "preparation.only": optional(MAPPING),
+    "preparation.only.*": several(TEXT, "values"),
+    "preparation.valid_fraction": number(above=0, below=1),
+    "preparation.speakers": optional(MAPPING),
+    "preparation.speakers.*": several(TEXT, "speakers"),
+    "preparation.zed_folder": optional(FOLDER),
+    "preparation.simulation": optional(MAPPING),
+    "preparation.simulation.*": MAPPING,
+    "preparation.max_silence": number(0, unit="of seconds"),
+    "preparation.jobs": whole(1, 1024),
+    "preparation.cache": optional(FILE),
+    "simulation": MAPPING,
+    "simulation.*": MAPPING,
+    "simulation.*.passes": COUNT,
+    "simulation.*.utterances": optional(COUNT),
+    "simulation.*.hours": optional(RATE),
+    "simulation.*.crossfade": number(0, unit="of seconds"),
+    "simulation.*.max_duration": optional(SECONDS),
+    "resimulate": FLAG,
     "number_of_epochs": COUNT,
     "patience": COUNT,
+    "stop_by": word("loss", "UA"),
     "batch_size": COUNT,
     "batch_seconds": SECONDS,
     "num_buckets": COUNT,
@@ -131,18 +179,32 @@ OPTIONS = {
     "weight_decay": number(0),
     "max_grad_norm": number(0),
     "layer_decay": number(above=0, most=1),
+    **{
+        f"{prefix}lr_annealing.{key}": kind
+        for prefix in ("", "encoder_")
+        for key, kind in {
+            "improvement_threshold": number(0),
+            "annealing_factor": number(above=0, most=1),
+            "patient": whole(0),
+        }.items()
+    },
     "unfreeze_every": optional(COUNT),
-    "stop_by": word("loss", "UA"),
-    "resimulate": FLAG,
     "output_folder": FOLDER,
     "save_folder": FOLDER,
     "cache_folder": FOLDER,
     "data_folder": FOLDER,
+    **{
+        f"{name}_folder": optional(FOLDER)
+        for name in ("zed", "iemocap", "ravdess", "emovdb", "esd", "jlcorpus")
+    },
     "feature_folder": optional(FOLDER),
     "cnn_folder": optional(FOLDER),
     "feature_dtype": word("float16", "float32"),
     "feature_memory": number(0, unit="of gigabytes"),
     "encoder_source": TEXT,
+    "encoder.freeze": FLAG,
+    "encoder.output_norm": FLAG,
+    "encoder.local_encoder": FLAG,
     "freeze_feature_extractor": FLAG,
     "pad_to_30s": FLAG,
     "lora_rank": optional(SIZE),
@@ -150,19 +212,20 @@ OPTIONS = {
     "layers": word("all", "local", "contextual"),
     "normalization": word("speaker", "global"),
     "max_length": optional(SECONDS),
+    "head_kind": word("dense", "lstm", "fusion", "mean", "conv"),
     "hidden": SIZE,
+    "recurrent_head.projection": SIZE,
+    "recurrent_head.hidden": SIZE,
     "dropout": number(0, below=1),
     "window": SECONDS,
     "overlap": number(0, unit="of seconds"),
+    "postprocessing": MAPPING,
     "postprocessing.threshold": optional(FRACTION),
     "postprocessing.median": optional(number(0, unit="of seconds")),
     "postprocessing.min_duration": optional(number(0, unit="of seconds")),
     "postprocessing.one_event": FLAG,
-    "simulation.*.passes": COUNT,
-    "simulation.*.utterances": optional(COUNT),
-    "simulation.*.hours": optional(RATE),
-    "simulation.*.crossfade": number(0, unit="of seconds"),
-    "simulation.*.max_duration": optional(SECONDS),
+    "postprocessing_grid": MAPPING,
+    "augmentation": MAPPING,
     "augmentation.noise_folder": optional(FOLDER),
     "augmentation.rir_folder": optional(FOLDER),
     "augmentation.spec_augment": FLAG,
@@ -178,3 +241,22 @@ def check_value(option, value, where=None):
     kind = OPTIONS[option]
     if not kind.takes(value):
         raise expected(where or option, kind.what, value)
+
+
+def check_keys(option, mapping, where=None):
+    """Raise a ``UserError`` unless all keys of a mapping are declared."""
+    below = [x for x in OPTIONS if x.startswith(f"{option}.")]
+    known = {x[len(option) + 1 :].partition(".")[0] for x in below}
+    for key in mapping:
+        if known and "*" not in known and key not in known:
+            raise UserError(
+                f"{where or option}: there is no option "
+                f"'{key}'{did_you_mean(str(key), known)}"
+            )
+
+
+def check_windows(window, overlap):
+    """Raise a ``UserError`` unless windows go on from one to the next."""
+    if is_number(window) and is_number(overlap) and overlap >= window:
+        what = f"less than the window of {window} s"
+        raise expected("overlap", what, overlap)

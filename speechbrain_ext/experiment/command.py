@@ -224,23 +224,23 @@ def _signals():
 
 
 def _folds(text):
-    return text if text == "all" else _integers(text)
+    return text if text == "all" else _integers(text, 1)
 
 
 def _seeds(text):
     if "," in text:
-        return _integers(text)
+        return _integers(text, 0)
     return list(range(1, _positive(text) + 1))
 
 
-def _integers(text):
+def _integers(text, least):
     try:
         found = [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
         found = []
-    if not found or len(set(found)) < len(found):
+    if not found or len(set(found)) < len(found) or min(found) < least:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is no list of different whole numbers"
+            f"'{text}' is no list of different whole numbers from {least}"
         )
     return found
 

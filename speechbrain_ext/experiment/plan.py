@@ -103,6 +103,10 @@ def combine(named, grids):
     """Title, folder and options of every named row with every grid point."""
     keys = [key for key, _ in grids]
     for key in keys:
+        if key == "output_folder":
+            raise UserError(
+                "--grid: every run has an output_folder of its own."
+            )
         if keys.count(key) > 1 or any(key in row for _, row in named):
             raise UserError(
                 f"'{key}' is in --grid and once more in --grid or --row; "
@@ -136,7 +140,10 @@ def make_plan(recipe, yaml, root, rows, passed, seeds, folds, launcher=None):
     if any(sign in str(root) for sign in ("=", " #", ": ")):
         what = "a path without '=', ' #' and ': '"
         raise expected("--output_folder", what, str(root))
-    words = [sys.executable] if launcher is None else shlex.split(launcher)
+    try:
+        words = [sys.executable] if launcher is None else shlex.split(launcher)
+    except ValueError:
+        words = []
     if not words or shutil.which(words[0]) is None:
         raise expected("--launcher", "a program in PATH or its path", launcher)
     start = [*words, str(recipe), str(yaml.path)]

@@ -8,19 +8,31 @@ from importlib.metadata import distributions, version
 from pathlib import Path
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.base.files import atomic_open, write_json
+from speechbrain_ext.base.files import (
+    atomic_open,
+    check_writable,
+    write_json,
+)
 from speechbrain_ext.base.options import (
     RECORD,
     RecipeYaml,
     assignment,
     run_option_class,
 )
+from speechbrain_ext.base.values import OPTIONS, check_value
 
+# What every recipe takes from its YAML; each has more.
+NEEDED = (
+    "output_folder seed classes preparation inputs modules opt_class "
+    "epoch_counter checkpointer train_logger num_workers feature_memory "
+    "feature_dtype"
+).split()
 PACKAGES = ("speechbrain-ext", "speechbrain", "torch", "transformers", "numpy")
 
 
-def read_command_line(arguments, recipe):
-    """Understand and check the command line of a recipe.
+def read_command_line(arguments, recipe, needed=("output_folder",)):
+    """Understand and check the command line of a recipe, whose YAML must have
+    the options that are ``needed``.
 
     Path of the YAML, what is in it without references, run folder, the record
     of the options, whether the run is finished; without torch and SpeechBrain,
@@ -43,43 +55,82 @@ def read_command_line(arguments, recipe):
                 f"'--{names[0]}'; change '{key}' in '{path}'."
             )
     given = {name: run_opts[name] for name in run_opts.overridden_args}
+    for name in given.keys() & OPTIONS.keys():
+        check_value(name, given[name])
     # SpeechBrain keeps those to itself that the YAML has as well.
     both = [f"{key}: {value}" for key, value in given.items() if key in yaml]
     overrides = "\n".join([overrides, *both]).strip()
     text = yaml.resolve(overrides)
     options = yaml.parse(text)
-    if "output_folder" not in options:
-        raise UserError(f"'{path}' lacks the option output_folder; add it.")
+    for name in needed:
+        if name not in options:
+            raise UserError(
+                f"'{path}' lacks the option '{name}'; add it, or give a YAML "
+                "of this recipe."
+            )
     run = Path(options["output_folder"])
-    yaml.check(options)
+    check_writable("output_folder", run)
     settings = yaml.settings(overrides, given)
     counted = {k: options[k] for k in ("seed", "fold") if k in options}
     record = settings.record(recipe, **counted)
     return path, text, run, record, settings.is_finished(run, record)
 
 
-def begin_run(arguments, show):
+def begin_run(arguments, show, needed=("output_folder",)):
     """Path of the YAML, what is in it, run options; makes the run folder.
 
     Of a finished run (None in it) what ``show`` gives of its folder is printed.
     """
     recipe = inspect.currentframe().f_back.f_code.co_filename
-    yaml, text, run, record, finished = read_command_line(arguments, recipe)
+    found = read_command_line(arguments, recipe, needed)
+    yaml, text, run, record, finished = found
     import speechbrain as sb
-    from hyperpyyaml import load_hyperpyyaml
 
     _, run_opts, _ = sb.parse_arguments(arguments)
     if finished:
         print(f"This run is finished; delete '{run}' to start it again.")
         print(show(run))
         return yaml, None, run_opts
+    check_device(run_opts["device"], run_opts["precision"])
     sb.utils.distributed.ddp_init_group(run_opts)
-    hparams = load_hyperpyyaml(text)
+    hparams = _construct(yaml, text)
     # No process may write what another one still has to read.
     sb.utils.distributed.ddp_barrier()
     given = [run, text, record, Path(recipe), run_opts["log_config"]]
     sb.utils.distributed.run_on_main(_open_folder, given)
     return yaml, hparams, run_opts
+
+
+def check_device(device, precision="fp32"):
+    """Raise a ``UserError`` unless this machine can compute so."""
+    import torch
+
+    # SpeechBrain takes what is there.
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        kind = torch.device(device).type
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise UserError(
+            f"device: '{device}' is not available on this machine; choose cpu."
+        ) from None
+    if precision == "fp16" and kind == "cpu":
+        raise UserError("precision: fp16 needs a GPU; choose bf16 or fp32.")
+
+
+def _construct(path, text):
+    """What a recipe's YAML, which is the user's own code, makes."""
+    from hyperpyyaml import load_hyperpyyaml
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return load_hyperpyyaml(text)
+    except (ImportError, AttributeError, TypeError, YAMLError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"'{path}' names what is not there, or what takes other arguments "
+            f"({reason}); check its tags and their arguments."
+        ) from error
 
 
 def _open_folder(run, text, record, recipe, log_config):

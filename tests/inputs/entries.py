@@ -1,7 +1,9 @@
 """The entry points of the project, by the names that the tables use."""
 
 import functools
+import runpy
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +26,9 @@ YAMLS = {
     "reference to itself": b"output_folder: !ref <output_folder>\n",
     "references in a circle": b"output_folder: !ref <b>\nb: !ref <output_folder>\n",
     "reference to nothing": b"output_folder: !ref <nothing>/a\n",
-    "missing class": b"output_folder: a\nx: !new:no.such.Class\n",
+    "missing class in a module": b"x: !new:torch.nn.NoSuch\n",
+    "wrong argument": b"x: !new:torch.nn.Linear\n    in_sizes: 3\n",
+    "missing class": b"x: !new:no.such.Class\n",
     "key twice": b"output_folder: a\noutput_folder: b\n",
     "two documents": b"output_folder: a\n---\noutput_folder: b\n",
     "no output_folder": b"seed: 1\n",
@@ -32,7 +36,7 @@ YAMLS = {
     "byte order mark": b"\xef\xbb\xbfoutput_folder: a\n",
     "UTF-16": "output_folder: a\n".encode("utf-16"),
     "null byte": b"output_folder: a\0b\n",
-    "unknown tag": b"output_folder: a\nx: !what 1\n",
+    "unknown tag": b"x: !what 1\n",
     "include of nothing": b"output_folder: a\nx: !include:nothing.yaml\n",
     "python object": b"output_folder: a\nx: !!python/object/apply:os.getcwd []\n",
 }
@@ -57,7 +61,31 @@ def options(given, place):
     recipe, yaml, *words = place.words(given)
     recipe = RECIPES / recipe
     yaml = recipe / "hparams" / yaml
-    exits_cleanly(read_command_line)([str(yaml), *words], recipe / "train.py")
+    train = recipe / "train.py"
+    needed = _recipe(train)["OPTIONS"]
+    exits_cleanly(read_command_line)([str(yaml), *words], train, needed)
+
+
+def recipe(given, place):
+    """RECIPE YAML OPTION...: a run, which ends before it trains."""
+    folder, yaml, *words = place.words(given)
+    if yaml in YAMLS:
+        path = place.folder / "x.yaml"
+        shipped = RECIPES / folder / "hparams" / "quickstart.yaml"
+        path.write_bytes(shipped.read_bytes() + YAMLS[yaml])
+    else:
+        path = RECIPES / folder / "hparams" / yaml
+    main = _recipe(RECIPES / folder / "train.py")["main"]
+    main([str(path), *words, f"--output_folder={place.folder / 'run'}"])
+
+
+@functools.cache
+def _recipe(path):
+    sys.path.insert(0, str(path.parent))
+    try:
+        return runpy.run_path(str(path))
+    finally:
+        sys.path.remove(str(path.parent))
 
 
 def yaml_file(given, place):
@@ -74,7 +102,7 @@ def experiment(given, place):
     recipe = RECIPES / recipe
     yaml = recipe / "hparams" / yaml
     words = [str(recipe / "train.py"), str(yaml), *words, "--table-only"]
-    experiments.main([*words, f"--output_folder={place.folder}"])
+    experiments.main([*words, f"--output_folder={place.folder / 'runs'}"])
 
 
 def _judge(name, model, given, place):
@@ -90,6 +118,7 @@ def _judge(name, model, given, place):
 ENTRIES = {
     "options": options,
     "yaml": yaml_file,
+    "recipe": recipe,
     "experiment": experiment,
     "recognize": functools.partial(_judge, "recognize", "recognizer"),
     "diarize": functools.partial(_judge, "diarize", "diarizer"),
