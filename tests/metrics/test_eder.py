@@ -4,7 +4,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.identification import IdentificationErrorRate
@@ -17,18 +17,10 @@ from speechbrain_ext.metrics.diarization import (
     transition,
     transition_name,
 )
-from speechbrain_ext.metrics.segments import whole_utterance
+from tests.metrics.segments import is_so, says
 
 NAMES = ["neutral", "happy", "sad", "angry"]
 PARTS = ("false_alarm", "missed_emotion", "confusion", "overlap")
-
-
-def says(*segments):
-    return [{"start": s, "end": e, "emotion": n} for n, s, e in segments]
-
-
-def is_so(*segments):
-    return [{"emo": n, "start": s, "end": e} for n, s, e in segments]
 
 
 def parts(reference, hypothesis, duration):
@@ -101,38 +93,25 @@ def test_where_it_differs_from_speechbrain():
 def annotation(segments, duration):
     """As pyannote has it, with neutral written out where no emotion is."""
     found = Annotation()
-    covered = Timeline()
-    for name in NAMES[1:]:
-        # Overlapping segments of one emotion are that emotion once.
-        own = Timeline(
-            Segment(s, min(e, duration)) for n, s, e in segments if n == name
-        )
-        covered.update(own)
-        for segment in own.support():
-            found[segment, name] = name
-    for segment in covered.support().gaps(Segment(0, duration)):
+    for name, start, end in segments:
+        if name != "neutral":
+            found[Segment(start, end), name] = name
+    for segment in found.get_timeline().gaps(Segment(0, duration)):
         found[segment, "neutral"] = "neutral"
     return found
 
 
-def identification_errors(reference, hypothesis, duration):
-    """Error time (s) of pyannote's identification error rate, and its rate."""
-    detail = IdentificationErrorRate()(
-        annotation(reference, duration),
-        annotation(hypothesis, duration),
-        uem=Timeline([Segment(0, duration)]),
-        detailed=True,
-    )
-    names = ("confusion", "missed detection", "false alarm")
-    time = sum(detail[name] for name in names)
-    return time, detail["identification error rate"]
+def identification_error_rate(reference, hypothesis, duration):
+    pair = (annotation(each, duration) for each in (reference, hypothesis))
+    whole = Timeline([Segment(0, duration)])
+    return IdentificationErrorRate()(*pair, uem=whole)
 
 
 @settings(deadline=None)
 @given(tracks(), tracks(), st.data())
 def test_agrees_with_pyannote(case, other, data):
     duration, reference = case
-    _, theirs = identification_errors(reference, other[1], duration)
+    theirs = identification_error_rate(reference, other[1], duration)
     ours = eder(is_so(*reference), says(*other[1]), duration).rate
     assert ours == pytest.approx(theirs, abs=1e-9)
     # A second emotion beside the right one is one false alarm there and
@@ -143,22 +122,10 @@ def test_agrees_with_pyannote(case, other, data):
         middle = (start + end) / 2
         if end - start > 0.01:
             hypothesis.append((other, start, round(middle, 3)))
-    _, theirs = identification_errors(reference, hypothesis, duration)
+    theirs = identification_error_rate(reference, hypothesis, duration)
     found = eder(is_so(*reference), says(*hypothesis), duration)
+    assert found.rate == found.overlap / duration
     assert found.rate == pytest.approx(theirs, abs=1e-9)
-    assert found.overlap == found.error
-
-
-@settings(deadline=None)
-@given(piles(), piles())
-@example([("sad", 0, 10)], [("happy", 0, 10), ("angry", 0, 10)])
-def test_is_below_pyannote_where_emotions_pile_up(reference, hypothesis):
-    # The paper's components are durations, so each instant is an error once;
-    # pyannote counts every label that is wrong at that instant.
-    theirs, _ = identification_errors(reference, hypothesis, 10.0)
-    ours = eder(is_so(*reference), says(*hypothesis), 10.0).error
-    # Three emotions leave room for three wrong labels at once.
-    assert ours - 1e-9 <= theirs <= 3 * ours + 1e-9
 
 
 def by_millisecond(reference, hypothesis, duration):
@@ -193,6 +160,8 @@ def test_components_instant_by_instant(reference, hypothesis):
 HAPPY = [("happy", 1, 3)]
 SEVERAL = [("happy", 0, 2), ("sad", 3, 5), ("angry", 5, 6)]
 AT_ONCE = [("happy", 0, 4), ("sad", 0, 4)]
+MIXED = [("sad", 0.5, 1.5), ("happy", 1.25, 2.5), ("angry", 3, 4)]
+SOME = [("happy", 0, 3), ("sad", 0, 1), ("angry", 2, 3)]
 
 
 @pytest.mark.parametrize(
@@ -204,24 +173,14 @@ AT_ONCE = [("happy", 0, 4), ("sad", 0, 4)]
         (HAPPY, [("happy", 1, 2)], 4, (0, 1, 0, 0)),
         (HAPPY, [("happy", 1, 2.5), ("sad", 2.5, 3)], 4, (0, 0, 0.5, 0)),
         (HAPPY, [("happy", 1, 3), ("sad", 1.5, 2)], 4, (0, 0, 0, 0.5)),
-        (
-            HAPPY,
-            [("sad", 0.5, 1.5), ("happy", 1.25, 2.5), ("angry", 3, 4)],
-            4,
-            (1.5, 0.5, 0.25, 0.25),
-        ),
+        (HAPPY, MIXED, 4, (1.5, 0.5, 0.25, 0.25)),
         # Two emotions where there is none are a false alarm once, and two
         # wrong ones are a confusion once.
         (HAPPY, [("happy", 0, 3), ("sad", 0, 1)], 4, (1, 0, 0, 0)),
         (HAPPY, [("sad", 1, 3), ("angry", 1, 3)], 4, (0, 0, 2, 0)),
         (SEVERAL, [("happy", 0, 3), ("angry", 4, 6)], 8, (1, 1, 1, 0)),
         # Right; one missed; one wrong beside a right one; both missed.
-        (
-            AT_ONCE,
-            [("happy", 0, 3), ("sad", 0, 1), ("angry", 2, 3)],
-            4,
-            (0, 2, 1, 0),
-        ),
+        (AT_ONCE, SOME, 4, (0, 2, 1, 0)),
         # Neutral may be said or left out, and an emotion wins over it.
         ([("neutral", 0, 1), *HAPPY], HAPPY, 4, (0, 0, 0, 0)),
         (HAPPY, [], 4, (0, 2, 0, 0)),
@@ -239,12 +198,6 @@ def test_by_hand(reference, hypothesis, duration, expected):
     assert found.rate == pytest.approx(sum(expected) / duration)
 
 
-@pytest.mark.parametrize("emotion", ["neutral", "sad"])
-def test_baselines(emotion):
-    found = eder(is_so(("sad", 0, 2)), whole_utterance(emotion, 4.0), 4.0)
-    assert found.rate == 0.5
-
-
 @pytest.mark.parametrize(
     "change, sentence",
     [
@@ -257,10 +210,7 @@ def test_baselines(emotion):
         ({"emotion": "z"}, "'z' is none of the letters"),
         ({"emotion": 3}, "3 is not a word"),
         ({"emotion": "\ud800"}, "is not a word"),
-        ({"emotion": "sad\udc00"}, "is not a word"),
-        ({"emotion": ""}, "is not a word"),
         ({"emotion": " "}, "is not a word"),
-        ({"emotion": None}, "is not a word"),
     ],
 )
 def test_bad_segments(change, sentence):

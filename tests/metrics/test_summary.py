@@ -16,13 +16,14 @@ from speechbrain_ext.metrics.report import (
     format_transitions,
 )
 from speechbrain_ext.metrics.segments import whole_utterance
+from tests.metrics.segments import is_so, says
 
 
 def scored(errors, speakers=None):
     """A set where utterance i has ``errors[i]`` = (error, duration) in s."""
     stats = EderStats()
     for number, (error, duration) in enumerate(errors):
-        reference = [{"emo": "sad", "start": 0.0, "end": error}]
+        reference = is_so(("sad", 0.0, error))
         speaker = None if speakers is None else speakers[number]
         said = whole_utterance("neutral", duration)
         stats.append(f"u{number}", reference, said, duration, speaker)
@@ -52,14 +53,10 @@ def test_both_averages(cases):
 
 def test_parts_add_up_to_the_whole():
     stats = EderStats()
-    reference = [{"emo": "sad", "start": 1.0, "end": 3.0}]
-    hypothesis = [
-        {"start": 0.0, "end": 0.25, "emotion": "sad"},
-        {"start": 1.5, "end": 2.5, "emotion": "sad"},
-        {"start": 1.75, "end": 3.0, "emotion": "happy"},
-    ]
-    stats.append("a", reference, hypothesis, 4.0)
-    stats.append("b", reference, whole_utterance("angry", 10.0), 10.0)
+    sad = [("sad", 1.0, 3.0)]
+    said = [("sad", 0.0, 0.25), ("sad", 1.5, 2.5), ("happy", 1.75, 3.0)]
+    add(stats, "a", sad, said)
+    stats.append("b", is_so(*sad), whole_utterance("angry", 10.0), 10.0)
     summary = stats.summarize()
     # Seconds in the first, of 4, and in the second, of 10.
     seconds = {"false_alarm": (0.25, 8), "missed_emotion": (0.5, 0)}
@@ -128,21 +125,15 @@ def test_bad_input(tmp_path):
     with pytest.raises(UserError, match="no utterance was scored"):
         stats.write_csv(tmp_path / "a.csv")
     assert not list(tmp_path.iterdir())
-    bad = [{"start": 0, "end": 1, "emotion": "q"}]
     with pytest.raises(UserError, match="Utterance 'x': the hypothesis, seg"):
-        stats.append("x", [], bad, 1.0)
+        add(stats, "x", [], [("q", 0, 1)])
     stats.append("x", [], [], 1.0)
     with pytest.raises(UserError, match="'x' was scored twice"):
         stats.append("x", [], [], 1.0)
 
 
 def add(stats, id, reference, hypothesis):
-    stats.append(
-        id,
-        [{"emo": n, "start": s, "end": e} for n, s, e in reference],
-        [{"emotion": n, "start": s, "end": e} for n, s, e in hypothesis],
-        4.0,
-    )
+    stats.append(id, is_so(*reference), says(*hypothesis), 4.0)
 
 
 def test_transitions_are_those_of_table_3():
