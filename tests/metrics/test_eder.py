@@ -35,24 +35,19 @@ def tracks(draw):
     """A duration and labels that follow each other without overlap."""
     cuts = draw(st.lists(st.integers(1, 9_999), max_size=8, unique=True))
     cuts = [0, *sorted(cuts), draw(st.integers(10_000, 15_000))]
-    segments = []
-    for start, end in zip(cuts, cuts[1:]):
-        name = draw(st.sampled_from([None, *NAMES]))
-        if name is not None:
-            segments.append((name, start / 1000, end / 1000))
-    return cuts[-1] / 1000, segments
+    names = [draw(st.sampled_from([None, *NAMES])) for _ in cuts[1:]]
+    times = [cut / 1000 for cut in cuts]
+    segments = [each for each in zip(names, times, times[1:]) if each[0]]
+    return times[-1], segments
 
 
-@st.composite
-def piles(draw):
-    """Labels that overlap as they like, some past the end (10 s)."""
-    segments = []
-    for _ in range(draw(st.integers(0, 6))):
-        start = draw(st.integers(0, 9_999))
-        end = start + draw(st.integers(1, 5_000))
-        name = draw(st.sampled_from(NAMES))
-        segments.append((name, start / 1000, end / 1000))
-    return segments
+# Labels that overlap as they like, some past the end (10 s).
+spans = st.tuples(
+    st.sampled_from(NAMES), st.integers(0, 9_999), st.integers(1, 5_000)
+)
+piles = st.lists(
+    spans.map(lambda x: (x[0], x[1] / 1000, (x[1] + x[2]) / 1000)), max_size=6
+)
 
 
 @settings(deadline=None)
@@ -77,13 +72,12 @@ def test_agrees_with_speechbrain(frames, emotion, window, share, bounds):
 
 
 def test_where_it_differs_from_speechbrain():
-    # SpeechBrain halves the overlap of two windows between them before it
-    # scores; given its boundaries, the result is the same.
+    # It halves the overlap of two windows between them before it scores.
     reference = is_so(("sad", 0.3, 1.0))
     theirs = speechbrain_eder(list("nnssh"), "x", 1.2, reference, 0.3, 0.2)
     halved = says(("n", 0.0, 0.45), ("s", 0.45, 0.85), ("h", 0.85, 1.2))
     assert eder(reference, halved, 1.2).rate == pytest.approx(theirs, abs=1e-9)
-    # SpeechBrain counts time without a frame as wrong; here it is neutral.
+    # It counts time without a frame as wrong; here it is neutral.
     reference = is_so(("sad", 0.0, 1.0))
     theirs = speechbrain_eder(["s"], "x", 2.0, reference, 1.0, 1.0)
     assert theirs == pytest.approx(0.5)
@@ -150,7 +144,7 @@ def by_millisecond(reference, hypothesis, duration):
 
 
 @settings(deadline=None, max_examples=50)
-@given(piles(), piles())
+@given(piles, piles)
 def test_components_instant_by_instant(reference, hypothesis):
     ours = parts(is_so(*reference), says(*hypothesis), 10.0)
     theirs = by_millisecond(reference, hypothesis, 10.0)
@@ -226,7 +220,7 @@ def test_bad_durations(duration):
         eder([], [], duration)
 
 
-@given(piles(), piles(), st.data())
+@given(piles, piles, st.data())
 def test_perfect_is_zero_and_splitting_changes_nothing(
     reference, hypothesis, data
 ):
