@@ -73,14 +73,9 @@ def run_on_cluster(runs, parameters, root, jobs, cluster, show_progress=True):
     except submitit.core.utils.FailedJobError as error:
         line = str(error).split("\n")[-1]
         raise UserError(f"--slurm: sbatch takes no jobs: {line}") from None
+    ask = lambda job: job.state == "RUNNING", _outcome
     try:
-        return follow(
-            dict(waiting),
-            len(runs),
-            lambda job: job.state == "RUNNING",
-            _outcome,
-            show_progress,
-        )
+        return follow(dict(waiting), len(runs), *ask, show_progress)
     finally:
         for job in waiting.values():
             with contextlib.suppress(Exception):

@@ -54,7 +54,7 @@ class Figure:
         if not isinstance(table, str):
             table = f"Table {table}"
         encoder = self.when.get(_ENCODER)
-        named = encoder is not None and encoder not in _NO_CHECKPOINTS
+        named = _is_checkpoint(encoder)
         of = f", encoder {PurePosixPath(encoder).name}" if named else ""
         return f"{table}, {self.row}{of}"
 
@@ -86,40 +86,39 @@ def match(figures, scalars):
     """The published figures that belong to a row."""
     found = _best([each for each in figures if _fits(each.when, scalars)])
     encoder = scalars.get(_ENCODER)
-    checkpoint = isinstance(encoder, str) and encoder not in _NO_CHECKPOINTS
-    if not checkpoint or any(
-        _same_encoder(encoder, each.when.get(_ENCODER)) for each in figures
-    ):
+    published = [each.when.get(_ENCODER) for each in figures]
+    known = any(_same(_ENCODER, encoder, each) for each in published)
+    if known or not _is_checkpoint(encoder):
         return found
     others = [
-        figure
-        for figure in figures
-        if figure.reference
-        and _fits({**figure.when, _ENCODER: encoder}, scalars)
+        each
+        for each in figures
+        if each.reference and _fits(each.when | {_ENCODER: encoder}, scalars)
     ]
-    return {**_best(others), **found}
+    return _best(others) | found
+
+
+def _is_checkpoint(encoder):
+    return isinstance(encoder, str) and encoder not in _NO_CHECKPOINTS
 
 
 def _fits(when, scalars):
     """Whether a run has these settings."""
     return all(
-        key in scalars
-        and (_same_encoder if key == _ENCODER else _equal)(scalars[key], value)
-        for key, value in when.items()
+        k in scalars and _same(k, scalars[k], v) for k, v in when.items()
     )
 
 
-def _equal(one, other):
-    # True is no 1 here, but 1 is 1.0.
-    return isinstance(one, bool) == isinstance(other, bool) and one == other
+def _same(key, source, published):
+    """Whether a run has the published value of a key.
 
-
-def _same_encoder(source, published):
-    """Whether a run's encoder is the published one, by name or by folder.
-
-    A folder is the encoder of the same last name.
+    An encoder may be a folder with the same last name.
     """
-    if not isinstance(source, str) or not isinstance(published, str):
+    # True is no 1 here, but 1 is 1.0.
+    if isinstance(source, bool) != isinstance(published, bool):
+        return False
+    texts = isinstance(source, str) and isinstance(published, str)
+    if key != _ENCODER or not texts:
         return source == published
     # A name of the Hub is OWNER/NAME.
     folder = (

@@ -51,14 +51,10 @@ class Processes:
         with self._lock:
             if self._stopped:
                 return None
+            options = {"stdout": log, "stderr": log, "env": env}
+            options |= {"stdin": subprocess.DEVNULL, "pass_fds": keep}
             process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=env,
-                pass_fds=keep,
-                start_new_session=True,
+                command, start_new_session=True, **options
             )
             self._live.add(process)
         code = process.wait()

@@ -1,10 +1,10 @@
 """The table at the end of an experiment: what was measured and published."""
 
-import csv
 from pathlib import Path
 
 from speechbrain_ext.base.files import atomic_open
 from speechbrain_ext.metrics.intervals import describe_units
+from speechbrain_ext.metrics.predictions import write_predictions
 from speechbrain_ext.metrics.report import interval_text
 
 _LATEX = str.maketrans(
@@ -28,11 +28,7 @@ def write_table(root, summaries, over):
     for name, content in (("table.md", markdown), ("table.tex", latex)):
         with atomic_open(root / name) as file:
             file.write(content)
-    numbers = _numbers(summaries)
-    with atomic_open(root / "table.csv", newline="") as file:
-        writer = csv.DictWriter(file, numbers[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(numbers)
+    write_predictions(root / "table.csv", _numbers(summaries))
     return markdown
 
 
@@ -60,12 +56,11 @@ def notes(summaries, over):
     sizes = sorted({s.n for row in summaries for s in row.spreads.values()})
     lines = []
     if sizes:
-        number = _range(sizes)
         other = "folds" if over == "seeds" else "seeds"
         lines.append(
             f"Figures in percent: mean ± standard deviation over {over} "
-            f"(n = {number}; where there are several {other}, of the means "
-            f"over {other})."
+            f"(n = {_range(sizes)}; where there are several {other}, of the "
+            f"means over {other})."
         )
     lines += [
         f"Intervals: 95 %, of the same mean, bootstrap {describe_units(*each)}."
@@ -74,9 +69,9 @@ def notes(summaries, over):
     for row in summaries:
         left_out = {x for s in row.spreads.values() for x in s.left_out}
         if left_out:
+            names = ", ".join(map(str, sorted(left_out)))
             lines.append(
-                f"{row.name}: without {over} "
-                f"{', '.join(map(str, sorted(left_out)))}, which lack runs."
+                f"{row.name}: without {over} {names}, which lack runs."
             )
         lines += [
             f"{row.name}: seed {seed}, fold {fold} gives '{name}' to every "
