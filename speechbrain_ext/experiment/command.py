@@ -9,7 +9,7 @@ from pathlib import Path
 
 from speechbrain_ext.base.errors import exits_cleanly, expected
 from speechbrain_ext.base.options import RecipeYaml
-from speechbrain_ext.experiment import runs
+from speechbrain_ext.experiment import published, runs
 from speechbrain_ext.experiment.plan import (
     combine,
     make_plan,
@@ -140,8 +140,6 @@ def _experiment(given):
 
 def _figures(given, plan):
     """Published figures by row; what is wrong with the pairs is found, too."""
-    from speechbrain_ext.experiment import published
-
     names = [row.name for row in plan]
     for name in itertools.chain(*given.compare):
         if name not in names:
@@ -184,14 +182,14 @@ def describe(names, found):
     )
     if found.p is None:
         return f"{text}; one utterance is too few for a test."
-    number, kind = found.number, found.kind
-    few = (
-        f"; {number} {kind} are too few for any p below {2 ** (1 - number):.4g}"
-    )
+    number, kind, few = found.number, found.kind, ""
+    if number < TOO_FEW:
+        least = 2 ** (1 - number)
+        few = f"; {number} {kind} are too few for any p below {least:.4g}"
     return (
         f"{text}, 95 % [{found.low:+.1f}, {found.high:+.1f}] (paired bootstrap "
         f"{describe_units(kind, number)}), p = {found.p:.4f} (two-sided "
-        f"sign-flip test{few if number < TOO_FEW else ''})."
+        f"sign-flip test{few})."
     )
 
 

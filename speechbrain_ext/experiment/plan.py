@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import sys
+from collections import namedtuple
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,13 +43,8 @@ class Run:
         return done
 
 
-@dataclass(frozen=True)
-class Row:
-    """One row of the table."""
-
-    name: str
-    settings: Settings
-    runs: tuple
+# One row of the table.
+Row = namedtuple("Row", "name settings runs")
 
 
 def parse_overrides(words):

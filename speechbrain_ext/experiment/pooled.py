@@ -1,11 +1,10 @@
 """The predictions of several runs as one, and two such rows compared.
 
-Runs with the same test set, such as seeds, become one: each utterance with the
-average of what they said. Different test sets, such as folds, stay apart: a
-figure is the mean over the test sets, some of which may lack a class.
+Of runs with one test set, such as seeds, each utterance has the average. Test
+sets, such as folds, stay apart: a figure is the mean over them.
 """
 
-from collections import Counter
+from collections import Counter, namedtuple
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -115,18 +114,10 @@ def _read_run(path, known):
     return run
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Two rows on the same test sets."""
-
-    metric: str
-    values: tuple
-    difference: float
-    kind: str
-    number: int
-    low: float | None
-    high: float | None
-    p: float | None
+# Two rows on the same test sets; without interval and p where all is one unit.
+Difference = namedtuple(
+    "Difference", "metric values difference kind number low high p"
+)
 
 
 def compare(first, second, metric, draws=10_000, seed=0):

@@ -21,14 +21,15 @@ _LATEX = str.maketrans(
 
 def write_table(root, summaries, over):
     """Write ``table.md``, ``table.csv`` and ``table.tex``."""
-    cells, text = _cells(summaries), notes(summaries, over)
+    metrics = list(dict.fromkeys(x for row in summaries for x in row.spreads))
+    cells, text = _cells(summaries, metrics), notes(summaries, over)
     markdown = "\n\n".join([to_markdown(cells), text]) + "\n"
     latex = to_latex(cells, text)
     root = Path(root)
     for name, content in (("table.md", markdown), ("table.tex", latex)):
         with atomic_open(root / name) as file:
             file.write(content)
-    write_predictions(root / "table.csv", _numbers(summaries))
+    write_predictions(root / "table.csv", _numbers(summaries, metrics))
     return markdown
 
 
@@ -81,24 +82,20 @@ def notes(summaries, over):
     return "\n".join(lines)
 
 
-def _metric_names(summaries):
-    return dict.fromkeys(name for row in summaries for name in row.spreads)
-
-
 def _range(numbers):
     """The least and the greatest of sorted numbers."""
     return "-".join(map(str, dict.fromkeys([*numbers[:1], *numbers[-1:]])))
 
 
-def _cells(summaries):
+def _cells(summaries, metrics):
     """The table as text; columns that no row fills are left out."""
     lines = []
     for row in summaries:
         line = {"row": row.name}
-        for name in _metric_names(summaries):
-            line[name] = _text(row.spreads.get(name))
+        for name in metrics:
+            line[name] = str(row.spreads.get(name, ""))
             line[f"{name}, 95 %"] = interval_text(row.intervals.get(name), "")
-            line[f"{name}, paper"] = _text(row.figures.get(name))
+            line[f"{name}, paper"] = str(row.figures.get(name, ""))
         of = "" if row.runs == row.planned else f" of {row.planned}"
         line["runs"] = f"{row.runs}{of}"
         line["shared speakers"] = _range(row.shared)
@@ -107,16 +104,12 @@ def _cells(summaries):
     return [header, *([line[name] for name in header] for line in lines)]
 
 
-def _text(value):
-    return "" if value is None else str(value)
-
-
-def _numbers(summaries):
+def _numbers(summaries, metrics):
     """The table with each number in a cell of its own, unrounded."""
     lines = []
     for row in summaries:
         line = {"row": row.name}
-        for name in _metric_names(summaries):
+        for name in metrics:
             found, paper = row.spreads.get(name), row.figures.get(name)
             low, high = row.intervals.get(name) or (None, None)
             numbers = [found.mean, found.sd, found.n] if found else [None] * 3
