@@ -30,9 +30,8 @@ class Predictions:
     truths: list
     # For each, the share of each class; or what its EDER is.
     said: list
-    # For each, the place of its test set, which has a weight.
-    tests: list
-    weights: list
+    tests: list  # For each, the place of its test set,
+    weights: list  # which has a weight.
 
     def names(self):
         """Names of the metrics."""
@@ -134,10 +133,9 @@ def compare(first, second, metric, draws=10_000, seed=0):
 
 
 def _check_pair(first, second):
-    alone = set(first.ids).symmetric_difference(second.ids)
-    truths = dict(zip(first.ids, first.truths))
-    others = zip(second.ids, second.truths)
-    other = [x for x in others if truths.get(x[0]) != x[1]]
+    truths, others = (dict(zip(x.ids, x.truths)) for x in (first, second))
+    alone = truths.keys() ^ others.keys()
+    other = [id for id in truths if truths[id] != others.get(id)]
     same = (first.ids, first.tests) == (second.ids, second.tests)
     if first.names() != second.names():
         reason = "one predicts one emotion an utterance, the other diarizes"
@@ -145,8 +143,8 @@ def _check_pair(first, second):
         some = f"{len(alone)} utterances, such as '{min(alone)}'"
         reason = f"{some}, were tested in one of them only"
     elif other:
-        id, truth = other[0]
-        reason = f"the reference of '{id}' is '{truths[id]}' and '{truth}'"
+        pair = f"'{truths[other[0]]}' and '{others[other[0]]}'"
+        reason = f"the reference of '{other[0]}' is {pair}"
     elif same and np.allclose(first.weights, second.weights):
         return
     else:

@@ -35,12 +35,9 @@ _NO_CHECKPOINTS = ("egemaps", "spectrogram")
 class Figure:
     """A published figure."""
 
-    # Its number, or where else the figure stands.
-    table: int | str
-    # As the paper calls it.
-    row: str
-    # As results.json calls it.
-    metric: str
+    table: int | str  # Its number, or where else the figure stands.
+    row: str  # As the paper calls it.
+    metric: str  # As results.json calls it.
     value: float
     when: dict
     sd: float | None = None
@@ -59,8 +56,12 @@ class Figure:
         return f"{table}, {self.row}{of}"
 
     def __str__(self):
-        sd = "" if self.sd is None else f" ± {self.sd:.1f}"
-        return f"{self.value:.1f}{sd} ({self.source()})"
+        return f"{with_sd(self.value, self.sd)} ({self.source()})"
+
+
+def with_sd(value, sd):
+    """A figure, and its standard deviation if there is one."""
+    return f"{value:.1f}" if sd is None else f"{value:.1f} ± {sd:.1f}"
 
 
 def read_published(path):

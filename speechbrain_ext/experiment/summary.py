@@ -1,24 +1,14 @@
 """The runs of a row, summed up: means, spreads (n - 1), intervals."""
 
 import statistics
+from collections import namedtuple
 from dataclasses import dataclass, field
 
 from speechbrain_ext.experiment.pooled import pool_predictions
 from speechbrain_ext.training.results import read_results
 
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and spread of a metric."""
-
-    mean: float
-    sd: float | None
-    n: int
-    left_out: tuple = ()
-
-    def __str__(self):
-        sd = "" if self.sd is None else f" ± {self.sd:.1f}"
-        return f"{self.mean:.1f}{sd}"
+# A metric over seeds or folds, without those left out.
+Spread = namedtuple("Spread", "mean sd n left_out")
 
 
 @dataclass
@@ -31,7 +21,7 @@ class Summary:
     spreads: dict = field(default_factory=dict)
     intervals: dict = field(default_factory=dict)
     drawn: tuple | None = None
-    shared: tuple = ()
+    shared: list = ()
     figures: dict = field(default_factory=dict)
     predictions: object = None
     only_class: dict = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from speechbrain_ext.base.files import atomic_open
+from speechbrain_ext.experiment.published import with_sd
 from speechbrain_ext.metrics.intervals import describe_units
 from speechbrain_ext.metrics.predictions import write_predictions
 from speechbrain_ext.metrics.report import interval_text
@@ -93,7 +94,8 @@ def _cells(summaries, metrics):
     for row in summaries:
         line = {"row": row.name}
         for name in metrics:
-            line[name] = str(row.spreads.get(name, ""))
+            found = row.spreads.get(name)
+            line[name] = with_sd(found.mean, found.sd) if found else ""
             line[f"{name}, 95 %"] = interval_text(row.intervals.get(name), "")
             line[f"{name}, paper"] = str(row.figures.get(name, ""))
         of = "" if row.runs == row.planned else f" of {row.planned}"
@@ -112,7 +114,7 @@ def _numbers(summaries, metrics):
         for name in metrics:
             found, paper = row.spreads.get(name), row.figures.get(name)
             low, high = row.intervals.get(name) or (None, None)
-            numbers = [found.mean, found.sd, found.n] if found else [None] * 3
+            numbers = list(found[:3]) if found else [None] * 3
             numbers += [low, high]
             numbers += [paper.value, paper.sd] if paper else [None] * 2
             parts = ("", " sd", " n", " low", " high", " paper", " paper sd")

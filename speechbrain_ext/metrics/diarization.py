@@ -4,6 +4,7 @@ Wang et al., "Speech Emotion Diarization: Which Emotion Appears When?" (2023),
 section 3.2, equation 1 and figure 4; section 5.3, table 3.
 """
 
+import itertools
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 
@@ -23,8 +24,7 @@ PARTS = ("false_alarm", "missed_emotion", "confusion", "overlap")
 # A shorter hole (s) between or after labels is no neutral state: encoders
 # leave up to 25 ms at the end of a file without a frame.
 HOLE = 0.03
-# Shorter labels (s) come from rounding to milliseconds.
-ROUNDING = 0.002
+ROUNDING = 0.002  # Shorter labels (s) come from rounding to milliseconds.
 # Long recordings each have a sequence of their own, which no table holds.
 LONGEST_ROW = 5
 
@@ -104,8 +104,7 @@ def transition(segments, duration):
         every.append(name)
         if end - start >= (ROUNDING if labels else HOLE):
             kept.append(name)
-    names = kept or every
-    return tuple(b for a, b in zip([None, *names], names) if a != b)
+    return tuple(name for name, _ in itertools.groupby(kept or every))
 
 
 def transition_name(sequence):

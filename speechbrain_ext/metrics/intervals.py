@@ -6,12 +6,9 @@ utterances. Intervals are percentiles (Efron and Tibshirani, 1993, chapter 13).
 
 import numpy as np
 
-#: With fewer units than this, a bootstrap interval is too narrow.
-FEW = 10
-#: With fewer units than this, a sign-flip test does not reach p < 0.05.
-TOO_FEW = 6
-# Up to this many units all swaps are enumerated.
-_EXACT = 12
+FEW = 10  # With fewer units, a bootstrap interval is too narrow.
+TOO_FEW = 6  # With fewer units, a sign-flip test does not reach p < 0.05.
+_EXACT = 12  # Up to this many units all swaps are enumerated.
 # Numbers drawn at once; keeps memory flat where utterances are the units.
 _BLOCK = 1_000_000
 

@@ -55,7 +55,6 @@ def stretches(duration, *tracks):
     """Cut a timeline wherever a label begins or ends."""
     if not is_number(duration) or duration <= 0:
         raise expected("duration", "a length in seconds", duration)
-    duration = float(duration)
     events = []
     for track, segments in enumerate(tracks):
         for segment in segments:

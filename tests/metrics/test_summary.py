@@ -153,15 +153,9 @@ def test_transitions_are_those_of_table_3():
     assert lines[10][:3] == ["TN:", "total", "number"]
 
 
+# What is so everywhere may be said everywhere.
 @pytest.mark.parametrize(
-    ("said", "only"),
-    [
-        (["sad", "sad"], "sad"),
-        (["neutral", "neutral"], "neutral"),
-        (["sad", "neutral"], None),
-        # What is so everywhere may be said everywhere.
-        (["sad"], None),
-    ],
+    "said, only", [("ss", "sad"), ("nn", "neutral"), ("sn", None), ("s", None)]
 )
 def test_a_system_that_says_one_thing_only(said, only):
     stats = EderStats()
