@@ -1,8 +1,4 @@
-"""Which runs there are, where each goes, and whether it is finished.
-
-An option is a key of the recipe's YAML, or a run option of SpeechBrain, and
-the text of its value.
-"""
+"""Which runs there are, where each goes, and whether it is finished."""
 
 import itertools
 import re
@@ -49,7 +45,11 @@ Row = namedtuple("Row", "name settings runs")
 
 def parse_overrides(words):
     """Options that are passed on to the recipe, from the command line."""
-    return _by_key(map(_override, words), "command line")
+    for word in words:
+        if not word.startswith("--") or word == "--":
+            raise expected("override", "--key=value", word)
+    pairs = (assignment(w[2:], w) if "=" in w else (w[2:], None) for w in words)
+    return _by_key(pairs, "command line")
 
 
 def parse_grid(text):
@@ -73,12 +73,6 @@ def parse_row(text):
         raise UserError(f"{where}: write it as 'name: key=a key2=b'.")
     pairs = (assignment(word, f"{where}, '{word}'") for word in words)
     return name.strip(), _by_key(pairs, where)
-
-
-def _override(word):
-    if not word.startswith("--") or word == "--":
-        raise expected("override", "--key=value", word)
-    return assignment(word[2:], word) if "=" in word else (word[2:], None)
 
 
 def _by_key(pairs, where):

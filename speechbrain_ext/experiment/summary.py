@@ -49,9 +49,9 @@ def weigh(points, over, planned=None):
 
 
 def _groups(points, over, planned):
-    """Points, (seed, fold), by seed or fold; and which of these lack runs.
+    """Points (seed, fold) of each whole seed or fold; names of the others.
 
-    Where all lack runs, none is left out.
+    Where none is whole, all count.
     """
     wanted, groups = {}, {}
     for found, some in ((wanted, planned or points), (groups, points)):

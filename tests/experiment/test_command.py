@@ -77,6 +77,8 @@ def test_every_combination_runs_and_is_not_run_again(recipe, tmp_path):
 
 @pytest.mark.parametrize("where", ["--jobs=1", "--cluster=local"])
 def test_one_failure_stops_nothing(recipe, tmp_path, where):
+    if "cluster" in where:
+        pytest.importorskip("submitit")
     root = tmp_path / "runs"
     fail = ["--seeds=3", "--fail=1/2", where]
     output, error = run(recipe, root, *fail, status=1)

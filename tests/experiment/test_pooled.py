@@ -76,6 +76,23 @@ def test_equal_systems_do_not_differ_and_a_large_difference_is_seen():
     assert there.low == pytest.approx(-back.high)
 
 
+@pytest.mark.parametrize("number, least, most", [(3, 0, 0), (10, 0.005, 0.08)])
+def test_false_alarms_are_rare(number, least, most):
+    """Systems that are equal on average, each better for some speakers."""
+    found = []
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        speakers = [f"s{place % number}" for place in range(6 * number)]
+        truths, *other = random.choice(NAMES, (3, 6 * number)).tolist()
+        skill = np.tile(random.uniform(0.2, 0.9, (2, number)), 6)
+        hits = random.random(skill.shape) < skill
+        pair = np.where(hits, truths, other).tolist()
+        pair = [predictions(truths, said, speakers) for said in pair]
+        found.append(compare(*pair, "UA", draws=400).p)
+    assert min(found) >= 2.0 ** (1 - number)
+    assert least <= np.mean(np.array(found) < 0.05) <= most
+
+
 @pytest.fixture
 def folds():
     """Two systems with two seeds of three folds, two of which lack a class.

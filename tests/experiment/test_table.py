@@ -19,7 +19,7 @@ from speechbrain_ext.experiment.table import notes, to_latex, write_table
 from tests.experiment.test_plan import plan
 from tests.experiment.test_pooled import write
 
-#: Figures by (seed, fold).
+# Figures by (seed, fold).
 VALUES = {(1, 1): 50.0, (1, 2): 60.0, (2, 1): 54.0, (2, 2): 70.0}
 
 
@@ -38,14 +38,9 @@ def row_of(recipe, tmp_path, values, planned=None):
             "test": {"only_class": "sad" if run.fold == 2 else None},
         }
         write_json(result, run.folder / "results.json")
-        said = ["sad"] * 3 + ["happy"] * 3
-        write(
-            run.folder,
-            [
-                (f"{run.fold}{n}", f"s{n % 3}", "sad", x)
-                for n, x in enumerate(said)
-            ],
-        )
+        said = enumerate(["sad"] * 3 + ["happy"] * 3)
+        rows = [(f"{run.fold}{n}", f"s{n % 3}", "sad", x) for n, x in said]
+        write(run.folder, rows)
     return row
 
 
