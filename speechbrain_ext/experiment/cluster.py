@@ -14,8 +14,7 @@ _GENERAL = (
     "name timeout_min mem_gb nodes cpus_per_task gpus_per_node "
     "tasks_per_node stderr_to_stdout"
 ).split()
-# Minutes for a job; submitit's own is 5.
-_TIMEOUT = 24 * 60
+_TIMEOUT = 24 * 60  # Minutes for a job; submitit's own is 5.
 
 
 @dataclass
@@ -25,11 +24,8 @@ class Job:
     run: Run
 
     def __call__(self):
-        processes = Processes()
-        try:
+        with contextlib.closing(Processes()) as processes:
             return execute(self.run, processes)
-        finally:
-            processes.stop()
 
     def checkpoint(self):
         """Go on in a new job where time ran out: recipes continue."""
@@ -73,14 +69,9 @@ def run_on_cluster(runs, parameters, root, jobs, cluster, show_progress=True):
     except submitit.core.utils.FailedJobError as error:
         line = str(error).split("\n")[-1]
         raise UserError(f"--slurm: sbatch takes no jobs: {line}") from None
+    ask = lambda job: job.state == "RUNNING", _outcome
     try:
-        return follow(
-            dict(waiting),
-            len(runs),
-            lambda job: job.state == "RUNNING",
-            _outcome,
-            show_progress,
-        )
+        return follow(dict(waiting), len(runs), *ask, show_progress)
     finally:
         for job in waiting.values():
             with contextlib.suppress(Exception):

@@ -2,13 +2,14 @@
 
 import argparse
 import contextlib
+import itertools
 import signal
 import sys
 from pathlib import Path
 
 from speechbrain_ext.base.errors import exits_cleanly, expected
 from speechbrain_ext.base.options import RecipeYaml
-from speechbrain_ext.experiment import runs
+from speechbrain_ext.experiment import published, runs
 from speechbrain_ext.experiment.plan import (
     combine,
     make_plan,
@@ -132,28 +133,20 @@ def _experiment(given):
         _report(given, plan, root, figures)
     finally:
         if failures:
-            print(
-                f"\n{len(failures)} failed:",
-                *failures,
-                sep="\n  ",
-                file=sys.stderr,
-            )
+            lines = [f"\n{len(failures)} failed:", *failures]
+            print("\n  ".join(lines), file=sys.stderr)
     return failures
 
 
 def _figures(given, plan):
-    """Published figures; what is wrong with them or the pairs is found."""
-    from speechbrain_ext.experiment import published
-
+    """Published figures by row; what is wrong with the pairs is found, too."""
     names = [row.name for row in plan]
-    for name in (name for pair in given.compare for name in pair):
+    for name in itertools.chain(*given.compare):
         if name not in names:
             raise expected("--compare", f"rows of {'; '.join(names)}", name)
     path = Path(given.recipe).parent / published.PUBLISHED
-    figures = published.read_published(path)
-    for row in plan:
-        published.match(figures, row.settings.scalars)
-    return figures
+    known = published.read_published(path)
+    return {r.name: published.match(known, r.settings.scalars) for r in plan}
 
 
 def _report(given, plan, root, figures):
@@ -163,7 +156,7 @@ def _report(given, plan, root, figures):
     from speechbrain_ext.experiment.table import write_table
 
     over = given.over or default_over(plan[0])
-    rows = {row.name: summarize_row(row, over, figures) for row in plan}
+    rows = {r.name: summarize_row(r, over, figures[r.name]) for r in plan}
     text = write_table(root, list(rows.values()), over)
     print(f"\n{text}\nTable: {root / 'table.md'} (.csv, .tex)")
     for names in given.compare:
@@ -189,14 +182,14 @@ def describe(names, found):
     )
     if found.p is None:
         return f"{text}; one utterance is too few for a test."
-    number, kind = found.number, found.kind
-    few = (
-        f"; {number} {kind} are too few for any p below {2 ** (1 - number):.4g}"
-    )
+    number, kind, few = found.number, found.kind, ""
+    if number < TOO_FEW:
+        least = 2 ** (1 - number)
+        few = f"; {number} {kind} are too few for any p below {least:.4g}"
     return (
         f"{text}, 95 % [{found.low:+.1f}, {found.high:+.1f}] (paired bootstrap "
         f"{describe_units(kind, number)}), p = {found.p:.4f} (two-sided "
-        f"sign-flip test{few if number < TOO_FEW else ''})."
+        f"sign-flip test{few})."
     )
 
 
@@ -211,12 +204,13 @@ def _signals():
             signal.signal(each, signal.SIG_IGN)
         raise SystemExit(128 + number)
 
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {
+        number: signal.signal(number, stop)
+        for number in numbers
+        # nohup has it ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
-        for number in numbers:
-            # nohup has it ignored.
-            if before[number] is not signal.SIG_IGN:
-                signal.signal(number, stop)
         yield
     finally:
         for number, handler in before.items():

@@ -1,25 +1,17 @@
-"""Which runs there are, where each goes, and whether it is finished.
-
-An option is a key of the recipe's YAML, or a run option of SpeechBrain, and
-the text of its value.
-"""
+"""Which runs there are, where each goes, and whether it is finished."""
 
 import itertools
 import re
 import shlex
 import shutil
 import sys
+from collections import namedtuple
 from dataclasses import dataclass
 from pathlib import Path
 
 from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.files import fingerprint
-from speechbrain_ext.base.options import (
-    RECORD,
-    RESULTS,
-    Settings,
-    assignment,
-)
+from speechbrain_ext.base.options import RECORD, RESULTS, Settings, assignment
 
 _REFERENCE = re.compile(r"^!(?:ref|copy)\s+<(.+)>$")
 
@@ -47,18 +39,17 @@ class Run:
         return done
 
 
-@dataclass(frozen=True)
-class Row:
-    """One row of the table."""
-
-    name: str
-    settings: Settings
-    runs: tuple
+# One row of the table.
+Row = namedtuple("Row", "name settings runs")
 
 
 def parse_overrides(words):
     """Options that are passed on to the recipe, from the command line."""
-    return _by_key(map(_override, words), "command line")
+    for word in words:
+        if not word.startswith("--") or word == "--":
+            raise expected("override", "--key=value", word)
+    pairs = (assignment(w[2:], w) if "=" in w else (w[2:], None) for w in words)
+    return _by_key(pairs, "command line")
 
 
 def parse_grid(text):
@@ -82,12 +73,6 @@ def parse_row(text):
         raise UserError(f"{where}: write it as 'name: key=a key2=b'.")
     pairs = (assignment(word, f"{where}, '{word}'") for word in words)
     return name.strip(), _by_key(pairs, where)
-
-
-def _override(word):
-    if not word.startswith("--") or word == "--":
-        raise expected("override", "--key=value", word)
-    return assignment(word[2:], word) if "=" in word else (word[2:], None)
 
 
 def _by_key(pairs, where):
@@ -116,19 +101,16 @@ def combine(named, grids):
     for name, options in named or [("", {})]:
         for values in itertools.product(*(values for _, values in grids)):
             # A reference to another part of the YAML goes by that part's name.
-            point = [
-                (k, _REFERENCE.sub(r"\1", v)) for k, v in zip(keys, values)
-            ]
-            names = [name] if name else []
-            title = ", ".join(names + [f"{k}={v}" for k, v in point])
-            slug = "__".join(map(_slug, names + [f"{k}-{v}" for k, v in point]))
-            if slug in slugs:
+            shown = [_REFERENCE.sub(r"\1", value) for value in values]
+            parts = [name] if name else []
+            parts += map("{}={}".format, keys, shown)
+            title, slug = ", ".join(parts), "__".join(map(_slug, parts))
+            if slugs.setdefault(slug, title) is not title:
                 raise UserError(
                     f"The rows '{slugs[slug]}' and '{title}' would share the "
                     f"folder '{slug}'; give them names: --row 'name: key=a'."
                 )
-            slugs[slug] = title
-            rows.append((title, slug, {**options, **dict(zip(keys, values))}))
+            rows.append((title, slug, options | dict(zip(keys, values))))
     return rows
 
 
@@ -136,7 +118,6 @@ def make_plan(recipe, yaml, root, rows, passed, seeds, folds, launcher=None):
     """All runs of an experiment, by row of the table."""
     if not Path(recipe).is_file():
         raise UserError(f"'{recipe}' does not exist; give a train.py.")
-    root = Path(root)
     if any(sign in str(root) for sign in ("=", " #", ": ")):
         what = "a path without '=', ' #' and ': '"
         raise expected("--output_folder", what, str(root))
@@ -170,16 +151,12 @@ def make_plan(recipe, yaml, root, rows, passed, seeds, folds, launcher=None):
                 f"--{key}" if value is None else f"--{key}={value}"
                 for key, value in words.items()
             ]
-            run = Run(
-                ", ".join([name, *(f"{x} {where[x]}" for x in order)]),
-                folder,
-                (*start, *words),
-                settings,
-                settings.record(recipe, **where),
-                where.get("seed"),
-                where.get("fold"),
+            run = ", ".join([name, *(f"{x} {where[x]}" for x in order)])
+            record = settings.record(recipe, **where)
+            point = where.get("seed"), where.get("fold")
+            runs.append(
+                Run(run, folder, (*start, *words), settings, record, *point)
             )
-            runs.append(run)
         plan.append(Row(name, settings, tuple(runs)))
     return plan
 
@@ -193,10 +170,8 @@ def _levels(yaml, passed, rows, asked):
                 f"'{name}' does not go into --grid or --row; use --{name}s."
             )
         if values is not None and name not in yaml:
-            raise UserError(
-                f"--{name}s: '{yaml.path}' has no key '{name}'; leave the "
-                "option out."
-            )
+            lacks = f"'{yaml.path}' has no key '{name}'"
+            raise UserError(f"--{name}s: {lacks}; leave the option out.")
         if values is not None and name in passed:
             raise UserError(f"--{name}s and --{name} exclude each other.")
         if name in yaml:
@@ -230,20 +205,16 @@ def _all_folds(settings, yaml, counted):
 
 def _split(text):
     """Split at the commas that are outside of brackets and quotes."""
-    parts, depth, quote = [""], 0, ""
-    for character in text:
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "\"'":
-            quote = character
-        else:
-            depth += (character in "[{(") - (character in "]})")
-        if character == "," and depth == 0 and not quote:
+    parts, depth = [""], 0
+    for token in re.findall(r"\"[^\"]*\"|'[^']*'|.", text, re.DOTALL):
+        depth += (token in "[{(") - (token in "]})")
+        if token == "," and depth == 0:
             parts.append("")
         else:
-            parts[-1] += character
+            parts[-1] += token
     return [part.strip() for part in parts]
 
 
 def _slug(text):
+    text = text.replace("=", "-", 1)
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "row"

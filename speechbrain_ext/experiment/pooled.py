@@ -1,12 +1,12 @@
 """The predictions of several runs as one, and two such rows compared.
 
-Runs with the same test set, such as seeds, become one: each utterance with the
-average of what they said. Different test sets, such as folds, stay apart: a
-figure is the mean over the test sets, some of which may lack a class.
+Of runs with one test set, such as seeds, each utterance has the average. Test
+sets, such as folds, stay apart: a figure is the mean over them.
 """
 
-from collections import Counter
-from dataclasses import dataclass, field
+from collections import Counter, namedtuple
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,16 +25,13 @@ from speechbrain_ext.metrics.predictions import (
 class Predictions:
     """Test utterances with what there is to sum up over any set of them."""
 
-    ids: list = field(default_factory=list)
-    speakers: list = field(default_factory=list)
-    truths: list = field(default_factory=list)
-    said: list = field(default_factory=list)
-    tests: list = None
-    weights: list = field(default_factory=lambda: [1.0])
-
-    def __post_init__(self):
-        if self.tests is None:
-            self.tests = [0] * len(self.ids)
+    ids: list
+    speakers: list
+    truths: list
+    # For each, the share of each class; or what its EDER is.
+    said: list
+    tests: list  # For each, the place of its test set,
+    weights: list  # which has a weight.
 
     def names(self):
         """Names of the metrics."""
@@ -50,13 +47,8 @@ class Predictions:
         return find_units(self.ids, self.speakers)
 
     def figure(self, metric):
-        """Function from sums to a metric."""
-        return lambda sums: figure_of(metric, sums, self.weights)
-
-    def metrics(self):
-        """The metrics in percent, mean over the test sets."""
-        (sums,) = self.sums(self.classes(), np.zeros(len(self.ids), dtype=int))
-        return {name: float(self.figure(name)(sums)) for name in self.names()}
+        """Function from sums to a metric (%), mean over the test sets."""
+        return partial(figure_of, metric, weights=self.weights)
 
     def interval(self, metric, draws=1000, seed=0):
         """95 % interval of a metric."""
@@ -65,17 +57,16 @@ class Predictions:
 
     def sums(self, classes, index):
         """What adds up to a metric, for each unit and test set."""
-        diarized = not any(self.truths)
-        cell = (2,) if diarized else (len(classes), len(classes))
-        place = {name: position for position, name in enumerate(classes)}
-        sums = np.zeros((int(max(index)) + 1, len(self.weights), *cell))
+        cell = [len(classes)] * 2 if any(self.truths) else [2]
+        sums = np.zeros((max(index) + 1, len(self.weights), *cell))
         rows = zip(index, self.tests, self.truths, self.said)
         for unit, test, truth, shares in rows:
-            if diarized:
-                sums[unit, test] += shares["eder"], 1
-                continue
             for name, share in shares.items():
-                sums[unit, test, place[truth], place[name]] += share
+                if truth:
+                    place = classes.index(truth), classes.index(name)
+                    sums[unit, test, *place] += share
+                else:
+                    sums[unit, test] += share, 1
         return sums
 
 
@@ -90,16 +81,16 @@ def pool_predictions(folders, weights=None):
         tests.setdefault(frozenset(run), []).append((weight, run))
     if len({truth == "" for _, truth in known.values()}) > 1:
         raise UserError("Some runs diarize, some do not; give one kind.")
-    found = Predictions(tests=[], weights=[])
+    found = Predictions([], [], [], [], [], [])
     for ids in sorted(tests, key=sorted):
         total = sum(weight for weight, _ in tests[ids])
         for id in sorted(ids):
             said = Counter()
             for weight, run in tests[ids]:
-                for name, share in run[id].items():
-                    said[name] += share * weight / total
+                name, share = run[id]
+                said[name] += share * weight / total
             found.ids.append(id)
-            found.said.append(dict(sorted(said.items())))
+            found.said.append(said)
             found.tests.append(len(found.weights))
         found.weights.append(total)
     found.speakers, found.truths = zip(*map(known.get, found.ids))
@@ -111,9 +102,9 @@ def _read_run(path, known):
     run = {}
     for id, (where, row) in read_predictions(path).items():
         if "eder" in row:
-            truth, said = "", {"eder": read_number(row, "eder", where)}
+            truth, said = "", ("eder", read_number(row, "eder", where))
         else:
-            truth, said = row["reference"], {row["predicted"]: 1.0}
+            truth, said = row["reference"], (row["predicted"], 1.0)
         own = row.get("speaker", ""), truth
         if known.setdefault(id, own) != own:
             what = f"speaker and reference of '{id}' as in other runs: "
@@ -122,18 +113,10 @@ def _read_run(path, known):
     return run
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Two rows on the same test sets."""
-
-    metric: str
-    values: tuple
-    difference: float
-    kind: str
-    number: int
-    low: float | None
-    high: float | None
-    p: float | None
+# Two rows on the same test sets; without interval and p where all is one unit.
+Difference = namedtuple(
+    "Difference", "metric values difference kind number low high p"
+)
 
 
 def compare(first, second, metric, draws=10_000, seed=0):
@@ -142,34 +125,32 @@ def compare(first, second, metric, draws=10_000, seed=0):
     classes = sorted({*first.classes(), *second.classes()})
     kind, index = first.units()
     pair = [each.sums(classes, index) for each in (first, second)]
-    one, other = (each.metrics()[metric] for each in (first, second))
-    test = paired_test(*pair, first.figure(metric), draws, seed)
+    figure = first.figure(metric)
+    one, other = (float(figure(sums.sum(axis=0))) for sums in pair)
+    test = paired_test(*pair, figure, draws, seed)
     values = (one, other), other - one
     return Difference(metric, *values, kind, len(pair[0]), *test)
 
 
 def _check_pair(first, second):
-    alone = set(first.ids).symmetric_difference(second.ids)
-    truths = dict(zip(first.ids, first.truths))
-    others = zip(second.ids, second.truths)
-    other = [x for x in others if truths.get(x[0]) != x[1]]
+    truths, others = (dict(zip(x.ids, x.truths)) for x in (first, second))
+    alone = truths.keys() ^ others.keys()
+    other = [id for id in truths if truths[id] != others.get(id)]
     same = (first.ids, first.tests) == (second.ids, second.tests)
     if first.names() != second.names():
         reason = "one predicts one emotion an utterance, the other diarizes"
     elif alone:
-        reason = (
-            f"{len(alone)} utterances, such as '{min(alone)}', were tested in "
-            "one of them only"
-        )
+        some = f"{len(alone)} utterances, such as '{min(alone)}'"
+        reason = f"{some}, were tested in one of them only"
     elif other:
-        id, truth = other[0]
-        reason = f"the reference of '{id}' is '{truths[id]}' and '{truth}'"
-    elif not same or not np.allclose(first.weights, second.weights):
+        pair = f"'{truths[other[0]]}' and '{others[other[0]]}'"
+        reason = f"the reference of '{other[0]}' is {pair}"
+    elif same and np.allclose(first.weights, second.weights):
+        return
+    else:
         reason = (
             "their folds, or the numbers of finished runs of a fold, differ"
         )
-    else:
-        return
     raise UserError(
         f"--compare: {reason}; compare rows of one kind with the same classes, "
         "test sets and folds, both finished."

@@ -35,12 +35,9 @@ _NO_CHECKPOINTS = ("egemaps", "spectrogram")
 class Figure:
     """A published figure."""
 
-    # Its number, or where else the figure stands.
-    table: int | str
-    # As the paper calls it.
-    row: str
-    # As results.json calls it.
-    metric: str
+    table: int | str  # Its number, or where else the figure stands.
+    row: str  # As the paper calls it.
+    metric: str  # As results.json calls it.
     value: float
     when: dict
     sd: float | None = None
@@ -54,13 +51,17 @@ class Figure:
         if not isinstance(table, str):
             table = f"Table {table}"
         encoder = self.when.get(_ENCODER)
-        named = encoder is not None and encoder not in _NO_CHECKPOINTS
+        named = _is_checkpoint(encoder)
         of = f", encoder {PurePosixPath(encoder).name}" if named else ""
         return f"{table}, {self.row}{of}"
 
     def __str__(self):
-        sd = "" if self.sd is None else f" ± {self.sd:.1f}"
-        return f"{self.value:.1f}{sd} ({self.source()})"
+        return f"{with_sd(self.value, self.sd)} ({self.source()})"
+
+
+def with_sd(value, sd):
+    """A figure, and its standard deviation if there is one."""
+    return f"{value:.1f}" if sd is None else f"{value:.1f} ± {sd:.1f}"
 
 
 def read_published(path):
@@ -86,40 +87,39 @@ def match(figures, scalars):
     """The published figures that belong to a row."""
     found = _best([each for each in figures if _fits(each.when, scalars)])
     encoder = scalars.get(_ENCODER)
-    checkpoint = isinstance(encoder, str) and encoder not in _NO_CHECKPOINTS
-    if not checkpoint or any(
-        _same_encoder(encoder, each.when.get(_ENCODER)) for each in figures
-    ):
+    published = [each.when.get(_ENCODER) for each in figures]
+    known = any(_same(_ENCODER, encoder, each) for each in published)
+    if known or not _is_checkpoint(encoder):
         return found
     others = [
-        figure
-        for figure in figures
-        if figure.reference
-        and _fits({**figure.when, _ENCODER: encoder}, scalars)
+        each
+        for each in figures
+        if each.reference and _fits(each.when | {_ENCODER: encoder}, scalars)
     ]
-    return {**_best(others), **found}
+    return _best(others) | found
+
+
+def _is_checkpoint(encoder):
+    return isinstance(encoder, str) and encoder not in _NO_CHECKPOINTS
 
 
 def _fits(when, scalars):
     """Whether a run has these settings."""
     return all(
-        key in scalars
-        and (_same_encoder if key == _ENCODER else _equal)(scalars[key], value)
-        for key, value in when.items()
+        k in scalars and _same(k, scalars[k], v) for k, v in when.items()
     )
 
 
-def _equal(one, other):
-    # True is no 1 here, but 1 is 1.0.
-    return isinstance(one, bool) == isinstance(other, bool) and one == other
+def _same(key, source, published):
+    """Whether a run has the published value of a key.
 
-
-def _same_encoder(source, published):
-    """Whether a run's encoder is the published one, by name or by folder.
-
-    A folder is the encoder of the same last name.
+    An encoder may be a folder with the same last name.
     """
-    if not isinstance(source, str) or not isinstance(published, str):
+    # True is no 1 here, but 1 is 1.0.
+    if isinstance(source, bool) != isinstance(published, bool):
+        return False
+    texts = isinstance(source, str) and isinstance(published, str)
+    if key != _ENCODER or not texts:
         return source == published
     # A name of the Hub is OWNER/NAME.
     folder = (

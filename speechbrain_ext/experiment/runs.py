@@ -18,18 +18,14 @@ from tqdm import tqdm
 from speechbrain_ext.base.files import write_json
 from speechbrain_ext.base.options import RECORD, RESULTS
 
-# Output of a run, of all attempts.
-LOG = "run.log"
-# Held by a run for as long as its process lives.
-LOCK = ".lock"
+LOG = "run.log"  # Output of a run, of all attempts.
+LOCK = ".lock"  # Held by a run for as long as its process lives.
 # Seconds from asking a process to stop to making it; torchrun gives its
 # workers 30.
 GRACE = 40
-# Seconds between two looks at whether runs have ended, and at their epochs.
-_PAUSE = 0.1
-_LOOK = 2.0
-# Runs whose epochs are shown at once.
-_SHOWN = 4
+_PAUSE = 0.1  # Seconds between two looks at whether runs have ended,
+_LOOK = 2.0  # and at their epochs.
+_SHOWN = 4  # Runs whose epochs are shown at once.
 
 _EPOCH = re.compile(r"epoch: (\d+)\b")
 _ERROR = re.compile(
@@ -51,14 +47,10 @@ class Processes:
         with self._lock:
             if self._stopped:
                 return None
+            options = {"stdout": log, "stderr": log, "env": env}
+            options |= {"stdin": subprocess.DEVNULL, "pass_fds": keep}
             process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=env,
-                pass_fds=keep,
-                start_new_session=True,
+                command, start_new_session=True, **options
             )
             self._live.add(process)
         code = process.wait()
@@ -66,7 +58,7 @@ class Processes:
             self._live.discard(process)
             return None if self._stopped else code
 
-    def stop(self):
+    def close(self):
         """End all processes and everything that they started."""
         with self._lock:
             self._stopped = True
@@ -123,7 +115,7 @@ def run_here(runs, jobs, show_progress=True, share_cores=True):
     finally:
         # After a full course nothing is left to stop.
         pool.shutdown(wait=False, cancel_futures=True)
-        processes.stop()
+        processes.close()
         pool.shutdown()
 
 

@@ -1,28 +1,14 @@
 """The runs of a row, summed up: means, spreads (n - 1), intervals."""
 
 import statistics
+from collections import namedtuple
 from dataclasses import dataclass, field
 
 from speechbrain_ext.experiment.pooled import pool_predictions
-from speechbrain_ext.experiment.published import match
 from speechbrain_ext.training.results import read_results
 
-# The places of these in a point, which is (seed, fold).
-_PLACE = {"seeds": 0, "folds": 1}
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and spread of a metric."""
-
-    mean: float
-    sd: float | None
-    n: int
-    left_out: tuple = ()
-
-    def __str__(self):
-        sd = "" if self.sd is None else f" ± {self.sd:.1f}"
-        return f"{self.mean:.1f}{sd}"
+# A metric over seeds or folds, without those left out.
+Spread = namedtuple("Spread", "mean sd n left_out")
 
 
 @dataclass
@@ -35,7 +21,7 @@ class Summary:
     spreads: dict = field(default_factory=dict)
     intervals: dict = field(default_factory=dict)
     drawn: tuple | None = None
-    shared: tuple = ()
+    shared: list = ()
     figures: dict = field(default_factory=dict)
     predictions: object = None
     only_class: dict = field(default_factory=dict)
@@ -50,47 +36,36 @@ def default_over(row):
 
 def spread(values, over, planned=None):
     """Mean and standard deviation over seeds or over folds."""
-    groups = _groups(values, over, planned)
-    means = [
-        statistics.fmean(values[point] for point in points)
-        for points in groups.values()
-    ]
-    every = {point[_PLACE[over]] for point in values}
-    return Spread(
-        mean=statistics.fmean(means),
-        sd=statistics.stdev(means) if len(means) > 1 else None,
-        n=len(means),
-        left_out=tuple(sorted(every - set(groups))),
-    )
+    groups, left_out = _groups(values, over, planned)
+    means = [statistics.fmean(map(values.get, points)) for points in groups]
+    sd = statistics.stdev(means) if len(means) > 1 else None
+    return Spread(statistics.fmean(means), sd, len(means), left_out)
 
 
 def weigh(points, over, planned=None):
     """What every run counts in the mean of ``spread``."""
-    groups = _groups(points, over, planned)
-    return {
-        point: 1 / len(groups) / len(group)
-        for group in groups.values()
-        for point in group
-    }
+    groups, _ = _groups(points, over, planned)
+    return {p: 1 / len(groups) / len(group) for group in groups for p in group}
 
 
 def _groups(points, over, planned):
-    """Points by seed or fold; those that lack runs only where all do."""
+    """Points (seed, fold) of each whole seed or fold; names of the others.
+
+    Where none is whole, all count.
+    """
     wanted, groups = {}, {}
     for found, some in ((wanted, planned or points), (groups, points)):
         for point in some:
-            found.setdefault(point[_PLACE[over]], set()).add(point)
-    whole = {
-        name: group for name, group in groups.items() if group == wanted[name]
-    }
-    return whole or groups
+            found.setdefault(point[over == "folds"], set()).add(point)
+    whole = [name for name in groups if groups[name] == wanted[name]] or groups
+    left_out = tuple(sorted(set(groups).difference(whole)))
+    return [groups[name] for name in whole], left_out
 
 
-def summarize_row(row, over, published=(), draws=1000):
-    """Read what the runs of a row have left."""
+def summarize_row(row, over, figures=(), draws=1000):
+    """Read what the runs of a row have left, beside published figures."""
     done = {(run.seed, run.fold): run for run in row.runs if run.finished()}
-    figures = match(published, row.settings.scalars)
-    summary = Summary(row.name, len(done), len(row.runs), figures=figures)
+    summary = Summary(row.name, len(done), len(row.runs), figures=dict(figures))
     values, shared = {}, set()
     for point, run in done.items():
         results = read_results(run.folder, "metrics")

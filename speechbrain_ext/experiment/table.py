@@ -1,10 +1,11 @@
 """The table at the end of an experiment: what was measured and published."""
 
-import csv
 from pathlib import Path
 
 from speechbrain_ext.base.files import atomic_open
+from speechbrain_ext.experiment.published import with_sd
 from speechbrain_ext.metrics.intervals import describe_units
+from speechbrain_ext.metrics.predictions import write_predictions
 from speechbrain_ext.metrics.report import interval_text
 
 _LATEX = str.maketrans(
@@ -21,18 +22,15 @@ _LATEX = str.maketrans(
 
 def write_table(root, summaries, over):
     """Write ``table.md``, ``table.csv`` and ``table.tex``."""
-    cells, text = _cells(summaries), notes(summaries, over)
+    metrics = list(dict.fromkeys(x for row in summaries for x in row.spreads))
+    cells, text = _cells(summaries, metrics), notes(summaries, over)
     markdown = "\n\n".join([to_markdown(cells), text]) + "\n"
     latex = to_latex(cells, text)
     root = Path(root)
     for name, content in (("table.md", markdown), ("table.tex", latex)):
         with atomic_open(root / name) as file:
             file.write(content)
-    numbers = _numbers(summaries)
-    with atomic_open(root / "table.csv", newline="") as file:
-        writer = csv.DictWriter(file, numbers[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(numbers)
+    write_predictions(root / "table.csv", _numbers(summaries, metrics))
     return markdown
 
 
@@ -60,12 +58,11 @@ def notes(summaries, over):
     sizes = sorted({s.n for row in summaries for s in row.spreads.values()})
     lines = []
     if sizes:
-        number = _range(sizes)
         other = "folds" if over == "seeds" else "seeds"
         lines.append(
             f"Figures in percent: mean ± standard deviation over {over} "
-            f"(n = {number}; where there are several {other}, of the means "
-            f"over {other})."
+            f"(n = {_range(sizes)}; where there are several {other}, of the "
+            f"means over {other})."
         )
     lines += [
         f"Intervals: 95 %, of the same mean, bootstrap {describe_units(*each)}."
@@ -74,9 +71,9 @@ def notes(summaries, over):
     for row in summaries:
         left_out = {x for s in row.spreads.values() for x in s.left_out}
         if left_out:
+            names = ", ".join(map(str, sorted(left_out)))
             lines.append(
-                f"{row.name}: without {over} "
-                f"{', '.join(map(str, sorted(left_out)))}, which lack runs."
+                f"{row.name}: without {over} {names}, which lack runs."
             )
         lines += [
             f"{row.name}: seed {seed}, fold {fold} gives '{name}' to every "
@@ -86,24 +83,21 @@ def notes(summaries, over):
     return "\n".join(lines)
 
 
-def _metric_names(summaries):
-    return dict.fromkeys(name for row in summaries for name in row.spreads)
-
-
 def _range(numbers):
     """The least and the greatest of sorted numbers."""
     return "-".join(map(str, dict.fromkeys([*numbers[:1], *numbers[-1:]])))
 
 
-def _cells(summaries):
+def _cells(summaries, metrics):
     """The table as text; columns that no row fills are left out."""
     lines = []
     for row in summaries:
         line = {"row": row.name}
-        for name in _metric_names(summaries):
-            line[name] = _text(row.spreads.get(name))
+        for name in metrics:
+            found = row.spreads.get(name)
+            line[name] = with_sd(found.mean, found.sd) if found else ""
             line[f"{name}, 95 %"] = interval_text(row.intervals.get(name), "")
-            line[f"{name}, paper"] = _text(row.figures.get(name))
+            line[f"{name}, paper"] = str(row.figures.get(name, ""))
         of = "" if row.runs == row.planned else f" of {row.planned}"
         line["runs"] = f"{row.runs}{of}"
         line["shared speakers"] = _range(row.shared)
@@ -112,19 +106,15 @@ def _cells(summaries):
     return [header, *([line[name] for name in header] for line in lines)]
 
 
-def _text(value):
-    return "" if value is None else str(value)
-
-
-def _numbers(summaries):
+def _numbers(summaries, metrics):
     """The table with each number in a cell of its own, unrounded."""
     lines = []
     for row in summaries:
         line = {"row": row.name}
-        for name in _metric_names(summaries):
+        for name in metrics:
             found, paper = row.spreads.get(name), row.figures.get(name)
             low, high = row.intervals.get(name) or (None, None)
-            numbers = [found.mean, found.sd, found.n] if found else [None] * 3
+            numbers = list(found[:3]) if found else [None] * 3
             numbers += [low, high]
             numbers += [paper.value, paper.sd] if paper else [None] * 2
             parts = ("", " sd", " n", " low", " high", " paper", " paper sd")

@@ -4,24 +4,19 @@ Wang et al., "Speech Emotion Diarization: Which Emotion Appears When?" (2023),
 section 3.2, equation 1 and figure 4; section 5.3, table 3.
 """
 
-import math
+import itertools
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
 from speechbrain_ext.base.emotions import NEUTRAL
-from speechbrain_ext.base.errors import UserError, expected
-from speechbrain_ext.metrics.intervals import (
-    describe_test_set,
-    find_units,
-    interval,
-)
-from speechbrain_ext.metrics.predictions import write_predictions
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.metrics.intervals import describe_test_set
+from speechbrain_ext.metrics.predictions import measure, write_predictions
 from speechbrain_ext.metrics.segments import (
     check_hypothesis,
     emotions,
-    is_time,
     stretches,
 )
 
@@ -29,8 +24,7 @@ PARTS = ("false_alarm", "missed_emotion", "confusion", "overlap")
 # A shorter hole (s) between or after labels is no neutral state: encoders
 # leave up to 25 ms at the end of a file without a frame.
 HOLE = 0.03
-# Shorter labels (s) come from rounding to milliseconds.
-ROUNDING = 0.002
+ROUNDING = 0.002  # Shorter labels (s) come from rounding to milliseconds.
 # Long recordings each have a sequence of their own, which no table holds.
 LONGEST_ROW = 5
 
@@ -46,18 +40,13 @@ class EderParts:
     duration: float
 
     @property
-    def error(self):
-        """All error time in seconds."""
-        return math.fsum(getattr(self, part) for part in PARTS)
-
-    @property
     def rate(self):
         """EDER of the utterance, a fraction between 0 and 1."""
-        return self.error / self.duration
+        return sum(getattr(self, part) for part in PARTS) / self.duration
 
 
 def eder(reference, hypothesis, duration):
-    """Compare what a system says with what is so (section 3.2).
+    """``EderParts`` of what a system says against what is so (section 3.2).
 
     Each instant counts once: it is an error wherever the set of emotions of
     the hypothesis is not that of the reference. Neutral is the empty set, said
@@ -66,18 +55,9 @@ def eder(reference, hypothesis, duration):
     not, finding only some of them is missed emotion, and having one wrong
     while another is right is confusion.
 
-    Arguments
-    ---------
-    reference, hypothesis : list of dict
-        ``{"start", "end", "emotion"}`` each, or ``"emo"`` in place of
-        ``"emotion"``; they may overlap, and what reaches past ``duration`` is
-        cut off.
-    duration : float
-        Length of the utterance in seconds.
-
-    Returns
-    -------
-    EderParts
+    Segments are ``{"start", "end", "emotion"}``, or ``"emo"`` in place of
+    ``"emotion"``; they may overlap, and what reaches past ``duration`` (s) is
+    cut off.
 
     Example
     -------
@@ -87,15 +67,12 @@ def eder(reference, hypothesis, duration):
     >>> found.false_alarm, found.missed_emotion, found.rate
     (0.5, 0.5, 0.25)
     """
-    _check_length(duration)
     reference = check_hypothesis(reference, "the reference")
     hypothesis = check_hypothesis(hypothesis, "the hypothesis")
-    times = {part: [] for part in PARTS}
+    times = dict.fromkeys([*PARTS, None], 0.0)
     for start, end, true, said in stretches(duration, reference, hypothesis):
-        part = _kind(emotions(true), emotions(said))
-        if part is not None:
-            times[part].append(end - start)
-    return EderParts(*map(math.fsum, times.values()), float(duration))
+        times[_kind(emotions(true), emotions(said))] += end - start
+    return EderParts(*(times[part] for part in PARTS), float(duration))
 
 
 def _kind(true, said):
@@ -108,34 +85,18 @@ def _kind(true, said):
     return "overlap" if said > true else "confusion"
 
 
-def _check_length(duration):
-    if not is_time(duration) or duration == 0:
-        raise expected("duration", "a length in seconds", duration)
-
-
 def transition(segments, duration):
     """The sequence of labels once equal neighbours are fused (table 3).
 
     Every label counts, however short. A hole between labels, or at an end, is
-    neutral if it lasts 30 ms or longer; shorter ones come from rounding and
-    from frames that do not fill the file.
-
-    Arguments
-    ---------
-    segments, duration
-        As ``eder`` takes them.
-
-    Returns
-    -------
-    tuple of str
-        Emotions at the same time are joined with ``+``.
+    neutral if it lasts 30 ms or longer. Emotions at the same time are joined
+    with ``+``. Segments and duration are as ``eder`` takes them.
 
     Example
     -------
     >>> transition([{"emo": "happy", "start": 0.8, "end": 2.0}], 2.0)
     ('neutral', 'happy')
     """
-    _check_length(duration)
     segments = check_hypothesis(segments, "the segments")
     every, kept = [], []
     for start, end, labels in stretches(duration, segments):
@@ -143,8 +104,7 @@ def transition(segments, duration):
         every.append(name)
         if end - start >= (ROUNDING if labels else HOLE):
             kept.append(name)
-    names = kept or every
-    return tuple(b for a, b in zip([None, *names], names) if a != b)
+    return tuple(name for name, _ in itertools.groupby(kept or every))
 
 
 def transition_name(sequence):
@@ -165,11 +125,9 @@ class EderStats:
             raise UserError(f"The utterance '{id}' was scored twice.")
         try:
             parts = eder(reference, hypothesis, duration)
-            true, said = (
-                transition(x, duration) for x in (reference, hypothesis)
-            )
         except UserError as error:
             raise UserError(f"Utterance '{id}': {error}") from None
+        true, said = (transition(x, duration) for x in (reference, hypothesis))
         self.sequences.append((true, said))
         # EDER in percent, its parts in seconds.
         self.rows[id] = {
@@ -194,22 +152,20 @@ class EderStats:
         if not self.rows:
             raise UserError("No utterance was scored, so there is no EDER.")
         rows = self.rows.values()
-        names = list(self.rows), [row["speaker"] for row in rows]
+        speakers = [row["speaker"] for row in rows]
+        index, sizes = describe_test_set(list(self.rows), speakers)
         parts = np.array([[row[part] for part in PARTS] for row in rows])
         durations = np.array([row["duration"] for row in rows])
-        index = find_units(*names)[1]
         summary = {}
         # Rates over utterances, and seconds of error over seconds.
         for name, times, wholes in (
             ("", parts / durations[:, None], np.ones(len(rows))),
             ("_pooled", parts, durations),
         ):
-            sums = np.zeros((max(index) + 1, len(PARTS) + 1))
-            np.add.at(sums, index, np.column_stack([times, wholes]))
-            summary[f"eder{name}"] = float(_rate(sums.sum(axis=0)))
-            summary[f"eder{name}_interval"] = interval(
-                sums, _rate, bootstrap, seed
-            )
+            sums = np.zeros((max(index) + 1, 1, 2))
+            cells = np.column_stack([100 * times.sum(axis=1), wholes])
+            np.add.at(sums, (index, 0), cells)
+            summary |= measure(f"eder{name}", "EDER", sums, bootstrap, seed)
             shares = 100 * times.sum(axis=0) / wholes.sum()
             summary |= {f"{p}{name}": s for p, s in zip(PARTS, shares.tolist())}
         transitions = _transitions(self.sequences)
@@ -219,7 +175,7 @@ class EderStats:
             "transitions": transitions,
             "only_class": _only_class(*zip(*self.sequences)),
             "seconds": float(durations.sum()),
-            **describe_test_set(*names),
+            **sizes,
         }
 
     def metrics(self, summary):
@@ -229,10 +185,6 @@ class EderStats:
     def write_csv(self, path):
         """Write a row for each utterance."""
         write_predictions(path, self.rows.values())
-
-
-def _rate(sums):
-    return 100 * sums[..., :-1].sum(axis=-1) / sums[..., -1]
 
 
 def _only_class(true, said):

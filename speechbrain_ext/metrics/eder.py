@@ -19,18 +19,7 @@ from speechbrain_ext.metrics.report import (
 
 
 def score(references, hypotheses, where="The hypothesis"):
-    """Score every utterance of a reference.
-
-    Arguments
-    ---------
-    references, hypotheses : dict
-        From ``read_reference`` and ``read_hypothesis``.
-    where : str
-        What to name in the sentence of an error.
-
-    Returns
-    -------
-    EderStats
+    """``EderStats`` of what ``read_reference`` and ``read_hypothesis`` give.
 
     Example
     -------
@@ -40,10 +29,8 @@ def score(references, hypotheses, where="The hypothesis"):
     """
     for id in hypotheses:
         if id not in references:
-            raise UserError(
-                f"{where} has the utterance '{id}', which the reference "
-                "lacks; remove it or check the id."
-            )
+            lacks = f"the utterance '{id}', which the reference lacks"
+            raise UserError(f"{where} has {lacks}; remove it or check the id.")
     missing = [id for id in references if id not in hypotheses]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -60,17 +47,15 @@ def score(references, hypotheses, where="The hypothesis"):
 
 def doubts(references, hypotheses):
     """What is legal in a hypothesis but looks like a slip."""
-    known, said = {NEUTRAL}, set()
-    for record in references.values():
-        known.update(segment["emo"] for segment in record["emotion"])
+    known = {s["emo"] for each in references.values() for s in each["emotion"]}
+    said = {s["emotion"] for each in hypotheses.values() for s in each}
     late = []
     for id, segments in hypotheses.items():
-        said.update(segment["emotion"] for segment in segments)
         end = max((segment["end"] for segment in segments), default=0.0)
         duration = references[id]["duration"]
         if end > duration + 1:
             late.append(f"'{id}': {end:g} s of {duration:g} s")
-    never = sorted(said - known)
+    never = sorted(said - known - {NEUTRAL})
     found = [f"the reference never has '{name}'" for name in never]
     if late:
         found.append(
@@ -100,11 +85,11 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     source = Path(options.hypothesis)
     target = Path(options.csv or source.with_name(f"{source.stem}_eder.csv"))
-    for path in (options.reference, options.hypothesis):
-        if target.resolve() == Path(path).resolve():
-            raise UserError(
-                f"--csv: '{target}' is a file to read; give another name."
-            )
+    read = Path(options.reference).resolve(), source.resolve()
+    if target.resolve() in read:
+        raise UserError(
+            f"--csv: '{target}' is a file to read; give another name."
+        )
     references = read_reference(options.reference)
     hypotheses = read_hypothesis(source, references)
     stats = score(references, hypotheses, f"'{source}'")

@@ -21,21 +21,12 @@ AUDIO_SUFFIXES = (
 
 
 def read_reference(path):
-    """Read the true emotions of utterances.
+    """The true emotions of utterances, from JSON.
 
-    Arguments
-    ---------
-    path : str or os.PathLike
-        JSON in the layout of ZED.json, ``{id: {"duration", "emotion":
-        [{"emo", "start", "end"}]}}``, or one of our manifests (where an
-        ``emotion`` that is one word holds from end to end). ``speaker`` is
-        optional.
-
-    Returns
-    -------
-    dict
-        ``{id: {"emotion": [{"emo", "start", "end"}], "duration": float,
-        "speaker": str or None}}``, times in seconds.
+    ``{id: {"duration", "emotion": [{"emo", "start", "end"}], "speaker"}}``,
+    times in seconds: the layout of ZED.json, and of our manifests, where an
+    ``emotion`` that is one word holds from end to end. An unknown ``speaker``
+    is None.
     """
     references = {}
     for id, record in _objects(path, "reference").items():
@@ -63,24 +54,14 @@ def read_reference(path):
     return references
 
 
-def read_hypothesis(path, ids=None):
-    """Read what a system says, in any of three layouts.
+def read_hypothesis(path, ids=()):
+    """What a system says, ``{id: [{"start", "end", "emotion"}]}``.
 
-    Arguments
-    ---------
-    path : str or os.PathLike
-        ``.rttm``; or ``.json`` in the layout of SpeechBrain's
-        ``Speech_Emotion_Diarization``, ``{id or audio file: [{"start", "end",
-        "emotion": "h"}]}``; or ``.json`` in the layout of ZED.json.
-    ids : collection of str, optional
-        The ids of the reference. A name that is among them stays as it is;
-        any other that looks like an audio file gives way to its stem.
-
-    Returns
-    -------
-    dict
-        ``{id: [{"start", "end", "emotion"}]}``, times in seconds, emotions as
-        full words.
+    From ``.rttm``; or from ``.json`` in the layout of ZED.json, or of
+    SpeechBrain's ``Speech_Emotion_Diarization``, ``{id or audio file:
+    [{"start", "end", "emotion": "h"}]}``. A name that is among ``ids``, those
+    of the reference, stays as it is; any other that looks like an audio file
+    gives way to its stem.
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".rttm":
@@ -100,7 +81,7 @@ def read_hypothesis(path, ids=None):
         )
     names = {}
     for name in named:
-        id = name if ids is not None and name in ids else _id(name)
+        id = name if name in ids else _id(name)
         if id in names:
             raise UserError(
                 f"'{path}': '{names[id]}' and '{name}' both mean the "
@@ -133,10 +114,9 @@ def read_rttm(path):
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"'{path}' does not exist; check the path.") from None
-    except OSError as error:
-        raise UserError(f"Cannot read '{path}': {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"'{path}' is invalid: it is not UTF-8 text.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", "it is not UTF-8 text")
+        raise UserError(f"Cannot read '{path}': {reason}.") from None
     found = {}
     for number, line in enumerate(text.split("\n"), 1):
         fields = line.split()
@@ -179,10 +159,10 @@ def _seconds(text, field):
 
 
 def write_rttm(path, diarizations):
-    """Write segments as RTTM, whole or not at all.
+    """Write what ``read_rttm`` gives, whole or not at all.
 
-    ``diarizations`` are ``{id: [{"start", "end", "emotion"}]}``. Times are
-    rounded to microseconds; segments that touch still touch when read again.
+    Times are rounded to microseconds; segments that touch still touch when
+    read again.
     """
     lines = []
     for id, segments in diarizations.items():

@@ -6,12 +6,9 @@ utterances. Intervals are percentiles (Efron and Tibshirani, 1993, chapter 13).
 
 import numpy as np
 
-#: With fewer units than this, a bootstrap interval is too narrow.
-FEW = 10
-#: With fewer units than this, a sign-flip test does not reach p < 0.05.
-TOO_FEW = 6
-# Up to this many units all swaps are enumerated.
-_EXACT = 12
+FEW = 10  # With fewer units, a bootstrap interval is too narrow.
+TOO_FEW = 6  # With fewer units, a sign-flip test does not reach p < 0.05.
+_EXACT = 12  # Up to this many units all swaps are enumerated.
 # Numbers drawn at once; keeps memory flat where utterances are the units.
 _BLOCK = 1_000_000
 
@@ -33,24 +30,23 @@ def describe_units(kind, number):
 
 
 def describe_test_set(ids, speakers):
-    """Sizes of a test set, and what intervals are over."""
-    known = set(speakers) if all(speakers) else None
-    return {
+    """Places of units; sizes of a test set, and what intervals are over."""
+    kind, index = find_units(ids, speakers)
+    return index, {
         "utterances": len(ids),
-        "speakers": None if known is None else len(known),
-        "intervals_over": find_units(ids, speakers)[0],
+        "speakers": len(set(speakers)) if all(speakers) else None,
+        "intervals_over": kind,
     }
 
 
 def interval(sums, figure, draws=1000, seed=0):
     """95 % interval [low, high] of a figure of the sums of units.
 
-    ``sums`` are ``[units, ...]``; None with fewer than two units, or draws.
+    ``sums`` are ``[units, ...]``; None with fewer than two units, or no draws.
     """
     if len(sums) < 2 or draws < 1:
         return None
-    drawn = _draw([sums], draws, seed)
-    return _percentiles([figure(each) for (each,) in drawn])
+    return _percentiles(figure, [sums], draws, seed)
 
 
 def paired_test(first, second, figure, draws=10_000, seed=0):
@@ -65,9 +61,7 @@ def paired_test(first, second, figure, draws=10_000, seed=0):
     def difference(one, other):
         return figure(other) - figure(one)
 
-    low, high = _percentiles(
-        [difference(*drawn) for drawn in _draw([first, second], draws, seed)]
-    )
+    low, high = _percentiles(difference, [first, second], draws, seed)
     total = first.sum(axis=0)
     # One unit swapped at a time: what every unit adds to the difference.
     swapped = total + (second - first)
@@ -75,24 +69,22 @@ def paired_test(first, second, figure, draws=10_000, seed=0):
     return low, high, _sign_flip(shares, draws, seed)
 
 
-def _draw(systems, draws, seed):
-    """Blocks of drawn test sets: sums [draws, ...] of each system."""
+def _percentiles(figure, systems, draws, seed):
+    """Ends of 95 % of the figure over drawn test sets."""
     random = np.random.default_rng(seed)
     number = len(systems[0])
     share = np.full(number, 1 / number)
+    found = []
     for size in _blocks(draws, number):
         times = random.multinomial(number, share, size).astype(float)
-        yield [np.tensordot(times, each, axes=1) for each in systems]
+        found.append(figure(*(np.tensordot(times, s, 1) for s in systems)))
+    return np.percentile(np.concatenate(found), [2.5, 97.5]).tolist()
 
 
 def _blocks(draws, number):
     """Sizes of the blocks in which so many draws of so many units are made."""
     block = max(1, _BLOCK // number)
     return [min(block, draws - begin) for begin in range(0, draws, block)]
-
-
-def _percentiles(blocks):
-    return np.percentile(np.concatenate(blocks), [2.5, 97.5]).tolist()
 
 
 def _sign_flip(shares, draws, seed):

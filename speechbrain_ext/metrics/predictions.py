@@ -1,12 +1,14 @@
 """predictions.csv: written and read, and the figures from what is in it."""
 
 import csv
+import functools
 import math
 
 import numpy as np
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import atomic_open
+from speechbrain_ext.metrics.intervals import interval
 
 #: The predictions of a run, by split.
 FILES = {"valid": "predictions_valid.csv", "test": "predictions.csv"}
@@ -48,17 +50,13 @@ def read_predictions(path, columns=()):
             )
     rows = {}
     for line, row in lines:
-        where = f"'{path}', line {line}"
+        where, id = f"'{path}', line {line}", row["id"]
+        wrong = id in rows and f"'{id}' has been predicted already"
         if None in row or None in row.values():
-            raise UserError(
-                f"{where}: expected {len(names)} fields, one for each column; "
-                f"{_AGAIN}."
-            )
-        if row["id"] in rows:
-            raise UserError(
-                f"{where}: '{row['id']}' has been predicted already; {_AGAIN}."
-            )
-        rows[row["id"]] = where, row
+            wrong = f"expected {len(names)} fields, one for each column"
+        if wrong:
+            raise UserError(f"{where}: {wrong}; {_AGAIN}.")
+        rows[id] = where, row
     if not rows:
         raise UserError(f"'{path}' has no predictions; {_AGAIN}.")
     return rows
@@ -71,8 +69,8 @@ def read_number(row, column, where):
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        shown = f"{column} is '{row[column]}', not a number"
-        raise UserError(f"{where}: {shown}; {_AGAIN}.")
+        wrong = f"{column} is '{row[column]}', not a number"
+        raise UserError(f"{where}: {wrong}; {_AGAIN}.")
     return value
 
 
@@ -98,6 +96,15 @@ def figure_of(name, sums, weights=(1.0,)):
         present = present.any(axis=-1)
     weights = np.where(present, weights, 0.0)
     return _ratio((weights * figures).sum(axis=-1), weights.sum(axis=-1))
+
+
+def measure(key, name, sums, draws, seed):
+    """A metric of the sums of units, and its interval, named by ``key``."""
+    figure = functools.partial(figure_of, name)
+    return {
+        key: float(figure(sums.sum(axis=0))),
+        f"{key}_interval": interval(sums, figure, draws, seed),
+    }
 
 
 def _ratio(part, whole):

@@ -9,12 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from speechbrain_ext.metrics.intervals import (
-    describe_test_set,
-    find_units,
-    interval,
-)
-from speechbrain_ext.metrics.predictions import figure_of, write_predictions
+from speechbrain_ext.metrics.intervals import describe_test_set
+from speechbrain_ext.metrics.predictions import measure, write_predictions
 
 
 @dataclass
@@ -43,17 +39,16 @@ class RecognitionStats:
         ``only_class`` is what every utterance is taken for although the
         reference has others; ``macro_F1`` is over classes in either.
         """
-        rows = list(self.rows.values())
-        names = [row["id"] for row in rows], [row["speaker"] for row in rows]
-        index = find_units(*names)[1]
+        rows = self.rows.values()
+        speakers = [row["speaker"] for row in rows]
+        index, sizes = describe_test_set(list(self.rows), speakers)
         truths, said = (
             [self.classes.index(row[key]) for row in rows]
             for key in ("reference", "predicted")
         )
         counts = np.zeros((max(index) + 1, 1, *[len(self.classes)] * 2))
         np.add.at(counts, (index, 0, truths, said), 1)
-        total = counts.sum(axis=0)
-        (confusion,) = total.astype(int)
+        (confusion,) = counts.sum(axis=0).astype(int)
         right, there = np.diagonal(confusion), confusion.sum(axis=1)
         either = there + confusion.sum(axis=0)
         recalls = [
@@ -62,20 +57,15 @@ class RecognitionStats:
         ]
         f1 = 200 * right[either > 0] / either[either > 0]
         one = len(set(said)) == 1 and set(said) != set(truths)
-        summary = {
-            "UA": float(figure_of("UA", total)),
-            "WA": float(figure_of("WA", total)),
+        return {
+            **measure("UA", "UA", counts, bootstrap, seed),
+            **measure("WA", "WA", counts, bootstrap, seed),
             "macro_F1": float(f1.mean()),
             "recalls": dict(zip(self.classes, recalls)),
             "confusion": confusion.tolist(),
             "only_class": self.classes[said[0]] if one else None,
-            **describe_test_set(*names),
+            **sizes,
         }
-        for name in ("UA", "WA"):
-            summary[f"{name}_interval"] = interval(
-                counts, lambda sums: figure_of(name, sums), bootstrap, seed
-            )
-        return summary
 
     def metrics(self, summary):
         """The main figures of a summary."""

@@ -10,7 +10,7 @@ import reprlib
 from collections import Counter
 
 from speechbrain_ext.base.emotions import NEUTRAL, emotion_name
-from speechbrain_ext.base.errors import UserError, is_number
+from speechbrain_ext.base.errors import UserError, expected, is_number
 
 
 def check_hypothesis(segments, where):
@@ -28,12 +28,10 @@ def _check_segment(segment, where):
     label = "emo" if old and "emo" in segment else "emotion"
     check_fields(segment, ("start", "end", label), where)
     for name in ("start", "end"):
-        if not is_time(segment[name]):
-            shown = reprlib.repr(segment[name])
-            raise UserError(
-                f"{where}: the field '{name}' is {shown}, not a time in "
-                "seconds."
-            )
+        value = segment[name]
+        if not is_number(value) or value < 0:
+            what = f"{reprlib.repr(value)}, not a time in seconds"
+            raise UserError(f"{where}: the field '{name}' is {what}.")
     start, end = float(segment["start"]), float(segment["end"])
     if end < start:
         raise UserError(
@@ -46,30 +44,24 @@ def _check_segment(segment, where):
 def check_fields(record, names, where):
     """Raise a ``UserError`` unless a record is a dict with these fields."""
     if not isinstance(record, dict):
-        raise UserError(
-            f"{where}: {reprlib.repr(record)} is not an object with the fields "
-            f"{', '.join(map(repr, names))}."
-        )
+        what = f"an object with the fields {', '.join(map(repr, names))}"
+        raise UserError(f"{where}: {reprlib.repr(record)} is not {what}.")
     for name in names:
         if name not in record:
             raise UserError(f"{where}: the field '{name}' is missing.")
 
 
-def is_time(value):
-    """Whether a value is a finite number of seconds that is not negative."""
-    return is_number(value) and value >= 0
-
-
 def stretches(duration, *tracks):
     """Cut a timeline wherever a label begins or ends."""
-    duration = float(duration)
+    if not is_number(duration) or duration <= 0:
+        raise expected("duration", "a length in seconds", duration)
     events = []
     for track, segments in enumerate(tracks):
         for segment in segments:
             start, end = (min(segment[k], duration) for k in ("start", "end"))
             if start < end:
-                events.append((start, 1, track, segment["emotion"]))
-                events.append((end, -1, track, segment["emotion"]))
+                label = track, segment["emotion"]
+                events += [(start, 1, *label), (end, -1, *label)]
     events.sort(key=lambda event: event[0])
     active = [Counter() for _ in tracks]
     begin, before = 0.0, tuple(frozenset() for _ in tracks)

@@ -9,17 +9,14 @@ TRAIN = textwrap.dedent(
     import csv, json, os, signal, subprocess, sys, time
     from pathlib import Path
 
-    options = {}
-    for word in sys.argv[2:]:
-        key, _, value = word[2:].partition("=")
-        options[key] = value
+    words = (word[2:].partition("=") for word in sys.argv[2:])
+    options = {key: value for key, _, value in words}
     folder = Path(options["output_folder"])
     seed, fold = int(options["seed"]), int(options.get("fold", 1))
     print("threads", os.environ.get("OMP_NUM_THREADS"))
     print("rank", os.environ.get("RANK"), os.environ.get("WORLD_SIZE"))
     print("x", end="", file=open(folder / "attempts.txt", "a"))
     if options.get("fail") == f"{fold}/{seed}":
-        print("some output")
         raise ValueError("the loss is not finite")
     if options.get("sleep"):
         child = subprocess.Popen(["sleep", options["sleep"]])
@@ -72,22 +69,11 @@ head: !ref <dense_head>
 """
 
 
-def make_recipe(folder):
-    """train.py and small.yaml in a folder; their paths."""
-    (folder / "hparams").mkdir(parents=True)
-    (folder / "train.py").write_text(TRAIN)
-    yaml = folder / "hparams" / "small.yaml"
-    yaml.write_text(YAML)
-    return folder / "train.py", yaml
-
-
 def command(recipe, root, *arguments):
     """Command line of the runner on the recipe."""
     start = [sys.executable, "-m", "speechbrain_ext.experiment"]
-    words = [*map(str, recipe), f"--output_folder={root}", *arguments]
-    if "--data_folder" not in "".join(arguments):
-        words.append("--data_folder=/data")
-    return [*start, *words]
+    words = [f"--output_folder={root}", "--data_folder=/data", *arguments]
+    return [*start, *map(str, recipe), *words]
 
 
 def run(recipe, root, *words, status=0, env=None):

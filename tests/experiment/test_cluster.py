@@ -1,4 +1,4 @@
-"""Runs as jobs, by submitit's local executor and by a stand-in for SLURM."""
+"""Runs as jobs of a stand-in for SLURM."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.experiment.cluster import parse_parameters, run_on_cluster
-from tests.experiment.recipe import attempts, run
+from tests.experiment.recipe import run
 from tests.experiment.test_plan import plan
 
 pytest.importorskip("submitit")
@@ -24,18 +24,6 @@ def test_parameters():
     }
     with pytest.raises(UserError, match="expected key=value, .* got 'gpu'"):
         parse_parameters("gpu")
-
-
-def test_the_local_executor(recipe, tmp_path):
-    root = tmp_path / "runs"
-    arguments = ["--seeds=3", "--fail=1/2", "--cluster=local"]
-    output, error = run(recipe, root, *arguments, status=1)
-    assert "2 of 3" in output
-    assert "exit status 1: ValueError: the loss is not finite" in error
-    assert "3/3" in error
-    run(recipe, root, *arguments, status=1)
-    tried = [attempts(root / "fold_1" / f"seed_{s}") for s in (1, 2, 3)]
-    assert tried == [1, 2, 1]
 
 
 def test_slurm_gets_one_array(recipe, tmp_path, monkeypatch):

@@ -1,15 +1,14 @@
 """Means, spreads and what the table holds."""
 
 import csv
-import json
+import re
 import statistics
 
 import pytest
 
 from speechbrain_ext.base.files import write_json
-from speechbrain_ext.base.options import RecipeYaml
-from speechbrain_ext.experiment.plan import combine, make_plan
-from speechbrain_ext.experiment.published import Figure
+from speechbrain_ext.experiment.plan import combine
+from speechbrain_ext.experiment.published import Figure, match
 from speechbrain_ext.experiment.summary import (
     default_over,
     spread,
@@ -17,24 +16,19 @@ from speechbrain_ext.experiment.summary import (
     weigh,
 )
 from speechbrain_ext.experiment.table import notes, to_latex, write_table
+from tests.experiment.test_plan import plan
+from tests.experiment.test_pooled import write
 
-#: Figures by (seed, fold).
+# Figures by (seed, fold).
 VALUES = {(1, 1): 50.0, (1, 2): 60.0, (2, 1): 54.0, (2, 2): 70.0}
 
 
 def row_of(recipe, tmp_path, values, planned=None):
     """A row whose runs have the figures; None for no results."""
-    points = sorted(planned or values)
-    plan = make_plan(
-        recipe[0],
-        RecipeYaml(recipe[1]),
-        tmp_path / "runs",
-        combine([("a & b_c", {})], []),
-        {"data_folder": "/data"},
-        sorted({seed for seed, _ in points}),
-        sorted({fold for _, fold in points}),
-    )
-    for run in plan[0].runs:
+    seeds, folds = map(sorted, map(set, zip(*(planned or values))))
+    rows = combine([("a & b_c", {})], [])
+    (row,) = plan(recipe, tmp_path / "runs", rows, seeds=seeds, folds=folds)
+    for run in row.runs:
         if (run.seed, run.fold) not in values:
             continue
         write_json(run.record, run.folder / "options.json")
@@ -43,13 +37,11 @@ def row_of(recipe, tmp_path, values, planned=None):
             "protocol": {"speakers_shared_with_train": {"test": run.fold}},
             "test": {"only_class": "sad" if run.fold == 2 else None},
         }
-        (run.folder / "results.json").write_text(json.dumps(result))
-        with open(run.folder / "predictions.csv", "w") as file:
-            file.write("id,speaker,reference,predicted\n")
-            for number in range(6):
-                said = "sad" if number < 3 else "happy"
-                file.write(f"{run.fold}{number},s{number % 3},sad,{said}\n")
-    return plan[0]
+        write_json(result, run.folder / "results.json")
+        said = enumerate(["sad"] * 3 + ["happy"] * 3)
+        rows = [(f"{run.fold}{n}", f"s{n % 3}", "sad", x) for n, x in said]
+        write(run.folder, rows)
+    return row
 
 
 @pytest.mark.parametrize(
@@ -80,29 +72,25 @@ def test_weights_give_the_mean(over, missing):
     assert mean == pytest.approx(spread(values, over, VALUES).mean)
 
 
-def test_the_default_of_the_spread(recipe, tmp_path):
-    for points, over in (
-        (VALUES, "seeds"),
-        ([(3, 1), (3, 2)], "folds"),
-        ([(1, 1), (2, 1)], "seeds"),
-    ):
-        row = row_of(recipe, tmp_path, dict.fromkeys(points, 1.0))
-        assert default_over(row) == over
+@pytest.mark.parametrize(
+    "seeds, folds, over",
+    [([1, 2], [1, 2], "seeds"), ([3], [1, 2], "folds"), ([1, 2], [1], "seeds")],
+)
+def test_the_default_of_the_spread(recipe, tmp_path, seeds, folds, over):
+    (row,) = plan(recipe, tmp_path, seeds=seeds, folds=folds)
+    assert default_over(row) == over
 
 
 def test_the_table(recipe, tmp_path):
     row = row_of(recipe, tmp_path, VALUES)
     figures = [Figure(1, "theirs", "UA", 57.0, {"quality": 0.5}, 0.4)]
+    figures = match(figures, row.settings.scalars)
     summary = summarize_row(row, "seeds", figures)
     text = write_table(tmp_path, [summary], "seeds")
     assert text == (tmp_path / "table.md").read_text()
-    header, _, line = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in text.splitlines()
-        if line.startswith("|")
-    ]
+    header, _, line = (re.split(r" *\| *", x) for x in text.splitlines()[:3])
     # Half of the utterances of each speaker are wrong: no spread at all.
-    assert dict(zip(header, line)) == {
+    assert dict(zip(header[1:-1], line[1:])) == {
         "row": "a & b_c",
         "UA": "58.5 ± 4.9",
         "UA, 95 %": "[50.0, 50.0]",
@@ -137,10 +125,9 @@ def test_missing_runs(recipe, tmp_path):
         if run.seed == 2 and path.exists():
             path.write_text(path.read_text().replace(",happy", ",sad"))
     summary = summarize_row(row, "seeds")
-    assert summary.predictions.metrics()["UA"] == 50
     assert summary.intervals["UA"] == [50, 50]
     # Over folds, the first has two seeds, of which one has all right.
-    assert summarize_row(row, "folds").predictions.metrics()["UA"] == 75
+    assert summarize_row(row, "folds").intervals["UA"] == [75, 75]
     assert (summary.runs, summary.planned) == (3, 4)
     lacking = "a & b_c: without seeds 2, which lack runs."
     assert lacking in notes([summary], "seeds")
@@ -151,8 +138,6 @@ def test_missing_runs(recipe, tmp_path):
 
 
 def test_latex_survives_every_character():
-    text = to_latex([["a"], [r"\{}$&#_%~^<>"]])
-    assert (
-        r"\textbackslash{}\{\}\$\&\#\_\%\textasciitilde{}\textasciicircum{}"
-        r"$<$$>$ \\"
-    ) in text
+    escaped = r"\textbackslash{}\{\}\$\&\#\_\%\textasciitilde{}"
+    escaped += r"\textasciicircum{}$<$$>$ \\"
+    assert escaped in to_latex([["a"], [r"\{}$&#_%~^<>"]])

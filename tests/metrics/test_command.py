@@ -8,25 +8,16 @@ import sys
 import pytest
 
 from speechbrain_ext.metrics.eder import main
+from tests.metrics.segments import is_so, says
 
+HAPPY, SAD = is_so(("happy", 1, 4)), is_so(("sad", 0, 2))
 REFERENCE = {
-    "x_1": {
-        "duration": 4.0,
-        "speaker": "x",
-        "emotion": [{"emo": "happy", "start": 1.0, "end": 4.0}],
-    },
-    "y_1": {
-        "duration": 2.0,
-        "speaker": "y",
-        "emotion": [{"emo": "sad", "start": 0.0, "end": 2.0}],
-    },
+    "x_1": {"duration": 4.0, "speaker": "x", "emotion": HAPPY},
+    "y_1": {"duration": 2.0, "speaker": "y", "emotion": SAD},
 }
 HYPOTHESIS = {
-    "/data/x_1.wav": [
-        {"start": 0.0, "end": 2.0, "emotion": "n"},
-        {"start": 2.0, "end": 4.0, "emotion": "h"},
-    ],
-    "/data/y_1.wav": [{"start": 0.0, "end": 2.0, "emotion": "a"}],
+    "/data/x_1.wav": says(("n", 0, 2), ("h", 2, 4)),
+    "/data/y_1.wav": says(("a", 0, 2)),
 }
 
 
@@ -40,11 +31,8 @@ def files(tmp_path):
 
 
 def python(*arguments):
-    return subprocess.run(
-        [sys.executable, "-W", "error", *arguments],
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-W", "error", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 def test_as_a_process(files, tmp_path):
@@ -63,9 +51,11 @@ def test_as_a_process(files, tmp_path):
     assert rows["y_1"]["confusion"] == "2.0"
 
 
-@pytest.mark.parametrize("name", ["metrics.eder", "recognition.average"])
+@pytest.mark.parametrize(
+    "name", ["metrics.eder", "recognition.average", "experiment.command"]
+)
 def test_is_light(name):
-    heavy = ("torch", "speechbrain", "sklearn", "pandas", "matplotlib", "scipy")
+    heavy = "torch speechbrain sklearn pandas matplotlib scipy submitit".split()
     code = (
         f"import sys, speechbrain_ext.{name};"
         f"print([name for name in {heavy} if name in sys.modules])"
@@ -75,9 +65,8 @@ def test_is_light(name):
 
 def test_csv_goes_where_it_is_told(files, tmp_path, capsys):
     target = tmp_path / "out" / "rows.csv"
-    with open(files[3], "w") as file:
-        segment = {"start": 0, "end": 4000, "emotion": "happy"}
-        json.dump({"x_1": [segment], "y_1": [segment]}, file)
+    said = dict.fromkeys(REFERENCE, says(("happy", 0, 4000)))
+    (tmp_path / "system.json").write_text(json.dumps(said))
     main([*files, "--csv", str(target)])
     assert target.exists()
     assert not (tmp_path / "system_eder.csv").exists()
@@ -88,43 +77,19 @@ def test_csv_goes_where_it_is_told(files, tmp_path, capsys):
     assert "gives 'happy' to every utterance" in found
 
 
-DEEP = "[" * 500 + "]" * 500
-SEGMENT = '{"x": [{"start": %s, "end": %s, "emotion": "%s"}]}'
-RECORD = '{"x": {"duration": %s, "emotion": %s}}'
-BIG = "1" + "0" * 400
-
-
 @pytest.mark.parametrize(
-    "which, text, sentence",
+    "data, sentence",
     [
-        ("hypothesis", '{"x_1": []}', "lacks the utterance 'y_1' of the"),
-        ("hypothesis", '{"x_1": [], "z": []}', "has the utterance 'z', which"),
-        ("hypothesis", SEGMENT % (1, 0, "n"), "before its start"),
-        ("hypothesis", '{"x": [], "x": [{}]}', "the key 'x' is there twice"),
-        ("reference", '{"x": {}, "x": {}}', "the key 'x' is there twice"),
-        ("hypothesis", SEGMENT % (0, BIG, "sad"), "the field 'end' is 1000"),
-        ("reference", RECORD % (BIG, "[]"), "field 'duration' is 1000"),
-        (
-            "reference",
-            RECORD % (1, f'[{{"emo": "sad", "start": 0, "end": {BIG}}}]'),
-            "segment 1 runs from 0 to 1000",
-        ),
-        ("hypothesis", SEGMENT % (0, 1, "\\ud800"), "half of a character"),
-        ("hypothesis", '{"\\udfff": []}', "half of a character"),
-        ("hypothesis", "[" * 100_000, "nested too deeply"),
-        ("hypothesis", f'{{"x": [{DEEP}]}}', "is not an object"),
-        ("hypothesis", SEGMENT % (DEEP, 1, "n"), "not a time in seconds"),
-        ("reference", RECORD % (DEEP, "[]"), "not a length in seconds"),
+        ({"x_1": []}, "lacks the utterance 'y_1' of the"),
+        ({"x_1": [], "z": []}, "has the utterance 'z', which"),
+        ({"x_1": says(("n", 1, 0))}, "before its start"),
     ],
 )
 def test_nothing_is_written_when_something_is_wrong(
-    which, text, sentence, files, tmp_path, capsys
+    data, sentence, files, tmp_path, capsys
 ):
-    path = files[{"reference": 1, "hypothesis": 3}[which]]
-    with open(path, "w") as file:
-        file.write(text)
-    error = failing(capsys, files)
-    assert sentence in error and len(error) < 500
+    (tmp_path / "system.json").write_text(json.dumps(data))
+    assert sentence in failing(capsys, files)
     assert {p.name for p in tmp_path.iterdir()} == {"ZED.json", "system.json"}
 
 

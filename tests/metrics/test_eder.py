@@ -4,7 +4,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.identification import IdentificationErrorRate
@@ -17,18 +17,10 @@ from speechbrain_ext.metrics.diarization import (
     transition,
     transition_name,
 )
-from speechbrain_ext.metrics.segments import whole_utterance
+from tests.metrics.segments import is_so, says
 
 NAMES = ["neutral", "happy", "sad", "angry"]
 PARTS = ("false_alarm", "missed_emotion", "confusion", "overlap")
-
-
-def says(*segments):
-    return [{"start": s, "end": e, "emotion": n} for n, s, e in segments]
-
-
-def is_so(*segments):
-    return [{"emo": n, "start": s, "end": e} for n, s, e in segments]
 
 
 def parts(reference, hypothesis, duration):
@@ -43,29 +35,24 @@ def tracks(draw):
     """A duration and labels that follow each other without overlap."""
     cuts = draw(st.lists(st.integers(1, 9_999), max_size=8, unique=True))
     cuts = [0, *sorted(cuts), draw(st.integers(10_000, 15_000))]
-    segments = []
-    for start, end in zip(cuts, cuts[1:]):
-        name = draw(st.sampled_from([None, *NAMES]))
-        if name is not None:
-            segments.append((name, start / 1000, end / 1000))
-    return cuts[-1] / 1000, segments
+    names = [draw(st.sampled_from([None, *NAMES])) for _ in cuts[1:]]
+    times = [cut / 1000 for cut in cuts]
+    segments = [each for each in zip(names, times, times[1:]) if each[0]]
+    return times[-1], segments
 
 
-@st.composite
-def piles(draw):
-    """Labels that overlap as they like, some past the end (10 s)."""
-    segments = []
-    for _ in range(draw(st.integers(0, 6))):
-        start = draw(st.integers(0, 9_999))
-        end = start + draw(st.integers(1, 5_000))
-        name = draw(st.sampled_from(NAMES))
-        segments.append((name, start / 1000, end / 1000))
-    return segments
+# Labels that overlap as they like, some past the end (10 s).
+spans = st.tuples(
+    st.sampled_from(NAMES), st.integers(0, 9_999), st.integers(1, 5_000)
+)
+piles = st.lists(
+    spans.map(lambda x: (x[0], x[1] / 1000, (x[1] + x[2]) / 1000)), max_size=6
+)
 
 
 @settings(deadline=None)
 @given(
-    frames=st.lists(st.sampled_from("nhsa"), min_size=1, max_size=60),
+    frames=st.text("nhsa", min_size=1, max_size=60),
     emotion=st.sampled_from(NAMES),
     window=st.sampled_from([0.02, 0.1, 0.25]),
     share=st.floats(0.01, 1.0),
@@ -79,19 +66,20 @@ def test_agrees_with_speechbrain(frames, emotion, window, share, bounds):
     reference = is_so((emotion, start, end))
     times = [window * i for i in range(len(frames) + 1)]
     hypothesis = says(*zip(frames, times, times[1:]))
-    theirs = speechbrain_eder(frames, "x", duration, reference, window, window)
+    theirs = speechbrain_eder(
+        [*frames], "x", duration, reference, window, window
+    )
     ours = eder(reference, hypothesis, duration).rate
     assert ours == pytest.approx(theirs, abs=1e-9)
 
 
 def test_where_it_differs_from_speechbrain():
-    # SpeechBrain halves the overlap of two windows between them before it
-    # scores; given its boundaries, the result is the same.
+    # It halves the overlap of two windows between them before it scores.
     reference = is_so(("sad", 0.3, 1.0))
     theirs = speechbrain_eder(list("nnssh"), "x", 1.2, reference, 0.3, 0.2)
     halved = says(("n", 0.0, 0.45), ("s", 0.45, 0.85), ("h", 0.85, 1.2))
     assert eder(reference, halved, 1.2).rate == pytest.approx(theirs, abs=1e-9)
-    # SpeechBrain counts time without a frame as wrong; here it is neutral.
+    # It counts time without a frame as wrong; here it is neutral.
     reference = is_so(("sad", 0.0, 1.0))
     theirs = speechbrain_eder(["s"], "x", 2.0, reference, 1.0, 1.0)
     assert theirs == pytest.approx(0.5)
@@ -101,38 +89,25 @@ def test_where_it_differs_from_speechbrain():
 def annotation(segments, duration):
     """As pyannote has it, with neutral written out where no emotion is."""
     found = Annotation()
-    covered = Timeline()
-    for name in NAMES[1:]:
-        # Overlapping segments of one emotion are that emotion once.
-        own = Timeline(
-            Segment(s, min(e, duration)) for n, s, e in segments if n == name
-        )
-        covered.update(own)
-        for segment in own.support():
-            found[segment, name] = name
-    for segment in covered.support().gaps(Segment(0, duration)):
+    for name, start, end in segments:
+        if name != "neutral":
+            found[Segment(start, end), name] = name
+    for segment in found.get_timeline().gaps(Segment(0, duration)):
         found[segment, "neutral"] = "neutral"
     return found
 
 
-def identification_errors(reference, hypothesis, duration):
-    """Error time (s) of pyannote's identification error rate, and its rate."""
-    detail = IdentificationErrorRate()(
-        annotation(reference, duration),
-        annotation(hypothesis, duration),
-        uem=Timeline([Segment(0, duration)]),
-        detailed=True,
-    )
-    names = ("confusion", "missed detection", "false alarm")
-    time = sum(detail[name] for name in names)
-    return time, detail["identification error rate"]
+def identification_error_rate(reference, hypothesis, duration):
+    pair = (annotation(each, duration) for each in (reference, hypothesis))
+    whole = Timeline([Segment(0, duration)])
+    return IdentificationErrorRate()(*pair, uem=whole)
 
 
 @settings(deadline=None)
 @given(tracks(), tracks(), st.data())
 def test_agrees_with_pyannote(case, other, data):
     duration, reference = case
-    _, theirs = identification_errors(reference, other[1], duration)
+    theirs = identification_error_rate(reference, other[1], duration)
     ours = eder(is_so(*reference), says(*other[1]), duration).rate
     assert ours == pytest.approx(theirs, abs=1e-9)
     # A second emotion beside the right one is one false alarm there and
@@ -143,56 +118,37 @@ def test_agrees_with_pyannote(case, other, data):
         middle = (start + end) / 2
         if end - start > 0.01:
             hypothesis.append((other, start, round(middle, 3)))
-    _, theirs = identification_errors(reference, hypothesis, duration)
+    theirs = identification_error_rate(reference, hypothesis, duration)
     found = eder(is_so(*reference), says(*hypothesis), duration)
+    assert found.rate == found.overlap / duration
     assert found.rate == pytest.approx(theirs, abs=1e-9)
-    assert found.overlap == found.error
 
 
-@settings(deadline=None)
-@given(piles(), piles())
-@example([("sad", 0, 10)], [("happy", 0, 10), ("angry", 0, 10)])
-def test_is_below_pyannote_where_emotions_pile_up(reference, hypothesis):
-    # The paper's components are durations, so each instant is an error once;
-    # pyannote counts every label that is wrong at that instant.
-    theirs, _ = identification_errors(reference, hypothesis, 10.0)
-    ours = eder(is_so(*reference), says(*hypothesis), 10.0).error
-    # Three emotions leave room for three wrong labels at once.
-    assert ours - 1e-9 <= theirs <= 3 * ours + 1e-9
-
-
-def by_millisecond(reference, hypothesis, duration):
+@settings(deadline=None, max_examples=50)
+@given(piles, piles)
+def test_components_instant_by_instant(reference, hypothesis):
     """The definitions once more, one millisecond after the other."""
-    counts = dict.fromkeys(PARTS, 0)
-    for millisecond in range(round(duration * 1000)):
+    seconds = dict.fromkeys(PARTS, 0)
+    for millisecond in range(10_000):
         now = (millisecond + 0.5) / 1000
         true, said = (
             {n for n, s, e in track if s < now < e and n != "neutral"}
             for track in (reference, hypothesis)
         )
-        wrong, lost = said - true, true - said
-        if wrong and not true:
-            counts["false_alarm"] += 1
-        elif wrong and lost:
-            counts["confusion"] += 1
-        elif lost:
-            counts["missed_emotion"] += 1
-        elif wrong:
-            counts["overlap"] += 1
-    return [count / 1000 for count in counts.values()]
-
-
-@settings(deadline=None, max_examples=50)
-@given(piles(), piles())
-def test_components_instant_by_instant(reference, hypothesis):
+        wrong, lost = bool(said - true), bool(true - said)
+        seconds["false_alarm"] += (wrong and not true) / 1000
+        seconds["missed_emotion"] += (lost and not wrong) / 1000
+        seconds["confusion"] += (wrong and lost) / 1000
+        seconds["overlap"] += (wrong and bool(true) and not lost) / 1000
     ours = parts(is_so(*reference), says(*hypothesis), 10.0)
-    theirs = by_millisecond(reference, hypothesis, 10.0)
-    assert ours == pytest.approx(theirs, abs=1e-9)
+    assert ours == pytest.approx(list(seconds.values()), abs=1e-9)
 
 
 HAPPY = [("happy", 1, 3)]
 SEVERAL = [("happy", 0, 2), ("sad", 3, 5), ("angry", 5, 6)]
 AT_ONCE = [("happy", 0, 4), ("sad", 0, 4)]
+MIXED = [("sad", 0.5, 1.5), ("happy", 1.25, 2.5), ("angry", 3, 4)]
+SOME = [("happy", 0, 3), ("sad", 0, 1), ("angry", 2, 3)]
 
 
 @pytest.mark.parametrize(
@@ -204,24 +160,14 @@ AT_ONCE = [("happy", 0, 4), ("sad", 0, 4)]
         (HAPPY, [("happy", 1, 2)], 4, (0, 1, 0, 0)),
         (HAPPY, [("happy", 1, 2.5), ("sad", 2.5, 3)], 4, (0, 0, 0.5, 0)),
         (HAPPY, [("happy", 1, 3), ("sad", 1.5, 2)], 4, (0, 0, 0, 0.5)),
-        (
-            HAPPY,
-            [("sad", 0.5, 1.5), ("happy", 1.25, 2.5), ("angry", 3, 4)],
-            4,
-            (1.5, 0.5, 0.25, 0.25),
-        ),
+        (HAPPY, MIXED, 4, (1.5, 0.5, 0.25, 0.25)),
         # Two emotions where there is none are a false alarm once, and two
         # wrong ones are a confusion once.
         (HAPPY, [("happy", 0, 3), ("sad", 0, 1)], 4, (1, 0, 0, 0)),
         (HAPPY, [("sad", 1, 3), ("angry", 1, 3)], 4, (0, 0, 2, 0)),
         (SEVERAL, [("happy", 0, 3), ("angry", 4, 6)], 8, (1, 1, 1, 0)),
         # Right; one missed; one wrong beside a right one; both missed.
-        (
-            AT_ONCE,
-            [("happy", 0, 3), ("sad", 0, 1), ("angry", 2, 3)],
-            4,
-            (0, 2, 1, 0),
-        ),
+        (AT_ONCE, SOME, 4, (0, 2, 1, 0)),
         # Neutral may be said or left out, and an emotion wins over it.
         ([("neutral", 0, 1), *HAPPY], HAPPY, 4, (0, 0, 0, 0)),
         (HAPPY, [], 4, (0, 2, 0, 0)),
@@ -239,12 +185,6 @@ def test_by_hand(reference, hypothesis, duration, expected):
     assert found.rate == pytest.approx(sum(expected) / duration)
 
 
-@pytest.mark.parametrize("emotion", ["neutral", "sad"])
-def test_baselines(emotion):
-    found = eder(is_so(("sad", 0, 2)), whole_utterance(emotion, 4.0), 4.0)
-    assert found.rate == 0.5
-
-
 @pytest.mark.parametrize(
     "change, sentence",
     [
@@ -257,10 +197,7 @@ def test_baselines(emotion):
         ({"emotion": "z"}, "'z' is none of the letters"),
         ({"emotion": 3}, "3 is not a word"),
         ({"emotion": "\ud800"}, "is not a word"),
-        ({"emotion": "sad\udc00"}, "is not a word"),
-        ({"emotion": ""}, "is not a word"),
         ({"emotion": " "}, "is not a word"),
-        ({"emotion": None}, "is not a word"),
     ],
 )
 def test_bad_segments(change, sentence):
@@ -276,10 +213,8 @@ def test_bad_durations(duration):
         eder([], [], duration)
 
 
-@given(piles(), piles(), st.data())
-def test_perfect_is_zero_and_splitting_changes_nothing(
-    reference, hypothesis, data
-):
+@given(piles, piles, st.data())
+def test_splitting_changes_nothing(reference, hypothesis, data):
     assert parts(is_so(*reference), says(*reference), 10.0) == (0, 0, 0, 0)
     whole = parts(is_so(*reference), says(*hypothesis), 10.0)
     split = []
@@ -292,10 +227,7 @@ def test_perfect_is_zero_and_splitting_changes_nothing(
     assert transition(says(*split), 10.0) == transition(says(*hypothesis), 10.0)
 
 
-@given(
-    st.lists(st.sampled_from("nhsa"), min_size=1, max_size=40),
-    st.floats(0.0, 1.0),
-)
+@given(st.text("nhsa", min_size=1, max_size=40), st.floats(0.0, 1.0))
 def test_transition_is_what_fusing_frames_gives(frames, tail):
     # Table 3 fuses equal predictions of neighbouring frames. The encoders
     # leave up to 25 ms after the last frame.

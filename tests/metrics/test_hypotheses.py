@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyannote.database.util import load_rttm
-from speechbrain.inference.diarization import Speech_Emotion_Diarization
+from speechbrain.inference.diarization import (
+    Speech_Emotion_Diarization as Theirs,
+)
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.metrics.hypotheses import (
@@ -17,8 +19,9 @@ from speechbrain_ext.metrics.hypotheses import (
     write_rttm,
 )
 from speechbrain_ext.utterance import Utterance, save_manifest
+from tests.metrics.segments import is_so, says
 
-SAD = [{"emo": "sad", "start": 0.5, "end": 1.0}]
+SAD = is_so(("sad", 0.5, 1.0))
 
 
 def write(folder, data, name="a.json"):
@@ -36,34 +39,10 @@ def test_references(tmp_path):
     one = Utterance("x", 2.0, "", "happy", "demo", wav="x.wav")
     two = Utterance("y", 2.0, "s1", SAD, "demo", pieces=[])
     save_manifest([one, two], path)
-    whole = [{"emo": "happy", "start": 0.0, "end": 2.0}]
     assert read_reference(path) == {
-        "x": {**expected, "emotion": whole},
+        "x": {**expected, "emotion": is_so(("happy", 0.0, 2.0))},
         "y": {**expected, "speaker": "s1"},
     }
-
-
-@pytest.mark.parametrize(
-    "data, sentence",
-    [
-        ("{", "line 1: not valid JSON"),
-        ([], "is not a reference"),
-        ({}, "is not a reference"),
-        ({"x": []}, "'x': \\[\\] is not an object"),
-        ({"x": {"emotion": SAD}}, "'x': the field 'duration' is missing"),
-        ({"x": {"duration": 2}}, "'x': the field 'emotion' is missing"),
-        ({"x": {"duration": -2, "emotion": SAD}}, "'duration' is -2"),
-        ({"x": {"duration": "2", "emotion": SAD}}, "'duration' is '2'"),
-        ({"x": {"duration": 0.8, "emotion": SAD}}, "segment 1 runs from 0.5"),
-        ({"x": {"duration": 2, "emotion": [{"emo": "sad"}]}}, "'start'"),
-        ({"x": {"duration": 2, "emotion": "q"}}, "'x': the emotion 'q' is"),
-        ({"x": {"duration": 2, "emotion": SAD, "speaker": []}}, "speaker: "),
-    ],
-)
-def test_bad_references(tmp_path, data, sentence):
-    with pytest.raises(UserError, match=sentence) as error:
-        read_reference(write(tmp_path, data))
-    assert str(tmp_path / "a.json") in str(error.value)
 
 
 def test_hypothesis_as_speechbrain_gives_it(tmp_path):
@@ -73,45 +52,39 @@ def test_hypothesis_as_speechbrain_gives_it(tmp_path):
         class hparams:
             stride = window_length = 1
 
-        is_overlapped = Speech_Emotion_Diarization.is_overlapped
+        is_overlapped = Theirs.is_overlapped
         merge_ssegs_same_emotion_adjacent = (
-            Speech_Emotion_Diarization.merge_ssegs_same_emotion_adjacent
+            Theirs.merge_ssegs_same_emotion_adjacent
         )
 
-    output = Speech_Emotion_Diarization.preds_to_diarization(
+    output = Theirs.preds_to_diarization(
         Frames(), [["n", "n", "h", "h", "a"]], ["/data/ZED/spk1_x.1.wav"]
     )
-    assert read_hypothesis(write(tmp_path, output)) == {
-        "spk1_x.1": [
-            {"start": 0.0, "end": 0.04, "emotion": "neutral"},
-            {"start": 0.04, "end": 0.08, "emotion": "happy"},
-            {"start": 0.08, "end": 0.1, "emotion": "angry"},
-        ]
-    }
+    segments = ("neutral", 0, 0.04), ("happy", 0.04, 0.08), ("angry", 0.08, 0.1)
+    expected = {"spk1_x.1": says(*segments)}
+    assert read_hypothesis(write(tmp_path, output)) == expected
 
 
-@pytest.mark.parametrize(
-    "name, data",
-    [
-        ("a.json", {"x": {"duration": 2, "emotion": SAD}}),
-        ("a.RTTM", "SPEAKER x.wav 1 0.5 0.5 <NA> <NA> s <NA> <NA>\n"),
-    ],
-)
-def test_hypotheses_in_other_layouts(tmp_path, name, data):
-    expected = [{"start": 0.5, "end": 1.0, "emotion": "sad"}]
-    assert read_hypothesis(write(tmp_path, data, name)) == {"x": expected}
+def test_hypotheses_in_other_layouts(tmp_path):
+    rttm = "SPEAKER x.wav 1 0.5 0.5 <NA> <NA> s <NA> <NA>\n"
+    paths = [
+        write(tmp_path, {"x": {"duration": 2, "emotion": SAD}}),
+        write(tmp_path, rttm, "a.RTTM"),
+    ]
+    for path in paths:
+        assert read_hypothesis(path) == {"x": says(("sad", 0.5, 1.0))}
 
 
 @pytest.mark.parametrize(
     "name, ids, id",
     [
-        ("x", None, "x"),
-        ("x.1", None, "x.1"),
-        ("a:b", None, "a:b"),
-        ("x.wav", None, "x"),
-        ("/data/x.1.FLAC", None, "x.1"),
-        ("C:\\data\\x.wav", None, "x"),
-        ("data/x", None, "x"),
+        ("x", [], "x"),
+        ("x.1", [], "x.1"),
+        ("a:b", [], "a:b"),
+        ("x.wav", [], "x"),
+        ("/data/x.1.FLAC", [], "x.1"),
+        ("C:\\data\\x.wav", [], "x"),
+        ("data/x", [], "x"),
         ("Actor_01/x.wav", ["Actor_01/x.wav"], "Actor_01/x.wav"),
         ("Actor_01/x.wav", ["x"], "x"),
         ("x.wav", ["x.wav"], "x.wav"),
@@ -121,24 +94,43 @@ def test_names_of_utterances(tmp_path, name, ids, id):
     assert read_hypothesis(write(tmp_path, {name: []}), ids) == {id: []}
 
 
+DEEP = json.loads("[" * 500 + "]" * 500)
+BAD_REFERENCES = [
+    ("{", "line 1: not valid JSON"),
+    ([], "is not a reference"),
+    ({}, "is not a reference"),
+    ({"x": []}, "'x': \\[\\] is not an object"),
+    ({"x": {"emotion": SAD}}, "'x': the field 'duration' is missing"),
+    ({"x": {"duration": 2}}, "'x': the field 'emotion' is missing"),
+    ({"x": {"duration": DEEP, "emotion": []}}, "not a length in seconds"),
+    ({"x": {"duration": 10**400, "emotion": []}}, "'duration' is 1000"),
+    ({"x": {"duration": 0.8, "emotion": SAD}}, "segment 1 runs from 0.5"),
+    ({"x": {"duration": 2, "emotion": "q"}}, "'x': the emotion 'q' is"),
+    ({"x": {"duration": 2, "emotion": SAD, "speaker": []}}, "speaker: "),
+]
+BAD_HYPOTHESES = [
+    ({"x": "sad"}, "'x': it is not a list of segments"),
+    ({"x": {"duration": 2}}, "'x': the field 'emotion' is missing"),
+    ({"x": [DEEP]}, "'x', segment 1: .* is not an object"),
+    ({"x": [{"start": 0, "end": 1}]}, "segment 1: the field 'emotion'"),
+    ({"x": says(("n", DEEP, 1))}, "'start' is .*, not a time in seconds"),
+    ({"x": says(("n", 0, 10**400))}, "the field 'end' is 1000"),
+    ({"a/x.wav": [], "b/x.wav": []}, "both mean the utterance 'x'"),
+    ([{"x": []}], "is not a hypothesis"),
+]
+
+
 @pytest.mark.parametrize(
-    "data, sentence",
-    [
-        ({"x": "sad"}, "'x': it is not a list of segments"),
-        ({"x": {"duration": 2}}, "'x': the field 'emotion' is missing"),
-        ({"x": [[0, 1, "n"]]}, "'x', segment 1: .* is not an object"),
-        ({"x": [{"start": 0, "end": 1}]}, "segment 1: the field 'emotion'"),
-        ({"a/x.wav": [], "b/x.wav": []}, "both mean the utterance 'x'"),
-        ([{"x": []}], "is not a hypothesis"),
-    ],
+    "read, data, sentence",
+    [(read_reference, *row) for row in BAD_REFERENCES]
+    + [(read_hypothesis, *row) for row in BAD_HYPOTHESES],
 )
-def test_bad_hypotheses(tmp_path, data, sentence):
+def test_bad_json(tmp_path, read, data, sentence):
     with pytest.raises(UserError, match=sentence) as error:
-        read_hypothesis(write(tmp_path, data))
+        read(write(tmp_path, data))
     assert str(tmp_path / "a.json") in str(error.value)
+    assert len(str(error.value)) < 500
 
-
-# RTTM
 
 GOOD = "SPEAKER a 1 0.5 1.5 <NA> <NA> sad <NA> <NA>\n"
 
@@ -148,21 +140,16 @@ GOOD = "SPEAKER a 1 0.5 1.5 <NA> <NA> sad <NA> <NA>\n"
     st.floats(0, 4000),
 )
 def test_segments_that_touch_still_touch(tmp_path_factory, lengths, start):
-    times, names = [start], ("neutral", "happy", "angry")
-    segments = []
-    for length, name in zip(lengths, itertools.cycle(names)):
-        times.append(times[-1] + length)
-        segments.append({"start": times[-2], "end": times[-1], "emotion": name})
+    times = list(itertools.accumulate(lengths, initial=start))
+    words = ("neutral", "happy", "angry") * len(lengths)
+    segments = says(*zip(words, times, times[1:]))
     path = tmp_path_factory.mktemp("rttm") / "a.rttm"
     write_rttm(path, {"x": segments})
     read = read_rttm(path)["x"]
     for one, other in zip(read, read[1:]):
         assert one["end"] == other["start"]
-    for before, after in zip(segments, read, strict=True):
-        assert after == {
-            name: x if name == "emotion" else pytest.approx(x, abs=6e-7)
-            for name, x in before.items()
-        }
+    close = [pytest.approx(time, abs=6e-7) for time in times]
+    assert read == says(*zip(words, close, close[1:]))
     # What has been written once is written the same again.
     again = path.with_name("b.rttm")
     write_rttm(again, {"x": read})
@@ -171,18 +158,12 @@ def test_segments_that_touch_still_touch(tmp_path_factory, lengths, start):
 
 def test_pyannote_reads_it(tmp_path):
     path = tmp_path / "a.rttm"
-    segments = [
-        {"start": 0.0, "end": 1.25, "emotion": "neutral"},
-        {"start": 1.25, "end": 3.5, "emotion": "sad"},
-    ]
+    segments = says(("neutral", 0.0, 1.25), ("sad", 1.25, 3.5))
     write_rttm(path, {"x": segments, "y": segments[:1]})
     theirs = load_rttm(path)
     assert set(theirs) == {"x", "y"}
     tracks = theirs["x"].itertracks(yield_label=True)
-    assert [
-        {"start": segment.start, "end": segment.end, "emotion": label}
-        for segment, _, label in tracks
-    ] == segments
+    assert says(*((name, *times) for times, _, name in tracks)) == segments
 
 
 def test_reads_what_other_tools_write(tmp_path):
@@ -195,11 +176,8 @@ def test_reads_what_other_tools_write(tmp_path):
         b"SPEAKER a 1 0.3 0.0 <NA> <NA> n <NA> <NA>\r\n"
     )
     assert read_rttm(path) == {
-        "a": [
-            {"start": 0.1, "end": 0.3, "emotion": "sad"},
-            {"start": 0.3, "end": 0.3, "emotion": "neutral"},
-        ],
-        "b": [{"start": 0.0, "end": 2.0, "emotion": "happy"}],
+        "a": says(("sad", 0.1, 0.3), ("neutral", 0.3, 0.3)),
+        "b": says(("happy", 0.0, 2.0)),
     }
 
 
