@@ -37,10 +37,7 @@ import torch
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.adaptation import unfreeze_top, unfrozen_layers
-from speechbrain_ext.training.augmentation import (
-    check_augmentation,
-    make_augmenter,
-)
+from speechbrain_ext.training.augmentation import make_augmenter
 from speechbrain_ext.training.brain import RecognitionBrain
 from speechbrain_ext.training.preparation import prepared_splits
 from speechbrain_ext.training.results import show
@@ -88,8 +85,7 @@ def main(arguments):
     if hparams is None:
         return
     run = Path(hparams["output_folder"])
-    # Before the corpus is read, for what they say about options.
-    check_augmentation(hparams["augmentation"])
+    # Before the corpus is read, for what it says about options.
     augmenter = make_augmenter(
         **hparams["augmentation"], cache_folder=run / "augmentation"
     )

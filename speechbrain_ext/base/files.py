@@ -7,9 +7,21 @@ import json
 import os
 import re
 import tempfile
+import time
 from pathlib import Path
 
 from speechbrain_ext.base.errors import UserError
+
+# In the names of files that are not whole yet.
+_PART = ".part-"
+
+
+def sweep(folder, age=0.0):
+    """Delete what killed processes have left of files, ``age`` s ago."""
+    for path in Path(folder).rglob(f".*{_PART}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime >= age:
+                path.unlink()
 
 
 def check_writable(option, folder):
@@ -36,7 +48,7 @@ def atomic_path(path):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix
+            dir=path.parent, prefix=f".{path.stem}{_PART}", suffix=path.suffix
         )
         os.close(handle)
         part = Path(part)

@@ -6,8 +6,6 @@ SpeechBrain goes through noises in an order that a run taken up again loses.
 """
 
 import math
-import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -26,8 +24,9 @@ from torch.utils.data import RandomSampler
 from tqdm import tqdm
 
 from speechbrain_ext.audio import SAMPLE_RATE, probe
-from speechbrain_ext.base.errors import UserError, expected, is_number
+from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.files import write_csv
+from speechbrain_ext.base.values import check_value
 from speechbrain_ext.encoders.base import length_mask
 from speechbrain_ext.encoders.grid import absolute_lengths
 
@@ -43,41 +42,7 @@ CHUNKS = {
 }
 
 
-def _is_range(value):
-    pair = isinstance(value, Sequence) and len(value) == 2
-    return pair and all(map(is_number, value)) and value[0] <= value[1]
-
-
-_FOLDER = (
-    lambda value: isinstance(value, str | os.PathLike | None),
-    "the path of a folder, or null for none",
-)
-# What a YAML may say, whether a value fits, and what does.
-_OPTIONS = {
-    "noise_folder": _FOLDER,
-    "rir_folder": _FOLDER,
-    "spec_augment": (lambda x: isinstance(x, bool), "True or False"),
-    "snr": (
-        _is_range,
-        "the least and the greatest ratio of speech to noise in dB, such as "
-        "[0, 15]",
-    ),
-    "probability": (
-        lambda x: is_number(x) and 0 <= x <= 1,
-        "a number from 0 to 1",
-    ),
-}
 _LISTS = {"noise_folder": "noise.csv", "rir_folder": "rirs.csv"}
-
-
-def check_augmentation(options):
-    """See that a YAML's options are those of ``make_augmenter``."""
-    known = ", ".join(_OPTIONS)
-    if not isinstance(options, dict):
-        what = f"a mapping of {known}, such as {{noise_folder: white}}"
-        raise expected("augmentation", what, options)
-    for name in options.keys() - _OPTIONS:
-        raise expected("augmentation", f"options among {known}", name)
 
 
 def make_augmenter(
@@ -95,10 +60,11 @@ def make_augmenter(
     minute), and loses frequency bands and stretches of time. ``cache_folder``
     gets the lists of recordings.
     """
-    given = noise_folder, rir_folder, spec_augment, snr, probability
-    for (option, (fits, what)), value in zip(_OPTIONS.items(), given):
-        if not fits(value):
-            raise expected(option, what, value)
+    check_value("augmentation.noise_folder", noise_folder)
+    check_value("augmentation.rir_folder", rir_folder)
+    check_value("augmentation.spec_augment", spec_augment)
+    check_value("augmentation.snr", snr)
+    check_value("augmentation.probability", probability)
     parts = []
     if rir_folder is not None:
         listed = _recordings("rir_folder", rir_folder, cache_folder)

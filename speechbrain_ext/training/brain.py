@@ -3,7 +3,9 @@
 import contextlib
 import ctypes
 import logging
+import re
 import time
+from pathlib import Path
 
 import speechbrain as sb
 import torch
@@ -11,7 +13,8 @@ from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.distributed import get_rank
 from tqdm import tqdm
 
-from speechbrain_ext.base.errors import expected, is_number, is_whole
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.files import atomic_open
 from speechbrain_ext.base.random import stable_rng
 from speechbrain_ext.data import (
     BucketBatches,
@@ -29,6 +32,8 @@ from speechbrain_ext.training.results import show, write_results
 
 # Audio in a batch that statistics are taken of.
 STATISTICS_SECONDS = 80
+# How a line of FileTrainLogger begins.
+_EPOCH = re.compile(r"epoch: (\d+),")
 
 
 class EmotionBrain(sb.Brain):
@@ -102,7 +107,47 @@ class EmotionBrain(sb.Brain):
         if self.checkpointer is not None:
             self.checkpointer.sweep()
         super().on_fit_start()
+        sb.utils.distributed.run_on_main(self._trim_log)
         self.fit_normalizers()
+
+    def _trim_log(self):
+        """Forget the epochs that are trained again."""
+        path = Path(getattr(self.hparams.train_logger, "save_file", "") or "")
+        done = self.hparams.epoch_counter.current
+        if path.is_file():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            epochs = [_EPOCH.match(line) for line in lines]
+            kept = [
+                line
+                for line, epoch in zip(lines, epochs)
+                if epoch is None or int(epoch[1]) <= done
+            ]
+            if kept != lines:
+                with atomic_open(path) as file:
+                    file.writelines(kept)
+
+    def fit_batch(self, batch):
+        """As of every Brain; ``check_loss_isfinite`` knows the batch."""
+        self._batch = batch
+        return super().fit_batch(batch)
+
+    def evaluate_batch(self, batch, stage):
+        """As of every Brain, with a finite loss or an error."""
+        self._batch = batch
+        loss = super().evaluate_batch(batch, stage)
+        self.check_loss_isfinite(loss)
+        return loss
+
+    def check_loss_isfinite(self, loss):
+        """Stop at once: nothing good comes after it, and a mean would leave
+        it out."""
+        if not torch.isfinite(loss):
+            raise UserError(
+                f"lr: the loss is {float(loss)} in epoch "
+                f"{self.hparams.epoch_counter.current}, in the batch that "
+                f"begins with '{self._batch.id[0]}'; choose a lower learning "
+                "rate, or check that recording. The last checkpoint is kept."
+            )
 
     @torch.no_grad()
     def fit_normalizers(self):
@@ -262,17 +307,6 @@ class RecognitionBrain(EmotionBrain):
     The YAML gives ``classes`` and ``stop_by``: what of the validation set is
     to get better, ``"loss"`` or ``"UA"``.
     """
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        if self.hparams.stop_by not in ("loss", "UA"):
-            raise expected("stop_by", "loss or UA", self.hparams.stop_by)
-        size = getattr(self.hparams, "batch_size", 1)
-        if not is_whole(size) or size < 1:
-            raise expected("batch_size", "a whole number from 1", size)
-        seconds = getattr(self.hparams, "batch_seconds", 1)
-        if not is_number(seconds) or seconds <= 0:
-            raise expected("batch_seconds", "seconds above 0", seconds)
 
     def dataset(self, utterances):
         """Utterances with one label each."""

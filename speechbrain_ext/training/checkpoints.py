@@ -5,7 +5,9 @@ deletes them in any order. Here the mark is made last and names the files, and
 what lacks one of them is no checkpoint.
 """
 
+import logging
 import os
+import pickle
 import random
 import shutil
 
@@ -26,10 +28,26 @@ from speechbrain.utils.distributed import (
 )
 from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 
+from speechbrain_ext.base.errors import UserError
+
+logger = logging.getLogger(__name__)
+
 # SpeechBrain does not register it, so that a run that goes on has forgotten its
 # best epoch, its patience, and that it has stopped.
 register_checkpoint_hooks(EpochCounterWithStopper)
 
+# What comes of files that are cut off, emptied or overwritten.
+_DAMAGES = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    yaml.YAMLError,
+)
 _PENDING = METAFNAME + ".pending"
 
 
@@ -54,7 +72,15 @@ class SafeCheckpointer(Checkpointer):
 
     def save_checkpoint(self, *args, **kwargs):
         """As ``Checkpointer.save_checkpoint``, but whole or not at all."""
-        checkpoint = super().save_checkpoint(*args, **kwargs)
+        try:
+            checkpoint = super().save_checkpoint(*args, **kwargs)
+        except (OSError, RuntimeError) as error:
+            # torch has no error of its own for a full disk.
+            raise UserError(
+                f"Cannot write a checkpoint to '{self.checkpoints_dir}' "
+                f"({' '.join(str(error).split())[:100]}); free some space, and "
+                "start the run again: it goes on from the one before."
+            ) from error
         ddp_barrier()
         if if_main_process():
             pending = checkpoint.path / _PENDING
@@ -71,12 +97,34 @@ class SafeCheckpointer(Checkpointer):
 
     def list_checkpoints(self):
         """All complete checkpoints."""
+        found = []
+        for folder in self._list_checkpoint_dirs():
+            try:
+                (one,) = self._construct_checkpoint_objects([folder])
+                files = one.meta.get("files", [])
+                if all((folder / name).exists() for name in files):
+                    found.append(one)
+            except _DAMAGES as error:
+                _left_out(folder, error)
+        return found
 
-        def is_complete(checkpoint):
-            files = checkpoint.meta.get("files", [])
-            return all((checkpoint.path / name).exists() for name in files)
-
-        return [*filter(is_complete, super().list_checkpoints())]
+    def recover_if_possible(self, *args, **kwargs):
+        """As ``Checkpointer.recover_if_possible``, by the first of the
+        checkpoints, from the best on, that is not damaged."""
+        damage = None
+        for checkpoint in self.find_checkpoints(*args, **kwargs):
+            try:
+                self.load_checkpoint(checkpoint)
+                return checkpoint
+            except _DAMAGES as error:
+                damage = damage or error
+                _left_out(checkpoint.path, error)
+        if damage is not None:
+            raise UserError(
+                f"'{self.checkpoints_dir}': no checkpoint can be loaded "
+                f"({' '.join(str(damage).split())[:200]}); restore one, or "
+                "delete the folder to train again."
+            ) from damage
 
     def sweep(self):
         """Delete what a killed run has left of incomplete checkpoints."""
@@ -86,6 +134,11 @@ class SafeCheckpointer(Checkpointer):
         for path in self.checkpoints_dir.glob("CKPT+*"):
             if path not in complete:
                 shutil.rmtree(path)
+
+
+def _left_out(folder, error):
+    reason = " ".join(str(error).split())[:100]
+    logger.warning(f"'{folder}' is damaged ({reason}); it is left out.")
 
 
 @register_checkpoint_hooks

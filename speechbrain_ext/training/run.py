@@ -1,6 +1,7 @@
 """A run begins: its options, its folder, what it runs on."""
 
 import inspect
+import os
 import resource
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import (
     atomic_open,
     check_writable,
+    sweep,
     write_json,
 )
 from speechbrain_ext.base.options import (
@@ -27,6 +29,8 @@ NEEDED = (
     "epoch_counter checkpointer train_logger num_workers feature_memory "
     "feature_dtype"
 ).split()
+# Run folders of this process.
+_LOCKS = {}
 PACKAGES = ("speechbrain-ext", "speechbrain", "torch", "transformers", "numpy")
 
 
@@ -133,12 +137,41 @@ def _construct(path, text):
         ) from error
 
 
+def lock(run):
+    """Keep other processes out of a run folder, as long as this one lives."""
+    try:
+        import fcntl
+    except ImportError:
+        # Windows.
+        return
+    run.mkdir(parents=True, exist_ok=True)
+    path = run.resolve()
+    if path in _LOCKS:
+        return
+    handle = os.open(run, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise UserError(
+            f"output_folder: another process trains in '{run}'; wait for its "
+            "end, or choose another folder."
+        ) from None
+    except OSError:
+        # A file system without locks.
+        os.close(handle)
+        return
+    _LOCKS[path] = handle
+
+
 def _open_folder(run, text, record, recipe, log_config):
     # As SpeechBrain's create_experiment_directory, which writes in place,
     # copies the file that calls it, and lists what the first pip has.
     import speechbrain as sb
     from speechbrain.core import DEFAULT_LOG_CONFIG
 
+    lock(run)
+    sweep(run)
     files = {
         "hyperparams.yaml": text,
         "train.py": recipe.read_text(encoding="utf-8"),

@@ -10,10 +10,7 @@ import soundfile
 import torch
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.training.augmentation import (
-    check_augmentation,
-    make_augmenter,
-)
+from speechbrain_ext.training.augmentation import make_augmenter
 from speechbrain_ext.training.checkpoints import RandomState
 
 LENGTHS = [16000, 4000, 12001]
@@ -280,16 +277,3 @@ def test_invalid_options(option, values):
     for value in values:
         options = {"noise_folder": "white", option: value}
         refused(f"{option}: ", f"got {value!r}.", **options)
-
-
-@pytest.mark.parametrize(
-    "options, words",
-    [
-        ("white", ["got 'white'", "{noise_folder: white}"]),
-        (None, ["got None"]),
-        ({"noise": "white"}, ["got 'noise'", "noise_folder, rir_folder"]),
-        ({"cache_folder": "/no"}, ["got 'cache_folder'"]),
-    ],
-)
-def test_what_is_no_augmentation(options, words):
-    refused("augmentation: ", *words, make=check_augmentation, options=options)
