@@ -33,8 +33,6 @@ MOVED = {
         f"{_HUGGINGFACE}.wav2vec2.Wav2Vec2"
     ),
     "speechbrain.lobes.models.huggingface_transformers.": f"{_HUGGINGFACE}.",
-    "speechbrain.pretrained.fetching.": "speechbrain.utils.fetching.",
-    "speechbrain.pretrained.": "speechbrain.inference.",
     **{
         f"speechbrain_ext.{old}": f"speechbrain_ext.{new}"
         for old, new in {
@@ -45,7 +43,6 @@ MOVED = {
             "encoders.logmel.LogMelEncoder": "encoders.prosody.ProsodyEncoder",
             "encoders.magnitude.": "encoders.spectra.",
             "postprocessing.": "decoding.",
-            "checkpoints.": "training.checkpoints.",
         }.items()
     },
 }
@@ -97,8 +94,7 @@ class ModelYaml:
         except (OSError, UnicodeDecodeError) as error:
             raise bad_yaml(path, error) from None
         self.keys = self._pairs(_compose(text, path))
-        self._found, self._open = {}, set()
-        self._copies = 0
+        self._found, self._open, self._copies = {}, set(), 0
         if overrides:
             self._override(overrides)
 

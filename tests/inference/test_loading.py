@@ -4,8 +4,6 @@ import json
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -269,19 +267,6 @@ def test_a_model_folder(model_folder, small_run, tmp_path, monkeypatch):
     refused("pretrainer of .* not load 'head'", load, model_folder)
 
 
-def test_the_current_folder_is_not_searched(model_folder, tmp_path):
-    command = [sys.executable, "-m", "speechbrain_ext.inference", "diarize"]
-    # The package itself must be found elsewhere.
-    (model_folder / "speechbrain_ext.py").unlink()
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    options = {"cwd": model_folder, "env": env, "text": True}
-    done = subprocess.run(
-        [*command, ".", "none.wav"], capture_output=True, **options
-    )
-    assert "none.wav' does not exist" in done.stderr
-    assert not (tmp_path / "imported").exists()
-
-
 def test_a_repository_on_the_hub(small_run, tmp_path):
     """By the Hub's cache, which is filled here as a download would."""
     repository = tmp_path / "hub" / "models--someone--somewhere"
@@ -446,10 +431,8 @@ def test_old_class_paths():
     for old, new in [
         (f"{theirs}_wav2vec.HuggingFaceWav2Vec2", f"{today}.wav2vec2.Wav2Vec2"),
         (f"{theirs}_transformers.wavlm.WavLM", f"{today}.wavlm.WavLM"),
-        ("speechbrain.pretrained.fetching.x", "speechbrain.utils.fetching.x"),
         (f"{today}.wav2vec2.Wav2Vec2", f"{today}.wav2vec2.Wav2Vec2"),
         (f"{ours}.models.utterance_heads.ConvHead", f"{heads}.ConvMeanHead"),
         (f"{ours}.models.frame_heads.ConvHead", f"{heads}.ConvHead"),
-        (f"{ours}.checkpoints.x", f"{ours}.training.checkpoints.x"),
     ]:
         assert modern(old) == new

@@ -94,32 +94,31 @@ def test_numbers_are_those_of_speechbrain(
     assert diarizer.classes == ["neutral", "happy", "sad", "angry"]
     for seconds, rate in [(4.013, 16000), (2.5, 8000), (3.3, 44100)]:
         path = write_sound(tmp_path / "x.wav", seconds, rate, 2)
-        probabilities, edges, _ = diarizer.posteriors_file(path)
+        found = diarizer.analyse_file(path)
         with torch.no_grad():
             expected = oracle.log_probs(path).exp().numpy()
-        np.testing.assert_allclose(probabilities, expected, atol=1e-6)
+        np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
         if rate != 16000:
             continue
         labels = oracle.labels(path)
         # Averages over a second hardly differ.
         assert len(set(labels)) > 1 or window == 50
         runs = itertools.groupby(range(len(labels)), labels.__getitem__)
-        segments = diarizer.diarize_file(path)
         # SpeechBrain's segments begin where ours do; ours end with the file.
-        for segment, (label, run) in zip(segments, runs, strict=True):
+        for segment, (label, run) in zip(found.segments, runs, strict=True):
             start = 0.02 * stride * next(run)
             assert segment["emotion"][0] == label
             assert segment["start"] == pytest.approx(start)
-        assert covers(segments, read_audio(path).shape[0] / 16000)
+        assert covers(found.segments, read_audio(path).shape[0] / 16000)
 
 
 def test_a_repository_of_an_old_version(tmp_path, cwd, weights):
     path = write_sound(tmp_path / "x.wav", 3.0)
-    today = load(replica(tmp_path / "today", weights))
-    expected = today.posteriors_file(path)[0]
+    today = load(replica(tmp_path / "today", weights)).analyse_file(path)
     for name in ("wav2vec2", "wav2vec"):
         old = load(replica(tmp_path / "old", weights, old=True, name=name))
-        np.testing.assert_array_equal(old.posteriors_file(path)[0], expected)
+        found = old.analyse_file(path).probabilities
+        np.testing.assert_array_equal(found, today.probabilities)
     assert not list(cwd.iterdir())
 
 

@@ -190,7 +190,7 @@ def test_whisper_takes_what_is_longer_than_30_s(tmp_path, sources, caplog):
     path = write_sound(tmp_path / "a.wav", 30.01)
     consistent(recognizer.classify_file(path))
     assert "2 stretches" in caplog.text
-    reason = "window: 31 s is more than the 30 s"
+    reason = "window: expected at most the 30 s"
     refused(reason, load, tmp_path / "run", window=31)
 
 

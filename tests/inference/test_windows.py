@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from speechbrain_ext.encoders.grid import FrameGrid
 from speechbrain_ext.inference.interfaces import (
+    check_overlap,
+    check_window,
     merge_windows,
     plan_windows,
-    ramp_frames,
     window_weights,
 )
 from tests.inference.runs import refused
@@ -71,9 +72,7 @@ def test_equal_windows_merge_to_themselves(grid, num_samples, overlap):
         np.log(whole[start // grid.stride :][: grid.num_frames(stop - start)])
         for start, stop in spans
     ]
-    merged = merge_windows(
-        parts, spans, ramp_frames(overlap, grid), num_samples, grid
-    )
+    merged = merge_windows(parts, spans, overlap, num_samples, grid)
     np.testing.assert_allclose(np.exp(merged), whole, rtol=1e-4)
 
 
@@ -86,7 +85,7 @@ def test_merging_fades_from_one_window_to_the_next():
     longer = plan_windows(10 * 16000, 5.0, 2.0, grid)
     assert longer == [(0, 74560), (42560, 117120), (85120, 160000)]
     parts = [np.log(np.tile([p, 1 - p], (250, 1))) for p in (0.2, 0.8)]
-    merged = np.exp(merge_windows(parts, spans, 100, num_samples, grid))[:, 0]
+    merged = np.exp(merge_windows(parts, spans, 2.0, num_samples, grid))[:, 0]
     np.testing.assert_allclose(merged[:150], 0.2, rtol=1e-6)
     np.testing.assert_allclose(merged[250:], 0.8, rtol=1e-6)
     steps = np.diff(merged[149:251])
@@ -95,7 +94,7 @@ def test_merging_fades_from_one_window_to_the_next():
 
 def test_one_window_is_left_alone():
     part = np.log(np.random.default_rng(0).dirichlet([1, 1], 5))
-    assert merge_windows([part], [(0, 2000)], 3, 2000, SSL) is part
+    assert merge_windows([part], [(0, 2000)], 0.05, 2000, SSL) is part
 
 
 def test_weights_are_full_at_the_ends_of_the_recording():
@@ -106,10 +105,10 @@ def test_weights_are_full_at_the_ends_of_the_recording():
 
 
 def test_windows_that_make_no_sense():
-    for window in (0.01, -1.0, np.nan, np.inf):
-        refused("^window", plan_windows, 100000, window, 0.0, SSL)
-    for overlap in (1.0, 0.999, -0.1, np.nan):
-        refused("^overlap", plan_windows, 100000, 1.0, overlap, SSL)
+    for window in (0.01, -1.0, np.nan, np.inf, None, 31.0):
+        refused("^window", check_window, window, SSL, 30.0)
+    for overlap in (1.0, 0.999, -0.1, np.nan, "1"):
+        refused("^overlap", check_overlap, overlap, 1.0, SSL)
 
 
 HOUR = """
