@@ -1,9 +1,6 @@
-"""What a model consists of: this project's layouts, and two of SpeechBrain's.
-
-Behind one face: what ``encode`` makes of a batch goes to ``log_probs``, and of
-``by_speaker`` models, after ``forget``, to ``learn`` first. Padding never
-changes a result.
-"""
+"""This project's layouts of models and two of SpeechBrain's, with one face:
+what ``encode`` makes of a batch goes to ``log_probs``, and of ``by_speaker``
+models, after ``forget``, to ``learn`` first. Padding never changes a result."""
 
 import torch
 from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2

@@ -1,12 +1,10 @@
-"""The YAML of a model folder, which may come from anybody, as plain values.
-
-HyperPyYAML would construct whatever a file names. Here an object stays a
-``Call``; only references and arithmetic are resolved, within limits.
-"""
+"""The YAML of a model folder, which may come from anybody, as plain values:
+an object stays a ``Call``; references and arithmetic are resolved in limits."""
 
 import ast
 import copy
 import io
+import json
 import operator
 import re
 from dataclasses import dataclass
@@ -112,9 +110,7 @@ class ModelYaml:
 
     def _override(self, overrides):
         if not isinstance(overrides, str):
-            text = io.StringIO()
-            _yaml().dump(dict(overrides), text)
-            overrides = text.getvalue()
+            overrides = json.dumps(dict(overrides))
         node = _compose(overrides, "overrides")
         for name, new in self._pairs(node).items():
             if name not in self.keys:

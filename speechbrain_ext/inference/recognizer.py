@@ -85,7 +85,7 @@ class EmotionRecognizer(EmotionModel):
         if not paths:
             raise ValueError("there are no recordings")
         recordings = [AudioStream(path) for path in paths]
-        names = self._speakers(speakers, len(recordings))
+        names = self._speakers(speakers, len(paths))
         for row in self._each(recordings, names, progress):
             yield self._result([row])
 
@@ -181,8 +181,7 @@ class EmotionRecognizer(EmotionModel):
 def _report(recordings, speakers):
     """Say what speakers' statistics were computed from, in one sentence."""
     counts = Counter(speakers)
-    pairs = zip(recordings, speakers)
-    alone = [one for one, speaker in pairs if counts[speaker] == 1]
+    alone = [x for x, name in zip(recordings, speakers) if counts[name] == 1]
     if alone:
         name, seconds = Path(alone[0].path).name, alone[0].duration
         logger.warning(

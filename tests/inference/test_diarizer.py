@@ -27,11 +27,8 @@ from tests.inference.runs import (
     write_sound,
 )
 
-HEADS = {
-    "wavlm": "ConvHead",
-    "hubert": "LinearHead",
-    "whisper": "RecurrentHead",
-}
+HEADS = {"wavlm": "ConvHead", "hubert": "LinearHead"}
+HEADS["whisper"] = "RecurrentHead"
 
 
 def whole(modules, wav):
@@ -125,8 +122,7 @@ def test_long_batches_equal_files(small_run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "rate, channels",
-    [(8000, 1), (16000, 6), (44100, 2), (12345, 1)],
+    "rate, channels", [(8000, 1), (16000, 6), (44100, 2), (12345, 1)]
 )
 def test_any_rate_and_channels(small_run, tmp_path, rate, channels):
     diarizer = load(small_run[0], window=1.0, overlap=0.3)
@@ -182,19 +178,6 @@ def test_one_event_is_for_one_window(run, tmp_path, caplog):
     assert len(events(forced)) == 1 and not caplog.records
 
 
-def test_invalid_arguments(small_run, any_run):
-    refused("^window", load, small_run[0], window=0.0)
-    refused("^overlap", load, small_run[0], overlap=30.0)
-    diarizer, modules = any_run
-    hparams = {"classes": CLASSES}
-    if not torch.cuda.is_available():
-        options, reason = {"device": "cuda"}, "^device: 'cuda'"
-        refused(reason, EmotionDiarizer, modules, hparams, options)
-    if diarizer.classifier.max_samples:
-        reason = "at most the 30 s that .* encoder can take, got 31"
-        refused(reason, EmotionDiarizer, modules, hparams, CPU, window=31)
-
-
 def test_invalid_models():
     encoder = ProsodyEncoder()
     modules = {"encoder": encoder, "head": LinearHead(encoder.output_size, 4)}
@@ -205,7 +188,12 @@ def test_invalid_models():
         ({"classes": ["neutral"]}, "scores 4 classes but names 1"),
     ]:
         refused(reason, EmotionDiarizer, modules, hparams, CPU)
+    given = modules, {"classes": CLASSES}
+    if not torch.cuda.is_available():
+        refused("^device: 'cuda'", EmotionDiarizer, *given, {"device": "cuda"})
+    refused("^window", EmotionDiarizer, *given, window=0.0)
+    refused("^overlap", EmotionDiarizer, *given, overlap=30.0)
     modules["head"].linear.bias.data[0] = float("nan")
-    diarizer = EmotionDiarizer(modules, {"classes": CLASSES}, CPU)
+    diarizer = EmotionDiarizer(*given, CPU)
     wavs = torch.randn(1, 16000)
     refused("not finite numbers", diarizer.diarize_batch, wavs)
