@@ -149,9 +149,8 @@ def diarize_files(options):
                 analysis = diarizer.analyse_file(path, postprocessing, True)
                 found[Path(path).stem] = analysis.segments
                 print(path, f"{'start':>10}{'end':>10}  emotion", sep="\n")
-                for s in analysis.segments:
-                    times = f"{s['start']:10.3f}{s['end']:10.3f}"
-                    print(f"{times}  {s['emotion']}", flush=True)
+                row = "{start:10.3f}{end:10.3f}  {emotion}".format_map
+                print(*map(row, analysis.segments), sep="\n", flush=True)
                 if options.plot:
                     _draw(path, options, analysis, diarizer.classes, truth)
     finally:

@@ -51,7 +51,7 @@ class EmotionModel(Pretrained):
 
         Arguments as for ``Pretrained`` of SpeechBrain and for the class.
         """
-        names = {"local_strategy", "fetch_config"}.intersection(options)
+        names = {"local_strategy", "fetch_config"} & options.keys()
         fetching = {name: options.pop(name) for name in names}
         place = Place(str(source), savedir, **fetching)
         modules, hparams = load_model(place, hparams_file, overrides)
@@ -78,7 +78,7 @@ class EmotionModel(Pretrained):
             return self.classifier.encode(wavs, lengths)
 
     def by_window(self, recording, progress=False, speakers=None):
-        """Log posteriors of a recording, window by window."""
+        """Log posteriors of every window of a recording."""
         for wav in self.windows(recording, progress):
             yield self.log_probs(self.encode(wav[None]), speakers)[0]
 

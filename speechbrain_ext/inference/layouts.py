@@ -25,11 +25,8 @@ def named_inputs(modules, hparams):
     if "encoder" not in modules or "head" not in modules:
         return dict(modules)
     mixed = "all" if "mixture" in modules else "contextual"
-    inputs = {}
-    for name, prefix, layers in (
-        ("speech", "", hparams.get("layers", mixed)),
-        ("fusion", "fusion_", "all"),
-    ):
+    layers, inputs = hparams.get("layers", mixed), {}
+    for name, prefix in (("speech", ""), ("fusion", "fusion_")):
         parts = {
             part: modules[prefix + part]
             for part in ("encoder", "normalizer", "mixture")
@@ -38,6 +35,7 @@ def named_inputs(modules, hparams):
         if parts:
             cut = hparams.get("max_length")
             inputs[name] = Input(**parts, layers=layers, max_length=cut)
+        layers = "all"
     return {**inputs, "head": modules["head"]}
 
 

@@ -99,13 +99,10 @@ def load_model(place, hparams_file="hyperparams.yaml", overrides=None):
         base = _training_folder(place.folder, text.get("output_folder"))
         saved = {key: call for key, call in saved.items() if call in calls}
     cache = str(place.savedir or HF_HUB_CACHE)
+    filled = [] if run else list(saved.values())
     for call in calls:
         _relocate(call, base, cache)
-        if (
-            not run
-            and call in saved.values()
-            and call.path in construction.SSL_CLASSES
-        ):
+        if call in filled and call.path in construction.SSL_CLASSES:
             # A file brings all parameters.
             call.path = f"{BareWav2Vec2.__module__}.{BareWav2Vec2.__name__}"
     built = {}

@@ -44,19 +44,18 @@ def layer_weights(path, weights, title=None):
     from matplotlib.ticker import MaxNLocator
 
     draw = _draw_lines if isinstance(weights, dict) else _draw_bars
-    figure = draw(path, weights)
-    axis = figure.axes[0]
+    axis = draw(path, weights)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=14))
     axis.set_ylabel("weight", **style.LABEL)
     style.quiet(axis, keep=("left", "bottom"))
-    style.save_figure(figure, path, title)
+    style.save_figure(axis.figure, path, title)
 
 
 def _draw_bars(path, weights):
     name = f"'{path}', layer weights"
     weights = style.to_array(weights, name, "one number a layer")
-    figure = style.new_figure(min(10.0, 3 + 0.28 * len(weights)), 3.2)
-    axis = figure.subplots()
+    width = min(10.0, 3 + 0.28 * len(weights))
+    axis = style.new_figure(width, 3.2).subplots()
     colours = np.where(
         weights == weights.max(), style.COLOURS["sad"], "#9DB8D2"
     )
@@ -68,7 +67,7 @@ def _draw_bars(path, weights):
     axis.text(1.01, mean, "mean", transform=axis.get_yaxis_transform(), **look)
     axis.set_xlim(-0.7, len(weights) - 0.3)
     axis.set_xlabel("layer", **style.LABEL)
-    return figure
+    return axis
 
 
 def _draw_lines(path, weights):
@@ -119,4 +118,4 @@ def _draw_lines(path, weights):
         [readable], font = style.legible(str(name))
         seeds = f"{len(each)} seed{'s' * (len(each) > 1)}"
         text.set(text=f"{readable} ({seeds})", **font)
-    return figure
+    return axis

@@ -74,7 +74,8 @@ def timeline(
     axes = figure.subplots(len(heights), sharex=True, height_ratios=heights)
     for axis, name in zip(axes, panels):
         style.quiet(axis)
-        axis.set_yticks([])
+        axis.set(xlim=(0, duration), yticks=[])
+        axis.tick_params(axis="x", bottom=False, labelbottom=False)
         look = {"rotation": 0, "ha": "right", "va": "center", **style.LABEL}
         axis.set_ylabel(name, **look)
     present = set()
@@ -84,7 +85,7 @@ def timeline(
     if posteriors is not None:
         _draw_posteriors(axes[-1], posteriors, frame_edges, labels)
         present.update(labels)
-    _draw_time(axes, duration)
+    _draw_time(axes[-1], duration)
     _add_legend(figure, present)
     style.save_figure(figure, path, title)
 
@@ -187,18 +188,14 @@ def _draw_posteriors(axis, posteriors, edges, labels):
     axis.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
 
 
-def _draw_time(axes, duration):
+def _draw_time(axis, duration):
     from matplotlib.ticker import MaxNLocator
 
-    for axis in axes:
-        axis.set_xlim(0, duration)
-        axis.tick_params(axis="x", bottom=False, labelbottom=False)
-    last = axes[-1]
-    last.tick_params(axis="x", bottom=True, labelbottom=True)
-    last.spines["bottom"].set_visible(True)
+    axis.tick_params(axis="x", bottom=True, labelbottom=True)
+    axis.spines["bottom"].set_visible(True)
     if duration <= 120:
-        last.xaxis.set_major_locator(MaxNLocator(12, steps=[1, 2, 5, 10]))
-        last.xaxis.set_major_formatter("{x:g} s")
+        axis.xaxis.set_major_locator(MaxNLocator(12, steps=[1, 2, 5, 10]))
+        axis.xaxis.set_major_formatter("{x:g} s")
         return
     # Whole steps of a clock, at most about a dozen.
     steps = [15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200]
@@ -207,4 +204,4 @@ def _draw_time(axes, duration):
     names = [str(timedelta(seconds=t)) for t in ticks]
     if duration < 3600:
         names = [f"{t // 60}:{t % 60:02d}" for t in ticks]
-    last.set_xticks(ticks, names)
+    axis.set_xticks(ticks, names)

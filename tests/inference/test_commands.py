@@ -75,11 +75,9 @@ def test_segments(small_run, files, tmp_path, capsys):
         segments = diarizer.diarize_file(path)
         at = lines.index(path)
         assert lines[at + 1].split() == ["start", "end", "emotion"]
-        table = lines[at + 2 : at + 2 + len(segments)]
-        assert [line.split() for line in table] == [
-            [f"{s['start']:.3f}", f"{s['end']:.3f}", s["emotion"]]
-            for s in segments
-        ]
+        for s, line in zip(segments, lines[at + 2 :]):
+            row = [f"{s['start']:.3f}", f"{s['end']:.3f}", s["emotion"]]
+            assert line.split() == row
         for mine, theirs in zip(found, segments, strict=True):
             assert mine["emotion"] == theirs["emotion"]
             assert mine["end"] == pytest.approx(theirs["end"], abs=1e-6)
@@ -123,8 +121,7 @@ def test_bad_files_do_not_lose_the_others(
 ):
     model, _ = request.getfixturevalue(kind)
     (tmp_path / "empty.wav").touch()
-    nan = np.zeros(70000, np.float32)
-    nan[-1] = np.nan
+    nan = np.append(np.zeros(70000), np.nan)
     soundfile.write(tmp_path / "nan.wav", nan, 16000, "FLOAT")
     data = Path(files[0]).read_bytes()
     (tmp_path / "cut.wav").write_bytes(data[:-9999])

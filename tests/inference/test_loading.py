@@ -354,11 +354,8 @@ def test_aliases_take_no_time(model_folder):
         lines.append(f"t{i}: !ref <t{j}><t{j}>")
         lines.append(f"c{i}: [!copy <c{j}>, !copy <c{j}>]")
     path = model_folder / "hyperparams.yaml"
-    for name, reason in (
-        ("a59", "is too long"),
-        ("t59", "a text is too long"),
-        ("c59", "too long with all its copies"),
-    ):
+    reasons = "is too long", "a text is too long", "too long with all its cop"
+    for name, reason in zip(("a59", "t59", "c59"), reasons):
         text = EXPORT.replace("[neutral, happy, sad, angry]", f"!ref <{name}>")
         path.write_text("\n".join(lines) + text)
         refused(reason, load, model_folder)
