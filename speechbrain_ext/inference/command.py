@@ -120,9 +120,8 @@ def _load(name, options, **more):
     disable_progress_bar()
     if options.device:
         more["run_opts"] = {"device": options.device}
-    return getattr(inference, name).from_hparams(
-        options.model, savedir=options.savedir, window=options.window, **more
-    )
+    more |= {"savedir": options.savedir, "window": options.window}
+    return getattr(inference, name).from_hparams(options.model, **more)
 
 
 @contextlib.contextmanager

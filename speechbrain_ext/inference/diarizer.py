@@ -54,8 +54,9 @@ class EmotionDiarizer(interfaces.EmotionModel):
     run_opts : dict, optional
         Such as ``{"device": "cuda"}``.
     window : float, optional
-        Longest window (s); what the model's YAML says if absent, or 30. Windows
-        of about the length of the training's utterances are best.
+        Longest window (s); what the model's YAML says if absent, or 30, or what
+        the encoder can take if that is less. Windows of about the length of the
+        training's utterances are best.
     overlap : float, optional
         Seconds that neighbouring windows share; what the model's YAML says if
         absent, or 5.

@@ -38,13 +38,8 @@ class EmotionRecognizer(EmotionModel):
     hparams : dict
         ``classes`` or ``label_encoder``; perhaps ``layers``, ``max_length``
         (s), ``window`` (s) and ``avg_pool``.
-    run_opts : dict, optional
-        Such as ``{"device": "cuda"}``.
-    window : float, optional
-        Longest stretch (s); what the model's YAML says if absent, or 30, or
-        what the encoder can take if that is less.
-    source : str
-        What to name in the sentences of errors.
+    run_opts, window, source : optional
+        As for ``EmotionDiarizer``; a stretch is at most as long as a window.
 
     Raises
     ------

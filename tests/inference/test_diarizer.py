@@ -11,7 +11,6 @@ from speechbrain_ext.audio import read_audio
 from speechbrain_ext.decoding import PostProcessing
 from speechbrain_ext.encoders.prosody import ProsodyEncoder
 from speechbrain_ext.inference import EmotionDiarizer
-from speechbrain_ext.inference.interfaces import Waveform
 from speechbrain_ext.models.heads import LinearHead
 from tests.inference.runs import (
     CLASSES,
@@ -64,31 +63,18 @@ def test_one_window_equals_the_unwindowed(any_run, tmp_path, seconds):
     )
 
 
-def test_long_recordings_are_near_the_unwindowed(any_run, tmp_path):
+def test_windows_equal_their_own_classification(any_run, tmp_path, monkeypatch):
     diarizer, modules = any_run
-    path = write_sound(tmp_path / "a.wav", 48.3)
-    found = diarizer.analyse_file(path)
-    assert covers(diarizer.diarize_file(path), found.edges[-1])
-    probabilities = found.probabilities
-    np.testing.assert_allclose(probabilities.sum(1), 1.0, atol=1e-4)
-    if diarizer.classifier.max_samples:
-        # The encoder cannot take it as a whole.
-        return
-    expected = whole(modules, read_audio(path))
-    assert probabilities.shape == expected.shape
-    # Far from it, were windows put in the wrong place.
-    distance = np.abs(probabilities - expected).mean()
-    wrong = np.abs(np.roll(probabilities, 200, axis=0) - expected).mean()
-    assert distance < 0.5 * wrong
-
-
-def test_windows_equal_their_own_classification(small_run):
-    diarizer = load(small_run[0], window=2.0, overlap=0.5)
-    wav = torch.from_numpy(sound(4.7)[:, 0])
-    merged = np.exp(diarizer._windowed(Waveform(wav)))
+    monkeypatch.setattr(diarizer, "window", 2.0)
+    monkeypatch.setattr(diarizer, "overlap", 0.5)
+    path = write_sound(tmp_path / "a.wav", 4.7)
+    found, wav = diarizer.analyse_file(path), read_audio(path)
+    merged = found.probabilities
+    assert covers(found.segments, 4.7) and found.edges[-1] == 4.7
+    np.testing.assert_allclose(merged.sum(1), 1.0, atol=1e-4)
     (_, stop), (second, _), *_, (begin, _) = spans = diarizer.spans(len(wav))
     assert len(spans) == 3
-    first, last = (whole(small_run[1], x) for x in (wav[:stop], wav[begin:]))
+    first, last = (whole(modules, x) for x in (wav[:stop], wav[begin:]))
     # What only the first and only the last window hear.
     stride = diarizer.grid.stride
     before, after = second // stride, (len(wav) - spans[-2][1]) // stride
