@@ -10,6 +10,7 @@ from tests.benchmarks import (
     bench_audio,
     bench_features,
     bench_finetuning,
+    bench_preparation,
     bench_whisper,
 )
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
@@ -134,8 +135,11 @@ def test_linear_baseline_sees_what_is_there():
             own = rng.normal(0, 100, 4)
             for number in range(20):
                 emotion = ("sad", "happy")[number % 2]
-                id = f"{speaker}{number}"
-                data[name].append(Utterance(id, 1.0, speaker, emotion, "demo"))
+                data[name].append(
+                    Utterance(
+                        f"{speaker}{number}", 1.0, speaker, emotion, "demo"
+                    )
+                )
                 shift = np.array([number % 2, 0, 0, 0])
                 pooled[name].append(own + shift + rng.normal(0, 0.01, 4))
         pooled[name] = np.array(pooled[name])
@@ -146,6 +150,14 @@ def test_linear_baseline_sees_what_is_there():
 
 def test_audio(tables):
     (rows,) = tables(bench_audio, repeats=1, cases=2)
-    cases = [["16000", "3.5", "all"], ["16000", "60", "last 1 s"]]
-    assert [row[:3] for row in rows] == cases
+    assert [row[:3] for row in rows] == [
+        ["16000", "3.5", "all"],
+        ["16000", "60", "last 1 s"],
+    ]
     assert all(float(cell) > 0 for row in rows for cell in row[3:])
+
+
+def test_preparation(tables):
+    (rows,) = tables(bench_preparation, "--growth", "60")
+    assert [row[0] for row in rows] == ["60"]
+    assert all(float(cell) >= 0 for cell in rows[0][1:])

@@ -20,9 +20,6 @@ example:
   {_PROG} diarize results/quickstart/1 talk.flac --rttm emotions.rttm
   {_PROG} recognize results/dense/1 *.wav --csv emotions.csv
 """
-_SECONDS = {"metavar": "S", "type": float}
-# More columns than a picture has.
-_COLUMNS = 20_000
 _PICTURES = (".png", ".svg", ".pdf")
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
 #: How files get their speakers: option -> function of a path.
@@ -63,7 +60,7 @@ def main(arguments=None):
         "off. A model's own one_event is for recordings of one window",
     )
     shared = "what windows share (default: what the model says, or 5)"
-    add("--overlap", **_SECONDS, help=shared)
+    add("--overlap", metavar="S", type=float, help=shared)
     summary = "find the emotion of each file"
     add = _add_command(commands, recognize_files, summary)
     add("--csv", metavar="OUT", help="write all results as a table")
@@ -106,12 +103,11 @@ def _add_command(commands, run, summary):
     add("files", metavar="FILE", nargs="+", help="recordings of any kind")
     add("--device", help="such as cuda or cpu (default: cuda if there is one)")
     add("--savedir", metavar="DIR", help="where downloads are put")
-    add(
-        "--window",
-        **_SECONDS,
-        help="longer recordings are cut into parts of at most this length "
-        "(default: what the model says, or 30)",
+    longest = (
+        "longer recordings are cut into parts of at most this length "
+        "(default: what the model says, or 30)"
     )
+    add("--window", metavar="S", type=float, help=longest)
     return add
 
 
@@ -124,9 +120,8 @@ def _load(name, options, **more):
     disable_progress_bar()
     if options.device:
         more["run_opts"] = {"device": options.device}
-    return getattr(inference, name).from_hparams(
-        options.model, savedir=options.savedir, window=options.window, **more
-    )
+    more |= {"savedir": options.savedir, "window": options.window}
+    return getattr(inference, name).from_hparams(options.model, **more)
 
 
 @contextlib.contextmanager
@@ -144,7 +139,7 @@ def diarize_files(options):
 
     postprocessing = parse_options(options.postprocessing)
     _check_outputs(options)
-    references = _references(options)
+    truth = _references(options)
     diarizer = _load("EmotionDiarizer", options, overlap=options.overlap)
     found, problems = {}, []
     try:
@@ -153,12 +148,10 @@ def diarize_files(options):
                 analysis = diarizer.analyse_file(path, postprocessing, True)
                 found[Path(path).stem] = analysis.segments
                 print(path, f"{'start':>10}{'end':>10}  emotion", sep="\n")
-                for s in analysis.segments:
-                    times = f"{s['start']:10.3f}{s['end']:10.3f}"
-                    print(f"{times}  {s['emotion']}", flush=True)
+                row = "{start:10.3f}{end:10.3f}  {emotion}".format_map
+                print(*map(row, analysis.segments), sep="\n", flush=True)
                 if options.plot:
-                    reference = references.get(Path(path).stem)
-                    _draw(path, options, analysis, diarizer, reference)
+                    _draw(path, options, analysis, diarizer.classes, truth)
     finally:
         # Even when the run is interrupted: what is done is done.
         if options.rttm and found:
@@ -168,7 +161,7 @@ def diarize_files(options):
 
 def recognize_files(options):
     """The command ``recognize``."""
-    _check_writable("csv", options)
+    _check_writable("--csv", options.csv)
     recognizer = _load("EmotionRecognizer", options)
     if options.speaker and not recognizer.by_speaker:
         raise UserError(
@@ -226,13 +219,13 @@ def parse_options(pairs):
     options = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
+        word = text.lower()
         if not equals:
             raise UserError(
                 f"--postprocessing: expected KEY=VALUE, got '{pair}'; write, "
                 "for example, median=0.2, and the files before the options."
             )
         try:
-            word = text.lower()
             options[key] = _WORDS[word] if word in _WORDS else float(word)
         except ValueError:
             options[key] = text
@@ -242,7 +235,7 @@ def parse_options(pairs):
 
 
 def _references(options):
-    """True segments of the files, where they are asked for."""
+    """True segments by the names of files, where they are asked for."""
     from speechbrain_ext.metrics.hypotheses import read_reference
 
     if options.reference is None:
@@ -250,34 +243,34 @@ def _references(options):
     if options.plot is None:
         raise UserError("--reference is drawn: give --plot too.")
     records = read_reference(options.reference)
-    for name in (Path(path).stem for path in options.files):
-        if name not in records:
+    for path in options.files:
+        if Path(path).stem not in records:
             raise UserError(
-                f"--reference: '{options.reference}' has no '{name}'; name its "
-                "records as the files."
+                f"--reference: '{options.reference}' has no "
+                f"'{Path(path).stem}'; name its records as the files."
             )
     return {name: record["emotion"] for name, record in records.items()}
 
 
-def _draw(path, options, analysis, diarizer, reference):
+def _draw(path, options, analysis, classes, references):
     """Draw the timeline of a recording."""
     from speechbrain_ext.audio import AudioStream
     from speechbrain_ext.plots import timeline
 
-    picture = Path(options.plot)
+    name, picture = Path(path).stem, Path(options.plot)
     if len(options.files) > 1:
-        picture = picture.with_stem(f"{picture.stem}_{Path(path).stem}")
-    waveform, duration = outline(AudioStream(path)), analysis.duration
+        picture = picture.with_stem(f"{picture.stem}_{name}")
+    waveform = outline(AudioStream(path))
     timeline(
         picture,
         waveform,
-        len(waveform) / duration,
+        len(waveform) / analysis.duration,
         analysis.segments,
-        duration,
-        reference=reference,
-        posteriors=analysis.probabilities,
-        frame_edges=analysis.edges,
-        labels=diarizer.classes,
+        analysis.duration,
+        references.get(name),
+        analysis.probabilities,
+        analysis.edges,
+        classes,
         title=Path(path).name,
     )
 
@@ -287,8 +280,9 @@ def outline(stream):
     import numpy as np
     import torch
 
+    # Two values each of more columns than a picture has.
     count = stream.num_samples
-    size = -(-2 * count // _COLUMNS)
+    size = -(-count // 10_000)
     if size <= 2:
         return np.concatenate(list(stream.blocks()))
     spans = [(i, min(i + size, count)) for i in range(0, count, size)]
@@ -315,14 +309,14 @@ def _check_outputs(options):
             f"--plot: '{options.plot}' does not end in one of "
             f"{', '.join(_PICTURES)}; rename it."
         )
-    _check_writable("rttm", options)
-    _check_writable("plot", options)
+    _check_writable("--rttm", options.rttm)
+    _check_writable("--plot", options.plot)
 
 
-def _check_writable(option, options):
-    if getattr(options, option) is None:
+def _check_writable(option, path):
+    if path is None:
         return
-    path = Path(getattr(options, option))
+    path = Path(path)
     try:
         if path.is_dir():
             raise IsADirectoryError(0, "it is a folder")
@@ -330,7 +324,7 @@ def _check_writable(option, options):
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise UserError(
-            f"--{option}: cannot write '{path}' ({error.strerror}); choose "
+            f"{option}: cannot write '{path}' ({error.strerror}); choose "
             "another place."
         ) from None
 
@@ -338,7 +332,6 @@ def _check_writable(option, options):
 def _raise(problems, options):
     """End with the files that could not be used, if there are any."""
     if len(problems) > 1:
-        count = f"{len(problems)} of {len(options.files)} files:"
-        problems = ["\n  ".join([count, *problems])]
+        problems.insert(0, f"{len(problems)} of {len(options.files)} files:")
     if problems:
-        raise UserError(problems[0])
+        raise UserError("\n  ".join(problems))

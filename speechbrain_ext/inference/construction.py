@@ -1,7 +1,4 @@
-"""Objects of a model, made of a list of classes and of nothing else.
-
-All that a model's YAML asks for is checked before the first object is made.
-"""
+"""Objects of a model, made of a list of classes and of nothing else."""
 
 import importlib
 import inspect
@@ -65,19 +62,14 @@ _ARGUMENTS = {
 # What an encoder is asked for with getattr.
 _ATTRIBUTES = ("output_size", "num_layers")
 # Made without memory first, to count the parameters.
-_SIZED = (
-    f"{_OURS}.models.heads.",
-    f"{_OURS}.models.mixture.",
-    f"{_OURS}.models.normalization.",
-    "speechbrain.nnet.linear.",
-)
+_SIZED = tuple(
+    f"{_OURS}.models.{name}." for name in ("heads", "mixture", "normalization")
+) + ("speechbrain.nnet.linear.",)
 
 
 def check(path, values):
-    """Refuse what is not in ``ALLOWED``; give every ``Call`` in the values.
-
-    Nothing is constructed yet.
-    """
+    """Refuse what is not in ``ALLOWED`` before the first object is made; give
+    every ``Call`` in the values."""
     sizes, calls = {}, []
 
     def visit(value, where, call=None):
@@ -165,8 +157,8 @@ def _build(value, built):
             made = [_build(item, built) for item in value]
         else:
             function = _function(value.path)
-            args = _build(value.args, built)
-            kwargs = _build(value.kwargs, built)
+            parts = value.args, value.kwargs
+            args, kwargs = (_build(part, built) for part in parts)
             if value.path.startswith(_SIZED):
                 with torch.device("meta"):
                     check_size(function(*args, **kwargs), value.path)

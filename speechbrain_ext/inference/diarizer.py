@@ -7,18 +7,9 @@ import numpy as np
 
 from speechbrain_ext.audio import SAMPLE_RATE, AudioStream
 from speechbrain_ext.base.emotions import NEUTRAL
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.decoding import PostProcessing
-from speechbrain_ext.inference.interfaces import (
-    OVERLAP,
-    WINDOW,
-    EmotionModel,
-    as_batch,
-    check_window,
-    merge_windows,
-    plan_windows,
-    ramp_frames,
-)
+from speechbrain_ext.inference import interfaces
 
 logger = logging.getLogger("speechbrain_ext.inference")
 
@@ -30,14 +21,13 @@ class Analysis:
     Arguments
     ---------
     segments : list of dict
-        ``{"start", "end", "emotion"}`` each, in seconds, contiguous from 0 to
-        ``duration``.
+        ``{"start", "end", "emotion"}`` each (s), contiguous from 0 to the end.
     probabilities : numpy.ndarray
         Posteriors ``[frames, classes]``.
     edges : numpy.ndarray
-        Where frames begin and end, in seconds ``[frames + 1]``.
+        Where frames begin and end (s), ``[frames + 1]``.
     duration : float
-        Length of the recording in seconds.
+        Length of the recording (s).
     """
 
     segments: list
@@ -46,7 +36,7 @@ class Analysis:
     duration: float
 
 
-class EmotionDiarizer(EmotionModel):
+class EmotionDiarizer(interfaces.EmotionModel):
     """A trained model, ready to find which emotion appears when.
 
     Longer recordings than a window are read window by window, and the
@@ -64,8 +54,9 @@ class EmotionDiarizer(EmotionModel):
     run_opts : dict, optional
         Such as ``{"device": "cuda"}``.
     window : float, optional
-        Longest window (s); what the model's YAML says if absent, or 30. Windows
-        of about the length of the training's utterances are best.
+        Longest window (s); what the model's YAML says if absent, or 30, or what
+        the encoder can take if that is less. Windows of about the length of the
+        training's utterances are best.
     overlap : float, optional
         Seconds that neighbouring windows share; what the model's YAML says if
         absent, or 5.
@@ -104,18 +95,15 @@ class EmotionDiarizer(EmotionModel):
         overlap=None,
         source="the model",
     ):
-        super().__init__(modules, hparams, run_opts, source)
+        super().__init__(modules, hparams, run_opts, window, source)
         if NEUTRAL not in self.classes:
             raise UserError(
                 f"model: '{source}' has the classes {', '.join(self.classes)}; "
                 f"a diarizer needs '{NEUTRAL}' among them: give another model."
             )
-        if window is None:
-            window = hparams.get("window", WINDOW)
-        if overlap is None:
-            overlap = hparams.get("overlap", OVERLAP)
-        check_window(window, overlap, self.grid, self.classifier.max_samples)
-        self.window, self.overlap = window, overlap
+        given = hparams.get("overlap") if overlap is None else overlap
+        self.overlap = 5.0 if given is None else given
+        interfaces.check_overlap(self.overlap, self.window, self.grid)
         self.postprocessing = hparams.get("postprocessing") or PostProcessing()
 
     def diarize_file(self, path, postprocessing=None, progress=False):
@@ -125,11 +113,6 @@ class EmotionDiarizer(EmotionModel):
         it. Its ``one_event`` is left out for more than one window.
         """
         return self.analyse_file(path, postprocessing, progress).segments
-
-    def posteriors_file(self, path, progress=False):
-        """Probabilities and edges, as of ``Analysis``, and the classes."""
-        found = self.analyse_file(path, PostProcessing(), progress)
-        return found.probabilities, found.edges, self.classes
 
     def analyse_file(self, path, postprocessing=None, progress=False):
         """The ``Analysis`` of a recording, as for ``diarize_file``."""
@@ -148,7 +131,7 @@ class EmotionDiarizer(EmotionModel):
         ``wavs`` is ``[batch, samples]`` at 16 kHz; what it holds beyond the
         relative lengths ``wav_lens`` ``[batch]`` does not matter.
         """
-        recordings, wavs, lengths = as_batch(wavs, wav_lens)
+        recordings, wavs, lengths = interfaces.as_batch(wavs, wav_lens)
         options = [self._options(postprocessing, one) for one in recordings]
         if len(self.spans(wavs.shape[1])) == 1:
             found = self.log_probs(self.encode(wavs, lengths))
@@ -157,23 +140,21 @@ class EmotionDiarizer(EmotionModel):
             found = [self._windowed(recording) for recording in recordings]
         return list(map(self._segments, options, found, recordings))
 
-    def forward(self, wavs, wav_lens=None):
-        """As ``diarize_batch``."""
-        return self.diarize_batch(wavs, wav_lens)
+    forward = diarize_batch
 
     def spans(self, num_samples):
         """Start and stop of every window."""
-        return plan_windows(num_samples, self.window, self.overlap, self.grid)
+        return interfaces.plan_windows(
+            num_samples, self.window, self.overlap, self.grid
+        )
 
     def _windowed(self, recording, progress=False):
         """Log posteriors of a recording, window by window."""
-        parts = (
-            self.log_probs(self.encode(wav[None]))[0].numpy()
-            for wav in self.windows(recording, progress)
-        )
+        parts = (x.numpy() for x in self.by_window(recording, progress))
         count = recording.num_samples
-        ramp = ramp_frames(self.overlap, self.grid)
-        return merge_windows(parts, self.spans(count), ramp, count, self.grid)
+        return interfaces.merge_windows(
+            parts, self.spans(count), self.overlap, count, self.grid
+        )
 
     def _segments(self, options, log_probs, recording):
         return options.diarize(
@@ -201,8 +182,6 @@ def check_options(options):
     """Refuse options of post-processing that do not exist."""
     known = [field.name for field in fields(PostProcessing)]
     for name in set(options).difference(known):
-        raise UserError(
-            f"postprocessing: there is no option '{name}'; choose from "
-            f"{', '.join(known)}."
-        )
+        what = f"an option among {', '.join(known)}"
+        raise expected("postprocessing", what, name)
     return options

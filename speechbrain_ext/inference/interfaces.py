@@ -1,9 +1,4 @@
-"""What the interfaces share: a model from a source, batches and windows.
-
-Windows begin at multiples of the encoder's stride, so that their frames are
-those of the recording; where they overlap, posteriors are averaged, with
-weights that fall towards the borders of a window, where context is missing.
-"""
+"""What the interfaces share: a model from a source, batches and windows."""
 
 from pathlib import Path
 
@@ -13,17 +8,10 @@ from speechbrain.inference.interfaces import Pretrained
 from tqdm import tqdm
 
 from speechbrain_ext.audio import SAMPLE_RATE, to_samples
-from speechbrain_ext.base.errors import UserError, is_number
+from speechbrain_ext.base.errors import UserError, expected, is_number
 from speechbrain_ext.encoders.grid import absolute_lengths
-from speechbrain_ext.inference.layouts import (
-    classes_of,
-    make_classifier,
-    named_inputs,
-)
+from speechbrain_ext.inference import layouts
 from speechbrain_ext.inference.loading import Place, load_model
-
-#: Seconds, where neither the call nor the model says otherwise.
-WINDOW, OVERLAP = 30.0, 5.0
 
 
 class EmotionModel(Pretrained):
@@ -31,14 +19,23 @@ class EmotionModel(Pretrained):
 
     by_frame = None
 
-    def __init__(self, modules, hparams, run_opts, source):
+    def __init__(
+        self, modules, hparams, run_opts=None, window=None, source="the model"
+    ):
         device = str((run_opts or {}).get("device") or "cpu")
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise UserError(f"device: '{device}' is not available; choose cpu.")
-        super().__init__(named_inputs(modules, hparams), hparams, run_opts)
-        found = make_classifier(self.mods, hparams, source, self.by_frame)
-        self.classifier, self.grid = found, found.grid
-        self.classes = classes_of(hparams, source, found.num_classes)
+        modules = layouts.named_inputs(modules, hparams)
+        super().__init__(modules, hparams, run_opts)
+        self.classifier = found = layouts.make_classifier(
+            self.mods, hparams, source, self.by_frame
+        )
+        self.grid, self.by_speaker = found.grid, found.by_speaker
+        self.classes = layouts.classes_of(hparams, source, found.num_classes)
+        longest = (found.max_samples or float("inf")) / SAMPLE_RATE
+        given = hparams.get("window") if window is None else window
+        self.window = min(30.0, longest) if given is None else given
+        check_window(self.window, self.grid, longest)
 
     @classmethod
     def from_hparams(
@@ -54,7 +51,7 @@ class EmotionModel(Pretrained):
 
         Arguments as for ``Pretrained`` of SpeechBrain and for the class.
         """
-        names = {"local_strategy", "fetch_config"}.intersection(options)
+        names = {"local_strategy", "fetch_config"} & options.keys()
         fetching = {name: options.pop(name) for name in names}
         place = Place(str(source), savedir, **fetching)
         modules, hparams = load_model(place, hparams_file, overrides)
@@ -65,7 +62,7 @@ class EmotionModel(Pretrained):
         with torch.inference_mode(), self.inference_ctx:
             found = self.classifier.log_probs(encoded, speakers)
         found = [x.float().cpu() for x in found]
-        if not all(torch.isfinite(x.exp()).all() for x in found):
+        if not all(x.exp().isfinite().all() for x in found):
             raise UserError(
                 "The model gives posteriors that are not finite numbers: its "
                 "parameters are damaged; use another checkpoint."
@@ -79,6 +76,11 @@ class EmotionModel(Pretrained):
         wavs, lengths = wavs.float().to(self.device), lengths.to(self.device)
         with torch.inference_mode(), self.inference_ctx:
             return self.classifier.encode(wavs, lengths)
+
+    def by_window(self, recording, progress=False, speakers=None):
+        """Log posteriors of every window of a recording."""
+        for wav in self.windows(recording, progress):
+            yield self.log_probs(self.encode(wav[None]), speakers)[0]
 
     def windows(self, recording, progress=False):
         """Read a recording part by part, with a bar if there are several."""
@@ -123,8 +125,11 @@ def as_batch(wavs, wav_lens=None):
 
 
 def plan_windows(num_samples, window, overlap, grid):
-    """The fewest windows that cover a recording, of about equal length."""
-    check_window(window, overlap, grid)
+    """The fewest windows that cover a recording, of about equal length.
+
+    They begin at multiples of the encoder's stride, so that their frames are
+    those of the recording.
+    """
     longest = to_samples(window)
     if num_samples <= longest:
         return [(0, num_samples)]
@@ -146,23 +151,23 @@ def plan_windows(num_samples, window, overlap, grid):
         count += 1
 
 
-def check_window(window, overlap, grid, max_samples=None):
-    """Refuse a window or an overlap that is no length, or does not fit."""
+def check_window(window, grid, longest):
+    """Refuse a window that is no length, or does not fit."""
     least = (grid.min_samples + 2 * grid.stride) / SAMPLE_RATE
     if not is_number(window) or window < least:
-        raise UserError(f"window: expected {least:g} s or more, got {window}.")
-    if max_samples is not None and window * SAMPLE_RATE > max_samples:
-        raise UserError(
-            f"window: {window} s is more than the {max_samples / SAMPLE_RATE:g}"
-            " s that the model's encoder can take; give less."
-        )
+        raise expected("window", f"{least:g} s or more", window)
+    if window > longest:
+        what = f"at most the {longest:g} s that the model's encoder can take"
+        raise expected("window", what, window)
+
+
+def check_overlap(overlap, window, grid):
+    """Refuse an overlap that is no length, or leaves nothing of a window."""
     size = to_samples(window) // grid.stride
     ramp = ramp_frames(overlap, grid) if is_number(overlap) else size
     if ramp >= size or overlap < 0:
-        raise UserError(
-            f"overlap: expected 0 or more and less than the window of {window} "
-            f"s, got {overlap}."
-        )
+        what = f"0 or more and less than the window of {window} s"
+        raise expected("overlap", what, overlap)
 
 
 def ramp_frames(overlap, grid):
@@ -171,28 +176,25 @@ def ramp_frames(overlap, grid):
 
 
 def window_weights(frames, ramp, first, last):
-    """Weight of every frame of a window."""
-    weights = np.ones(frames)
-    rise = np.arange(1, frames + 1) / (ramp + 1)
-    if not first:
-        weights = np.minimum(weights, rise)
-    if not last:
-        weights = np.minimum(weights, rise[::-1])
-    return weights
+    """Weight of every frame of a window: less where context is missing."""
+    rise = np.minimum(np.arange(1, frames + 1) / (ramp + 1), 1)
+    left, right = (np.ones(frames) if end else rise for end in (first, last))
+    return np.minimum(left, right[::-1])
 
 
-def merge_windows(parts, spans, ramp, num_samples, grid):
+def merge_windows(parts, spans, overlap, num_samples, grid):
     """Log posteriors of a recording from those of its windows."""
     if len(spans) == 1:
         return next(iter(parts))
-    last = len(spans) - 1
+    ramp = ramp_frames(overlap, grid)
     total, weight = None, np.zeros((grid.num_frames(num_samples), 1))
-    for number, (part, (start, _)) in enumerate(zip(parts, spans)):
+    for part, (start, stop) in zip(parts, spans):
         if total is None:
             total = np.zeros((len(weight), part.shape[1]))
-        weights = window_weights(len(part), ramp, number == 0, number == last)
-        begin = start // grid.stride
-        total[begin : begin + len(part)] += weights[:, None] * np.exp(part)
-        weight[begin : begin + len(part)] += weights[:, None]
+        ends = start == 0, stop == num_samples
+        weights = window_weights(len(part), ramp, *ends)[:, None]
+        at = slice(start // grid.stride, start // grid.stride + len(part))
+        total[at] += weights * np.exp(part)
+        weight[at] += weights
     tiny = np.finfo(np.float32).tiny
     return np.log(np.maximum(total / weight, tiny)).astype(np.float32)

@@ -1,16 +1,13 @@
-"""What a model consists of: this project's layouts, and two of SpeechBrain's.
-
-Behind one face: what ``encode`` makes of a batch goes to ``log_probs``, and of
-``by_speaker`` models, after ``forget``, to ``learn`` first. Padding never
-changes a result.
-"""
+"""This project's layouts of models and two of SpeechBrain's, with one face:
+what ``encode`` makes of a batch goes to ``log_probs``, and of ``by_speaker``
+models, after ``forget``, to ``learn`` first. Padding never changes a result."""
 
 import torch
 from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from torch.nn import functional as F
 
 from speechbrain_ext.base.emotions import emotion_name
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.encoders.grid import FrameGrid
 from speechbrain_ext.inference.construction import check_size
 from speechbrain_ext.models.inputs import Input, check_strides
@@ -28,11 +25,8 @@ def named_inputs(modules, hparams):
     if "encoder" not in modules or "head" not in modules:
         return dict(modules)
     mixed = "all" if "mixture" in modules else "contextual"
-    inputs = {}
-    for name, prefix, layers in (
-        ("speech", "", hparams.get("layers", mixed)),
-        ("fusion", "fusion_", "all"),
-    ):
+    layers, inputs = hparams.get("layers", mixed), {}
+    for name, prefix in (("speech", ""), ("fusion", "fusion_")):
         parts = {
             part: modules[prefix + part]
             for part in ("encoder", "normalizer", "mixture")
@@ -41,6 +35,7 @@ def named_inputs(modules, hparams):
         if parts:
             cut = hparams.get("max_length")
             inputs[name] = Input(**parts, layers=layers, max_length=cut)
+        layers = "all"
     return {**inputs, "head": modules["head"]}
 
 
@@ -51,9 +46,9 @@ class NamedInputs:
         self.head = modules["head"]
         self.inputs = {k: m for k, m in modules.items() if isinstance(m, Input)}
         check_strides(self.inputs)
-        self.first, *_ = self.inputs.values()
-        self.grid = self.first.grid
-        self.max_length = self.first.max_length
+        first, *_ = self.inputs.values()
+        self.grid = first.grid
+        self.max_length, self.limit = first.max_length, first.limit
         limits = {x.encoder.max_samples for x in self.inputs.values()} - {None}
         self.max_samples = min(limits, default=None)
         self.by_speaker = any(x.by_speaker for x in self.inputs.values())
@@ -76,11 +71,6 @@ class NamedInputs:
                 f"model: the head of '{source}' does not fit its inputs "
                 f"({str(error).splitlines()[0]}); correct its hyperparams.yaml."
             ) from error
-
-    def cuts(self, num_samples):
-        """Whether a waveform has frames beyond ``max_length``."""
-        limit = self.first.limit
-        return limit is not None and self.grid.num_frames(num_samples) > limit
 
     def encode(self, wavs, lengths):
         """Hidden states of a batch, by input."""
@@ -113,7 +103,7 @@ class NamedInputs:
 class Published:
     """The layouts of the two models that SpeechBrain has published."""
 
-    max_samples = max_length = None
+    max_samples = max_length = limit = None
     by_speaker = False
 
     def __init__(self, modules, hparams):
@@ -130,10 +120,6 @@ class Published:
         if self.by_frame and self.pool is not None:
             layers.append(pooling_convolution(self.pool))
         self.grid = FrameGrid(layers)
-
-    def cuts(self, num_samples):
-        """As ``NamedInputs.cuts``: never."""
-        return False
 
     def encode(self, wavs, lengths):
         """Pooled frames of every waveform, ``[frames, channels]``."""
@@ -164,10 +150,8 @@ def pooling_convolution(avg_pool):
     """Kernel, stride and padding that make as many frames as a pooling does."""
     layer = getattr(avg_pool, "pool_layer", None)
     if not isinstance(layer, torch.nn.AvgPool1d):
-        raise UserError(
-            "avg_pool: expected speechbrain.nnet.pooling.Pooling1d with "
-            f"pool_type avg, got {type(avg_pool).__name__}; correct the YAML."
-        )
+        what = "speechbrain.nnet.pooling.Pooling1d with pool_type avg"
+        raise expected("avg_pool", what, avg_pool, "correct the YAML")
     sizes = layer.kernel_size, layer.stride, layer.padding
     (kernel,), (stride,), (padding,) = sizes
     if layer.ceil_mode:
@@ -206,28 +190,20 @@ def classes_of(hparams, source, count):
     """Names of a model's classes, as many as the model scores."""
     from speechbrain_ext.corpora.iemocap import EMOTIONS
 
-    where = f"model: the label_encoder of '{source}'"
-    if "classes" in hparams:
-        names = hparams["classes"]
-        listed = isinstance(names, (list, tuple))
-        if not listed or not all(isinstance(name, str) for name in names):
-            raise UserError(
-                f"model: the classes of '{source}' are {names!r:.100}; "
-                "expected a list of words; correct its hyperparams.yaml."
-            )
-    elif "label_encoder" in hparams:
+    remedy, names = "correct its hyperparams.yaml", hparams.get("classes")
+    if "classes" not in hparams and "label_encoder" in hparams:
+        where = f"model: the label_encoder of '{source}'"
         labels = hparams["label_encoder"].ind2lab
         labels = [labels.get(index) for index in range(len(labels))]
         names = [emotion_name(label, where) for label in labels]
         names = [EMOTIONS.get(name, name) for name in names]
-    else:
-        raise UserError(
-            f"model: '{source}' has neither 'classes' nor a 'label_encoder'; "
-            "add one to its hyperparams.yaml."
-        )
+    listed = isinstance(names, (list, tuple))
+    if not listed or not all(isinstance(name, str) for name in names):
+        what = "a list of words, or a 'label_encoder'"
+        raise expected(f"model: 'classes' of '{source}'", what, names, remedy)
     if len(names) != count:
         raise UserError(
             f"model: '{source}' scores {count} classes but names {len(names)} "
-            f"({', '.join(names)}); correct its hyperparams.yaml."
+            f"({', '.join(names)}); {remedy}."
         )
     return list(names)

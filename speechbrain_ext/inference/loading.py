@@ -1,10 +1,6 @@
-"""Where models come from: run folders, model folders, the Hub.
-
-A run folder of a recipe has ``save/CKPT+...``; a repository's YAML has a
-``pretrainer``, which names the files of the parameters. Nothing is trusted: the
-YAML is data (``model_yaml``), Python files are never imported, and parameters
-are tensors and nothing else.
-"""
+"""Where models come from: run folders (which have ``save/CKPT+...``), folders
+and repositories (whose YAML has a ``pretrainer``). Nothing is trusted: the YAML
+is data, Python files are never imported, parameters are tensors alone."""
 
 import re
 from pathlib import Path
@@ -13,23 +9,14 @@ import torch
 from huggingface_hub.constants import HF_HUB_CACHE
 from safetensors.torch import load_file as load_safetensors
 from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
-from speechbrain.utils.checkpoints import (
-    DEFAULT_TRANSFER_HOOKS,
-    Checkpointer,
-    get_default_hook,
-    torch_parameter_transfer,
-)
+from speechbrain.utils import checkpoints
 from speechbrain.utils.fetching import fetch
 
-from speechbrain_ext.base.errors import UserError, is_number
+from speechbrain_ext.base.errors import UserError, expected, is_number
 from speechbrain_ext.base.files import read_json
 from speechbrain_ext.decoding import PostProcessing
 from speechbrain_ext.encoders.base import Encoder
-from speechbrain_ext.inference.construction import (
-    SSL_CLASSES,
-    check,
-    construct,
-)
+from speechbrain_ext.inference import construction
 from speechbrain_ext.inference.layouts import BareWav2Vec2, named_inputs
 from speechbrain_ext.inference.model_yaml import Call, ModelYaml
 from speechbrain_ext.models.inputs import Input
@@ -40,7 +27,7 @@ _KEYS = (
     "modules classes layers max_length postprocessing window overlap "
     "label_encoder avg_pool"
 ).split()
-_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+_REMOTE = re.compile(r"https?://.*|[\w-][\w.-]*/[\w-][\w.-]*")
 # Of a file, beyond the parameters in twice their precision.
 MAX_OTHER_BYTES = 10_000_000
 
@@ -52,9 +39,8 @@ class Place:
         path = Path(source).expanduser()
         self.folder = path.resolve() if path.is_dir() else None
         self.source, self.savedir, self.fetching = source, savedir, fetching
-        address = source.startswith(("http://", "https://"))
-        remote = address or _HUB_NAME.fullmatch(source)
-        if self.folder is None and (path.exists() or not remote):
+        away = _REMOTE.fullmatch(source) and not path.exists()
+        if self.folder is None and not away:
             raise UserError(
                 f"model: '{source}' is neither a folder nor the name of a "
                 "repository on the Hugging Face Hub; give the run folder or "
@@ -69,8 +55,8 @@ class Place:
         if self.folder is not None:
             return _existing(self.folder / name)
         try:
-            where = self.source, self.savedir
-            return Path(fetch(name, *where, **self.fetching))
+            found = fetch(name, self.source, self.savedir, **self.fetching)
+            return Path(found)
         except Exception as error:
             # Of the Hub's client, the network or the file system.
             reason = " ".join(str(error).split())[:200]
@@ -107,20 +93,21 @@ def load_model(place, hparams_file="hyperparams.yaml", overrides=None):
     saver = saver.kwargs if isinstance(saver, Call) else {}
     saved = saver.get("recoverables" if run else "loadables") or {}
     base = place.folder
-    calls = check(path, [values, {} if run else saved])
+    calls = construction.check(path, [values, {} if run else saved])
     if run:
         # Relative paths were relative to where the training was started.
         base = _training_folder(place.folder, text.get("output_folder"))
         saved = {key: call for key, call in saved.items() if call in calls}
     cache = str(place.savedir or HF_HUB_CACHE)
+    filled = [] if run else list(saved.values())
     for call in calls:
         _relocate(call, base, cache)
-        if not run and call in saved.values() and call.path in SSL_CLASSES:
+        if call in filled and call.path in construction.SSL_CLASSES:
             # A file brings all parameters.
             call.path = f"{BareWav2Vec2.__module__}.{BareWav2Vec2.__name__}"
     built = {}
-    hparams = construct(path, values, built)
-    saved = construct(path, saved, built)
+    hparams = construction.construct(path, values, built)
+    saved = construction.construct(path, saved, built)
     modules = named_inputs(hparams.pop("modules"), hparams)
     if run:
         _load_checkpoint(place.folder / "save", modules, saved)
@@ -191,7 +178,7 @@ def _best_checkpoint(folder):
     found = []
     try:
         if folder.is_dir():
-            found = Checkpointer(folder).list_checkpoints()
+            found = checkpoints.Checkpointer(folder).list_checkpoints()
     except Exception as error:
         raise UserError(
             f"model: a CKPT.yaml in '{folder}' cannot be read ({error}); "
@@ -232,9 +219,10 @@ def _load(module, path):
             raise ValueError("it is far larger than the module")
         if not isinstance(module, torch.nn.Module):
             return module.load(path)
-        hook = get_default_hook(module, DEFAULT_TRANSFER_HOOKS)
+        hooks = checkpoints.DEFAULT_TRANSFER_HOOKS
+        hook = checkpoints.get_default_hook(module, hooks)
         # SpeechBrain's own leaves what the file lacks at random values.
-        if hook is not torch_parameter_transfer:
+        if hook is not checkpoints.torch_parameter_transfer:
             return hook(module, path)
         if path.suffix == ".safetensors":
             state = load_safetensors(path)
@@ -273,7 +261,6 @@ def _chosen(run, hparams):
         options = options["postprocessing"]
         return PostProcessing(**options)
     except (TypeError, KeyError):
-        raise UserError(
-            f"'{path}': 'postprocessing' is {options!r}, which is not what a "
-            "run writes; restore the file or delete it."
-        ) from None
+        where, what = f"'{path}', 'postprocessing'", "what a run writes"
+        remedy = "restore the file or delete it"
+        raise expected(where, what, options, remedy) from None

@@ -1,12 +1,10 @@
-"""The YAML of a model folder, which may come from anybody, as plain values.
-
-HyperPyYAML would construct whatever a file names. Here an object stays a
-``Call``; only references and arithmetic are resolved, within limits.
-"""
+"""The YAML of a model folder, which may come from anybody, as plain values:
+an object stays a ``Call``; references and arithmetic are resolved in limits."""
 
 import ast
 import copy
 import io
+import json
 import operator
 import re
 from dataclasses import dataclass
@@ -33,8 +31,6 @@ MOVED = {
         f"{_HUGGINGFACE}.wav2vec2.Wav2Vec2"
     ),
     "speechbrain.lobes.models.huggingface_transformers.": f"{_HUGGINGFACE}.",
-    "speechbrain.pretrained.fetching.": "speechbrain.utils.fetching.",
-    "speechbrain.pretrained.": "speechbrain.inference.",
     **{
         f"speechbrain_ext.{old}": f"speechbrain_ext.{new}"
         for old, new in {
@@ -45,7 +41,6 @@ MOVED = {
             "encoders.logmel.LogMelEncoder": "encoders.prosody.ProsodyEncoder",
             "encoders.magnitude.": "encoders.spectra.",
             "postprocessing.": "decoding.",
-            "checkpoints.": "training.checkpoints.",
         }.items()
     },
 }
@@ -97,8 +92,7 @@ class ModelYaml:
         except (OSError, UnicodeDecodeError) as error:
             raise bad_yaml(path, error) from None
         self.keys = self._pairs(_compose(text, path))
-        self._found, self._open = {}, set()
-        self._copies = 0
+        self._found, self._open, self._copies = {}, set(), 0
         if overrides:
             self._override(overrides)
 
@@ -116,9 +110,7 @@ class ModelYaml:
 
     def _override(self, overrides):
         if not isinstance(overrides, str):
-            text = io.StringIO()
-            _yaml().dump(dict(overrides), text)
-            overrides = text.getvalue()
+            overrides = json.dumps(dict(overrides))
         node = _compose(overrides, "overrides")
         for name, new in self._pairs(node).items():
             if name not in self.keys:

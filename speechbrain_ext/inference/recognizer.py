@@ -7,19 +7,11 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from speechbrain_ext.audio import SAMPLE_RATE, AudioStream, to_samples
+from speechbrain_ext.audio import AudioStream, to_samples
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.inference.interfaces import (
-    WINDOW,
-    EmotionModel,
-    as_batch,
-    check_window,
-)
+from speechbrain_ext.inference.interfaces import EmotionModel, as_batch
 
 logger = logging.getLogger("speechbrain_ext.inference")
-
-# Whose all recordings are, where no speakers are named.
-_SOMEBODY = "the speaker"
 
 
 class EmotionRecognizer(EmotionModel):
@@ -46,13 +38,8 @@ class EmotionRecognizer(EmotionModel):
     hparams : dict
         ``classes`` or ``label_encoder``; perhaps ``layers``, ``max_length``
         (s), ``window`` (s) and ``avg_pool``.
-    run_opts : dict, optional
-        Such as ``{"device": "cuda"}``.
-    window : float, optional
-        Longest stretch (s); what the model's YAML says if absent, or 30, or
-        what the encoder can take if that is less.
-    source : str
-        What to name in the sentences of errors.
+    run_opts, window, source : optional
+        As for ``EmotionDiarizer``; a stretch is at most as long as a window.
 
     Raises
     ------
@@ -79,33 +66,22 @@ class EmotionRecognizer(EmotionModel):
 
     by_frame = False
 
-    def __init__(
-        self, modules, hparams, run_opts=None, window=None, source="the model"
-    ):
-        super().__init__(modules, hparams, run_opts, source)
-        self.by_speaker = self.classifier.by_speaker
-        longest = self.classifier.max_samples
-        if window is None:
-            window = hparams.get("window")
-        if window is None:
-            window = min(WINDOW, (longest or float("inf")) / SAMPLE_RATE)
-        check_window(window, 0.0, self.grid, longest)
-        self.window = window
-
     def classify_file(self, path):
         """Classify a recording; with speaker normalisation, by it alone."""
         return self.classify_files([path])
 
-    def classify_files(self, paths, speakers=None, progress=False):
+    def classify_files(self, paths, speakers=None):
         """Classify recordings, which ``speakers`` (a list) have spoken."""
-        rows, count = self._rows(paths, speakers, progress), len(paths)
-        options = {"unit": "file", "disable": not progress or count == 1}
-        rows = tqdm(rows, total=count, desc="Classify", **options)
-        return self._result(list(rows))
+        found = self.iterate_files(paths, speakers)
+        return self._result([out_prob[0] for out_prob, *_ in found])
 
     def iterate_files(self, paths, speakers=None, progress=False):
         """As ``classify_files``, each result as soon as it is there."""
-        for row in self._rows(paths, speakers, progress):
+        if not paths:
+            raise ValueError("there are no recordings")
+        recordings = [AudioStream(path) for path in paths]
+        names = self._speakers(speakers, len(paths))
+        for row in self._each(recordings, names, progress):
             yield self._result([row])
 
     def classify_batch(self, wavs, wav_lens=None, speakers=None):
@@ -125,15 +101,14 @@ class EmotionRecognizer(EmotionModel):
             self.classifier.forget()
             self.classifier.learn(encoded, names)
             _report(recordings, names)
-        return self._result(self._probabilities(encoded, names))
+        rows = self.log_probs(encoded, names)
+        return self._result([row.exp() for row in rows])
 
-    def forward(self, wavs, wav_lens=None):
-        """As ``classify_batch``."""
-        return self.classify_batch(wavs, wav_lens)
+    forward = classify_batch
 
     def _speakers(self, speakers, count):
         if speakers is None:
-            return [_SOMEBODY] * count
+            return ["the speaker"] * count
         if not self.by_speaker:
             raise UserError(
                 "speakers: the model has no speaker normalisation, so that "
@@ -143,24 +118,14 @@ class EmotionRecognizer(EmotionModel):
             raise ValueError(f"{len(speakers)} speakers, {count} recordings")
         return speakers
 
-    def _rows(self, paths, speakers, progress):
-        if not paths:
-            raise ValueError("there are no recordings")
-        recordings = [AudioStream(path) for path in paths]
-        names = self._speakers(speakers, len(recordings))
-        return self._each(recordings, names, progress)
-
     def _each(self, recordings, speakers, progress=False):
         """Probabilities ``[classes]`` of one recording after the other."""
         if self.by_speaker:
             self._survey(recordings, speakers, progress)
         for recording, speaker in zip(recordings, speakers):
             self._warn(recording)
-            rows = [
-                self._probabilities(self.encode(wav[None]), [speaker])[0]
-                for wav in self.windows(recording, progress)
-            ]
-            yield torch.stack(rows).mean(0)
+            rows = list(self.by_window(recording, progress, [speaker]))
+            yield torch.stack(rows).exp().mean(0)
 
     def _survey(self, recordings, speakers, progress):
         """Statistics of the speakers, in one pass over their recordings."""
@@ -176,14 +141,15 @@ class EmotionRecognizer(EmotionModel):
     def _warn(self, recording):
         """Say where stretches are averaged, or the end is left out."""
         lasts = f"'{recording.path}' lasts {recording.duration:.2f} s, longer"
-        most, count = self.classifier.max_length, recording.num_samples
+        most, limit = self.classifier.max_length, self.classifier.limit
+        count = recording.num_samples
         if (parts := len(self.spans(count))) > 1:
             logger.warning(
                 f"{lasts} than a window ({self.window:g} s): the posteriors of "
                 f"{parts} stretches are averaged; a diarizer shows how emotion "
                 "changes in it."
             )
-        elif self.classifier.cuts(count):
+        elif limit is not None and self.grid.num_frames(count) > limit:
             logger.warning(
                 f"{lasts} than the model's max_length: only its first {most:g} "
                 "s are judged, as in training; cut the recording into parts of "
@@ -201,10 +167,6 @@ class EmotionRecognizer(EmotionModel):
         edges = [num_samples * i // count for i in range(count + 1)]
         return list(zip(edges, edges[1:]))
 
-    def _probabilities(self, encoded, speakers):
-        """Rows ``[classes]`` of a batch."""
-        return [row.exp() for row in self.log_probs(encoded, speakers)]
-
     def _result(self, rows):
         out_prob = torch.stack(rows)
         score, index = out_prob.max(dim=-1)
@@ -214,8 +176,7 @@ class EmotionRecognizer(EmotionModel):
 def _report(recordings, speakers):
     """Say what speakers' statistics were computed from, in one sentence."""
     counts = Counter(speakers)
-    pairs = zip(recordings, speakers)
-    alone = [one for one, speaker in pairs if counts[speaker] == 1]
+    alone = [x for x, name in zip(recordings, speakers) if counts[name] == 1]
     if alone:
         name, seconds = Path(alone[0].path).name, alone[0].duration
         logger.warning(

@@ -1,8 +1,5 @@
-"""Confusion matrices of models side by side.
-
-As in Tables 2 to 6 of Jafarzadeh et al. (2024): rows are the reference, columns
-what was predicted, numbers percent of the row.
-"""
+"""Confusion matrices as in Tables 2 to 6 of Jafarzadeh et al. (2024): rows are
+the reference, columns what was predicted, numbers percent of the row."""
 
 import csv
 import textwrap
@@ -11,24 +8,12 @@ import numpy as np
 
 from speechbrain_ext.base.errors import expected
 from speechbrain_ext.base.files import atomic_open
-from speechbrain_ext.plots.style import (
-    INK,
-    LABEL,
-    legible,
-    new_figure,
-    quiet,
-    save_figure,
-    to_array,
-)
+from speechbrain_ext.plots import style
 
 SHADES = ["#FFFFFF", "#9CC3E6", "#2F78B7", "#0B3C6F"]
-# Models in a row of panels.
-COLUMNS = 2
 # Width of a letter of a tick label and of a panel's name, in inches.
 LETTER = 0.088
 BIG_LETTER = 0.105
-# A number on a darker cell is white.
-DARK = 60
 
 
 def confusion_matrices(path, matrices, classes, title=None):
@@ -68,9 +53,9 @@ def confusion_matrices(path, matrices, classes, title=None):
     slanted = longest > 0.95 * cell
     outside = 0.75 + 0.2 * max(map(len, names))
     outside += 0.64 * longest if slanted else 0.1
-    columns = min(COLUMNS, len(counts))
+    columns = min(2, len(counts))
     rows = -(-len(counts) // columns)
-    figure = new_figure(
+    figure = style.new_figure(
         columns * (side + 0.25) + longest + 0.45,
         rows * (side + outside) + (0.35 if title else 0),
     )
@@ -80,8 +65,8 @@ def confusion_matrices(path, matrices, classes, title=None):
     for axis, lines, matrix in zip(axes.flat, names, counts.values()):
         _draw_panel(axis, _percent(matrix), lines, classes, slanted)
     for axis in axes[:, 0]:
-        axis.set_ylabel("reference", **LABEL)
-    save_figure(figure, path, title)
+        axis.set_ylabel("reference", **style.LABEL)
+    style.save_figure(figure, path, title)
 
 
 def write_confusion_csv(path, matrices, classes):
@@ -94,14 +79,8 @@ def write_confusion_csv(path, matrices, classes):
     ---------
     path : str or os.PathLike
         The file to write.
-    matrices : dict
-    classes : list of str
-        As for ``confusion_matrices``.
-
-    Raises
-    ------
-    UserError
-        When a matrix has no counts of this shape, or nothing can be written.
+    matrices, classes
+        As for ``confusion_matrices``, and the same errors.
 
     Example
     -------
@@ -127,14 +106,13 @@ def _check(path, matrices, classes):
     if not matrices or not classes or len(set(classes)) < len(classes):
         what = "matrices of at least one model, classes with different names"
         raise expected(f"'{path}'", what, list(classes))
-    size = len(classes)
-    counts = {}
+    shape, counts = (len(classes), len(classes)), {}
     for name, matrix in matrices.items():
         where = f"'{path}', confusion matrix of '{name}'"
-        wanted = f"rows of counts [{size}, {size}]"
-        array = to_array(matrix, where, wanted, shape=(size, size))
-        counts[name] = array
-        for wrong in array[(array < 0) | (array != array.round())]:
+        wanted = f"rows of counts {list(shape)}"
+        matrix = style.to_array(matrix, where, wanted, shape=shape)
+        counts[name] = matrix
+        for wrong in matrix[(matrix < 0) | (matrix != matrix.round())]:
             raise expected(where, "counts, not shares", float(wrong))
     return counts
 
@@ -163,21 +141,18 @@ def _draw_panel(axis, percent, lines, classes, slanted):
         value = percent[row, column]
         # Only whole shares go without a decimal.
         text = f"{value:.0f}" if value in (0, 100) else f"{value:.1f}"
-        ink = "white" if value > DARK else INK if value else "#8A919B"
+        ink = style.INK if value else "#8A919B"
+        ink = "white" if value > 60 else ink
         axis.text(column + 0.5, row + 0.5, text, color=ink, **middle)
-    axis.set_xlim(0, size)
-    axis.set_ylim(size, 0)
-    axis.set_aspect("equal")
+    axis.set(xlim=(0, size), ylim=(size, 0), aspect="equal")
     places = np.arange(len(classes)) + 0.5
-    names = [legible(name)[0] for name in classes]
-    font = legible("".join(classes))[1]
+    names, font = style.legible(*classes)
     slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
     axis.set_xticks(places, names, **font, **(slant if slanted else {}))
     axis.set_yticks(places, names, **font)
-    quiet(axis)
-    axis.tick_params(length=0, labelsize=10, labelcolor=INK)
+    style.quiet(axis)
+    axis.tick_params(length=0, labelsize=10, labelcolor=style.INK)
     # Characters that no font has are replaced; line breaks are none of them.
-    text = "\n".join(legible(line)[0] for line in lines)
-    font = legible("".join(lines))[1]
-    axis.set_title(text, fontsize=11, color=INK, **font)
-    axis.set_xlabel("predicted (% of the reference)", **LABEL)
+    lines, font = style.legible(*lines)
+    axis.set_title("\n".join(lines), fontsize=11, color=style.INK, **font)
+    axis.set_xlabel("predicted (% of the reference)", **style.LABEL)

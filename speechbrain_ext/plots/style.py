@@ -37,9 +37,6 @@ INK = "#2B2F36"
 FAINT = "#59616E"
 # The look of the names of axes.
 LABEL = {"fontsize": 10, "color": INK}
-
-DPI = 160
-
 # Weight, style and width of a font that matplotlib finds by its family alone.
 _REGULAR = (400, "normal", "normal")
 
@@ -76,7 +73,7 @@ def new_figure(width, height):
     """An empty figure; pyplot's state is left alone."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    return Figure(figsize=(width, height), dpi=160, layout="constrained")
 
 
 def quiet(axis, keep=()):
@@ -89,20 +86,20 @@ def quiet(axis, keep=()):
 
 def add_legend(figure, handles, labels, **options):
     """A legend under a figure."""
-    look = {"frameon": False, "fontsize": 10, "labelcolor": INK, **options}
-    return figure.legend(handles, labels, loc="outside lower center", **look)
+    options.update(frameon=False, fontsize=10, labelcolor=INK)
+    return figure.legend(handles, labels, loc="outside lower center", **options)
 
 
-def legible(text):
-    """The text, and the fonts that together have all of its characters."""
+def legible(*texts):
+    """The texts, and the fonts that together have all of their characters."""
     from matplotlib import font_manager
 
     default = font_manager.findfont("DejaVu Sans")
     families = ["DejaVu Sans"]
     known = set(font_manager.get_font(default).get_charmap())
-    unknown = {ord(c) for c in text} - known
-    # Only text that needs another font pays for looking through them all.
-    for entry in font_manager.fontManager.ttflist if unknown else []:
+    unknown = set(map(ord, "".join(texts))) - known
+    for entry in font_manager.fontManager.ttflist:
+        # Only text that needs another font pays for looking through them.
         if not unknown:
             break
         # The last resort has a box for every character, a letter for none.
@@ -117,7 +114,8 @@ def legible(text):
             if unknown & chars and found == entry.fname:
                 families.append(entry.name)
                 unknown -= chars
-    readable = "".join("\ufffd" if ord(c) in unknown else c for c in text)
+    replaced = dict.fromkeys(unknown, "\ufffd")
+    readable = [text.translate(replaced) for text in texts]
     # A dollar sign in a name begins no formula.
     return readable, {"fontfamily": families, "parse_math": False}
 
@@ -130,7 +128,7 @@ def save_figure(figure, path, title=None):
         what = f"a picture, its suffix one of .{', .'.join(sorted(kinds))}"
         raise expected(f"'{path}'", what, f".{kind}")
     if title:
-        text, font = legible(title)
+        [text], font = legible(title)
         # About as many letters as there is room for; a path is told by its end.
         room = int(9.5 * figure.get_figwidth())
         if len(text) > room:

@@ -17,7 +17,8 @@ from speechbrain_ext.experiment.table import to_markdown
 def parse(doc, arguments, *needed, **defaults):
     """Options of a command line: those needed, and those with defaults.
 
-    A list takes several values, false is a switch, and None a string.
+    A list takes several values (an empty one integers), false is a switch, and
+    None a string.
     """
     parser = argparse.ArgumentParser(
         description=doc,
@@ -27,9 +28,12 @@ def parse(doc, arguments, *needed, **defaults):
     for name in needed:
         parser.add_argument(f"--{name}", required=True)
     for name, default in defaults.items():
-        how = {"type": str if default is None else type(default)}
-        if isinstance(default, list):
-            how = {"type": type(default[0]), "nargs": "*"}
+        several = isinstance(default, list)
+        one = next(iter(default), 0) if several else default
+        how = {
+            "type": str if one is None else type(one),
+            "nargs": "*" if several else None,
+        }
         if default is False:
             how = {"action": "store_true"}
         parser.add_argument(f"--{name}", default=default, **how)

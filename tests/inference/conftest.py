@@ -45,10 +45,8 @@ def sources(tmp_path_factory):
 def speaker_run(tmp_path_factory, sources):
     """``small_recognizer`` with speaker normalisation."""
     folder = tmp_path_factory.mktemp("speaker") / "run"
-    modules = make_recognizer(
-        folder, source=sources["wavlm"], normalization="speaker"
-    )
-    return folder, modules
+    options = {"source": sources["wavlm"], "normalization": "speaker"}
+    return folder, make_recognizer(folder, **options)
 
 
 @pytest.fixture

@@ -14,9 +14,7 @@ window_length: {window}
 stride: {stride}
 encoder_dim: {channels}
 out_n_neurons: 4
-input_norm: !new:speechbrain.processing.features.InputNormalization
-    norm_type: sentence
-    std_norm: False
+{input_norm}
 wav2vec2: !new:{encoder}
     source: !ref <wav2vec2_hub>
     output_norm: True
@@ -43,6 +41,10 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
     paths:
 {paths}
 """
+INPUT_NORM = """
+input_norm: !new:speechbrain.processing.features.InputNormalization
+    norm_type: sentence
+    std_norm: False"""
 DIARIZER = """Pooling1d
     pool_type: "avg"
     kernel_size: !ref <window_length>
@@ -80,6 +82,9 @@ def write_published(
     encoder_of_labels = CategoricalEncoder()
     encoder_of_labels.update_from_iterable(labels)
     encoder_of_labels.save(folder / "label_encoder.txt")
+    # What is made by SpeechBrain itself must be possible.
+    hostile = "tests.inference.runs.never"
+    places = {x: f"<pretrained_path>/{path}" for x, path in files.items()}
     text = YAML.format(
         pretrained_path=pretrained_path or folder,
         hub=hub,
@@ -89,20 +94,12 @@ def write_published(
         encoder=encoder,
         pooling=pooling,
         name=name,
+        input_norm=INPUT_NORM if "input_norm" in modules else "",
         modules="\n".join(f"    {one}: !ref <{one}>" for one in modules),
-        # What is made by SpeechBrain itself must be possible.
-        unneeded="builtins.len"
-        if encoder == TODAY
-        else "tests.inference.runs.never",
+        unneeded="builtins.len" if encoder == TODAY else hostile,
         loadables="\n".join(f"        {x}: !ref <{x}>" for x in files),
-        paths="\n".join(
-            f"        {x}: !ref <pretrained_path>/{path}"
-            for x, path in files.items()
-        ),
+        paths="\n".join(f"        {x}: !ref {p}" for x, p in places.items()),
     )
-    if "input_norm" not in modules:
-        start, end = text.index("input_norm:"), text.index("wav2vec2: !new")
-        text = text[:start] + text[end:]
     (folder / "hyperparams.yaml").write_text(text)
     (folder / "custom_interface.py").write_text("raise AssertionError()\n")
     return folder

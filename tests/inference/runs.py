@@ -1,6 +1,7 @@
 """Small models with random parameters, as runs and repositories have them."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -37,48 +38,49 @@ num_layers: !apply:speechbrain_ext.models.inputs.count_layers
     - !ref <encoder>
     - !ref <layers>
 channels: !apply:builtins.getattr [!ref <encoder>, output_size]
-{normalizer}
-{mixture}
-{egemaps}
+normalizer: !apply:speechbrain_ext.models.normalization.make_normalizer
+    kind: {normalization}
+    num_layers: !ref <num_layers>
+    channels: !ref <channels>
+mixture: !new:speechbrain_ext.models.mixture.LayerMixture
+    num_layers: !ref <num_layers>
+egemaps: !new:speechbrain_ext.encoders.egemaps.EgemapsEncoder
+egemaps_normalizer: !apply:speechbrain_ext.models.normalization.make_normalizer
+    kind: {normalization}
+    num_layers: 1
+    channels: 25
 head: !new:speechbrain_ext.models.heads.{head}
     input_size: !ref <channels>
     num_classes: {num_classes}
 {fusion_size}
 {postprocessing}
-inputs:
-{inputs}
-modules:
-    head: !ref <head>
-{modules}
+inputs: {inputs}
+modules: {modules}
 opt_class: !name:no.such.Optimizer
 train_logger: !apply:tests.inference.runs.never []
 checkpointer: !new:speechbrain_ext.training.checkpoints.SafeCheckpointer
     checkpoints_dir: !ref <save_folder>
-    recoverables:
-        saved_head: !ref <head>
-{saved}
+    recoverables: {saved}
 """
 PROSODY = "!new:speechbrain_ext.encoders.prosody.ProsodyEncoder"
 LOADED = """!apply:speechbrain_ext.encoders.load_encoder
     source: {source}
     save_path: results/downloads
     freeze: {frozen}"""
-NORMALIZER = """
-{name}: !apply:speechbrain_ext.models.normalization.make_normalizer
-    kind: {kind}
-    num_layers: {layers}
-    channels: {channels}"""
-MIXTURE = """mixture: !new:speechbrain_ext.models.mixture.LayerMixture
-    num_layers: !ref <num_layers>"""
-EGEMAPS = "egemaps: !new:speechbrain_ext.encoders.egemaps.EgemapsEncoder"
 POSTPROCESSING = """postprocessing: !new:speechbrain_ext.decoding.PostProcessing
     median: 0.1"""
-INPUT = "    {}: !new:speechbrain_ext.models.inputs.Input\n"
+INPUT = "!new:speechbrain_ext.models.inputs.Input"
 
 
 def never(*args, **kwargs):
     """What must not be called."""
     raise AssertionError("inference has executed what it does not need")
+
+
+def references(names, depth=1):
+    """The lines of a mapping in YAML, such as "a: !ref <b>"."""
+    start = "\n" + "    " * depth
+    return "".join(f"{start}{k}: !ref <{name}>" for k, name in names.items())
 
 
 def make_run(
@@ -87,7 +89,6 @@ def make_run(
     source=None,
     frozen=True,
     layers="all",
-    mixture=None,
     normalization=None,
     fusion=False,
     max_length=None,
@@ -96,28 +97,16 @@ def make_run(
     postprocessing=True,
     scale=8.0,
 ):
-    """Write a run folder with a trained (that is, random) model.
+    """Write a run folder with a random model; give its best modules.
 
     Without a ``source`` the encoder is the prosody network, trained. ``scale``
-    makes the posteriors of a random head clear. Returns the modules as they are
-    in the best checkpoint.
+    makes the posteriors of a random head clear.
     """
-    if mixture is None:
-        mixture = layers == "all" and source is not None and frozen
     saved = [] if source and frozen else ["encoder"]
     saved += ["normalizer"] if normalization else []
-    saved += ["mixture"] if mixture else []
+    saved += ["mixture"] if layers == "all" and source and frozen else []
     parts = ["encoder", "layers", "max_length", *saved]
     inputs = {"speech": dict(zip(parts, parts))}
-    normalizer = NORMALIZER.format(
-        name="normalizer",
-        kind=normalization,
-        layers="!ref <num_layers>",
-        channels="!ref <channels>",
-    )
-    egemaps = EGEMAPS + NORMALIZER.format(
-        name="egemaps_normalizer", kind=normalization, layers=1, channels=25
-    )
     if fusion:
         inputs["egemaps"] = {
             "encoder": "egemaps",
@@ -125,26 +114,26 @@ def make_run(
             "max_length": "max_length",
         }
         saved.append("egemaps_normalizer")
+    texts = [
+        f"\n    {name}: {INPUT}{references(parts, depth=2)}"
+        for name, parts in inputs.items()
+    ]
+    modules = {"head": "head", **{name: f"inputs[{name}]" for name in inputs}}
+    recoverables = {"saved_head": "head", **dict(zip(saved, saved))}
     loaded = LOADED.format(source=source, frozen=frozen)
     text = RUN.format(
         classes=", ".join(classes),
         layers=layers,
         max_length=max_length or "null",
         encoder=loaded if source else PROSODY,
-        normalizer=normalizer if normalization else "",
-        mixture=MIXTURE if mixture else "",
-        egemaps=egemaps if fusion else "",
+        normalization=normalization,
         head=head,
         num_classes=len(classes),
         fusion_size="    fusion_size: 25" if fusion else "",
         postprocessing=POSTPROCESSING if postprocessing else "",
-        inputs="\n".join(
-            INPUT.format(name)
-            + "\n".join(f"        {k}: !ref <{v}>" for k, v in of.items())
-            for name, of in inputs.items()
-        ),
-        modules="\n".join(f"    {n}: !ref <inputs[{n}]>" for n in inputs),
-        saved="\n".join(f"        {n}: !ref <{n}>" for n in saved),
+        inputs="".join(texts),
+        modules=references(modules),
+        saved=references(recoverables, depth=2),
     )
     write_run(folder, text, output_folder)
     path = folder / "hyperparams.yaml"
@@ -153,7 +142,13 @@ def make_run(
     modules = construct(path, yaml.get("modules"), built)
     recoverables = {n: construct(path, yaml.get(n), built) for n in saved}
     recoverables["saved_head"] = modules["head"]
-    _randomize(modules)
+    for module in [modules[name] for name in inputs]:
+        if module.mixture is not None:
+            module.mixture.alpha.data += torch.randn(len(module.mixture.alpha))
+        if module.normalizer is not None and not module.by_speaker:
+            # eGeMAPS: descriptors that are hundreds, and some that are 1e-3.
+            wav = torch.from_numpy(sound(1.06).T)
+            module.normalizer.update(*module.hidden(wav))
     # So that probabilities differ clearly.
     last = [m for m in modules["head"].modules() if hasattr(m, "weight")][-1]
     last.weight.data *= scale
@@ -175,18 +170,6 @@ def make_recognizer(folder, head="DenseHead", **options):
     return modules
 
 
-def _randomize(modules):
-    for name, module in modules.items():
-        if name == "head":
-            continue
-        if module.mixture is not None:
-            module.mixture.alpha.data += torch.randn(len(module.mixture.alpha))
-        if module.normalizer is not None and not module.by_speaker:
-            # eGeMAPS: descriptors that are hundreds, and some that are 1e-3.
-            wav = torch.from_numpy(sound(1.06).T)
-            module.normalizer.update(*module.hidden(wav))
-
-
 def write_run(folder, text, output_folder=None, **overrides):
     """Begin a run as SpeechBrain does: its YAML has references resolved."""
     overrides["output_folder"] = str(output_folder or folder)
@@ -200,9 +183,7 @@ def load(folder, cls=EmotionDiarizer, **options):
     return cls.from_hparams(folder, run_opts=CPU, **options)
 
 
-def load_recognizer(folder, **options):
-    """``load`` for a recognizer."""
-    return load(folder, EmotionRecognizer, **options)
+load_recognizer = partial(load, cls=EmotionRecognizer)
 
 
 def finish(folder, **options):

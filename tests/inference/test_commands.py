@@ -19,22 +19,7 @@ from speechbrain_ext.inference import (
     command,
 )
 from speechbrain_ext.metrics.hypotheses import read_rttm
-from tests.inference.runs import CLASSES, CPU, finish, make_run, write_sound
-
-
-@pytest.fixture
-def model(small_run):
-    return str(small_run[0])
-
-
-@pytest.fixture
-def recognizer(small_recognizer):
-    return str(small_recognizer[0])
-
-
-@pytest.fixture
-def speaker_model(speaker_run):
-    return str(speaker_run[0])
+from tests.inference.runs import CLASSES, CPU, finish, never, write_sound
 
 
 def call(*arguments):
@@ -48,12 +33,9 @@ def call(*arguments):
 
 def as_module(*arguments, cwd):
     """A process of its own, without traceback and warnings of Python's."""
-    done = subprocess.run(
-        [sys.executable, "-m", "speechbrain_ext.inference", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-    )
+    command = [sys.executable, "-m", "speechbrain_ext.inference", *arguments]
+    pipes = {"capture_output": True, "text": True}
+    done = subprocess.run([*map(str, command)], cwd=cwd, **pipes)
     assert "Traceback" not in done.stderr and "runpy" not in done.stderr
     return done
 
@@ -76,14 +58,13 @@ def read_csv(path):
 
 def same(found, expected, tolerance=1e-6):
     assert [row[:2] for row in found] == [row[:2] for row in expected]
-    found, expected = (
-        np.array([row[2:] for row in rows], float) for rows in (found, expected)
-    )
-    np.testing.assert_allclose(found, expected, atol=tolerance)
+    for row, other in zip(found, expected):
+        numbers = list(map(float, row[2:]))
+        assert numbers == pytest.approx(other[2:], abs=tolerance)
 
 
-def test_segments(model, files, tmp_path, capsys):
-    folder = tmp_path / "out"
+def test_segments(small_run, files, tmp_path, capsys):
+    model, folder = small_run[0], tmp_path / "out"
     rttm, plot = folder / "all.rttm", folder / "p.png"
     assert call("diarize", model, *files, "--rttm", rttm, "--plot", plot) == 0
     lines = capsys.readouterr().out.split("\n")
@@ -94,11 +75,9 @@ def test_segments(model, files, tmp_path, capsys):
         segments = diarizer.diarize_file(path)
         at = lines.index(path)
         assert lines[at + 1].split() == ["start", "end", "emotion"]
-        table = lines[at + 2 : at + 2 + len(segments)]
-        assert [line.split() for line in table] == [
-            [f"{s['start']:.3f}", f"{s['end']:.3f}", s["emotion"]]
-            for s in segments
-        ]
+        for s, line in zip(segments, lines[at + 2 :]):
+            row = [f"{s['start']:.3f}", f"{s['end']:.3f}", s["emotion"]]
+            assert line.split() == row
         for mine, theirs in zip(found, segments, strict=True):
             assert mine["emotion"] == theirs["emotion"]
             assert mine["end"] == pytest.approx(theirs["end"], abs=1e-6)
@@ -108,7 +87,8 @@ def test_segments(model, files, tmp_path, capsys):
     assert np.asarray(Image.open(plot).convert("L")).std() > 10
 
 
-def test_table_and_csv(recognizer, files, tmp_path, capsys):
+def test_table_and_csv(small_recognizer, files, tmp_path, capsys):
+    recognizer, _ = small_recognizer
     out = tmp_path / "deep" / "out.csv"
     assert call("recognize", recognizer, *files, "--csv", out) == 0
     expected = rows_of(recognizer, files)
@@ -120,34 +100,35 @@ def test_table_and_csv(recognizer, files, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("speaker", [None, "one", "each", "folder"])
-def test_speakers(speaker_model, files, tmp_path, caplog, speaker):
+def test_speakers(speaker_run, files, tmp_path, caplog, speaker):
+    model, _ = speaker_run
     names = {"each": ["a", "b", "c"], "folder": ["ann", "bob", "ann"]}
     option = ["--speaker", speaker] if speaker else []
     out = tmp_path / "out.csv"
-    asked = ("recognize", speaker_model, *files, "--csv", out, *option)
     with caplog.at_level(logging.INFO, "speechbrain_ext.inference"):
-        assert call(*asked) == 0
+        assert call("recognize", model, *files, "--csv", out, *option) == 0
     [record] = [r for r in caplog.records if "speechbrain_ext" in r.name]
     assert "Speaker normalisation" in record.getMessage()
     assert (record.levelno == logging.WARNING) == (speaker in names)
-    same(read_csv(out), rows_of(speaker_model, files, names.get(speaker)))
+    same(read_csv(out), rows_of(model, files, names.get(speaker)))
 
 
-@pytest.mark.parametrize("kind", ["model", "recognizer", "speaker_model"])
+@pytest.mark.parametrize(
+    "kind", ["small_run", "small_recognizer", "speaker_run"]
+)
 def test_bad_files_do_not_lose_the_others(
     request, files, tmp_path, capsys, kind
 ):
-    model = request.getfixturevalue(kind)
+    model, _ = request.getfixturevalue(kind)
     (tmp_path / "empty.wav").touch()
-    nan = np.zeros(70000, np.float32)
-    nan[-1] = np.nan
+    nan = np.append(np.zeros(70000), np.nan)
     soundfile.write(tmp_path / "nan.wav", nan, 16000, "FLOAT")
     data = Path(files[0]).read_bytes()
     (tmp_path / "cut.wav").write_bytes(data[:-9999])
     bad = [tmp_path / f"{name}.wav" for name in ("none", "empty", "nan", "cut")]
     asked = [bad[0], files[0], *bad[1:], files[1]]
     good, out = files[:2], tmp_path / "out"
-    if kind == "model":
+    if kind == "small_run":
         assert call("diarize", model, *asked, "--rttm", out) == 2
         assert list(read_rttm(out)) == ["one", "two"]
     else:
@@ -161,23 +142,25 @@ def test_bad_files_do_not_lose_the_others(
     for path, reason in zip(bad, reasons):
         line = next(line for line in err.split("\n") if str(path) in line)
         assert reason in line and str(path) not in printed
-    if kind != "model":
+    if kind != "small_run":
         out.unlink()
         assert call("recognize", model, bad[0], "--csv", out) == 2
         assert "none.wav' does not exist" in capsys.readouterr().err
         assert not out.exists()
 
 
-@pytest.mark.parametrize(
-    "name, cls, method, option",
-    [
-        ("diarize", EmotionDiarizer, "analyse_file", "--rttm"),
-        ("recognize", EmotionRecognizer, "iterate_files", "--csv"),
-    ],
-)
-def test_interrupted_work_is_kept(
-    model, recognizer, files, tmp_path, monkeypatch, name, cls, method, option
-):
+@pytest.mark.parametrize("name", ["diarize", "recognize"])
+def test_interrupted_work_is_kept(request, files, tmp_path, monkeypatch, name):
+    fixture, cls, method, option = {
+        "diarize": ("run", EmotionDiarizer, "analyse_file", "--rttm"),
+        "recognize": (
+            "recognizer",
+            EmotionRecognizer,
+            "iterate_files",
+            "--csv",
+        ),
+    }[name]
+    model, _ = request.getfixturevalue(f"small_{fixture}")
     original = getattr(cls, method)
 
     def interrupted(self, paths, *arguments, **options):
@@ -186,9 +169,8 @@ def test_interrupted_work_is_kept(
         return original(self, paths, *arguments, **options)
 
     monkeypatch.setattr(cls, method, interrupted)
-    used = model if name == "diarize" else recognizer
     with pytest.raises(KeyboardInterrupt):
-        call(name, used, *files, option, tmp_path / "out")
+        call(name, model, *files, option, tmp_path / "out")
     text = (tmp_path / "out").read_text()
     assert "one" in text and "two" not in text
 
@@ -196,9 +178,6 @@ def test_interrupted_work_is_kept(
 def test_mistakes_are_found_before_any_work(
     files, tmp_path, capsys, monkeypatch
 ):
-    def never(*arguments, **options):
-        raise AssertionError("the model was loaded")
-
     for cls in (EmotionDiarizer, EmotionRecognizer):
         monkeypatch.setattr(cls, "from_hparams", never)
     (tmp_path / "deep").mkdir()
@@ -213,7 +192,7 @@ def test_mistakes_are_found_before_any_work(
         (("--plot", "x.jpeg2"), "does not end in one of .png"),
         (("--rttm", tmp_path), "--rttm: cannot write"),
         (("--rttm", f"{twin}/x.rttm"), "--rttm: cannot write"),
-        (("--postprocessing", "mean=1"), "no option 'mean'"),
+        (("--postprocessing", "mean=1"), "min_duration, one_event, got 'mean'"),
         (("--postprocessing", "median"), "expected KEY=VALUE, got 'median'"),
         (("--postprocessing", "median=x"), "median: expected a number of"),
         (("--postprocessing", "threshold=2"), "threshold: expected a number"),
@@ -221,29 +200,34 @@ def test_mistakes_are_found_before_any_work(
         (("--reference", reference), "give --plot too"),
         (("--reference", reference, "--plot=x.png"), "has no 'one'"),
     ]:
-        assert call("diarize", "model", *files, *arguments) == 2
-        assert reason in capsys.readouterr().err
+        ended_with(reason, capsys, "diarize", "model", *files, *arguments)
     for option, value, reason in [
         ("--csv", tmp_path, "--csv: cannot write"),
         ("--speaker", "two", "invalid choice: 'two'"),
     ]:
-        assert call("recognize", "model", *files, option, value) == 2
-        assert reason in capsys.readouterr().err
+        ended_with(reason, capsys, "recognize", "model", *files, option, value)
 
 
-def test_mistakes_in_the_model(model, recognizer, files, tmp_path, capsys):
-    for arguments, reason in [
-        (("diarize", tmp_path / "none"), "error: model: "),
-        (("recognize", model), "the command diarize"),
-        (("diarize", recognizer), "the command recognize"),
-        (("recognize", recognizer, "--speaker=each"), "no speaker normalisat"),
+def ended_with(reason, capsys, *arguments):
+    assert call(*arguments) == 2
+    err = capsys.readouterr().err
+    assert reason in err and "Traceback" not in err
+
+
+def test_mistakes_in_the_model(
+    small_run, small_recognizer, files, tmp_path, capsys
+):
+    for name, model, reason, *option in [
+        ("diarize", tmp_path / "none", "error: model: "),
+        ("recognize", small_run[0], "the command diarize"),
+        ("diarize", small_recognizer[0], "the command recognize"),
+        ("recognize", small_recognizer[0], "no speaker norm", "--speaker=each"),
     ]:
-        assert call(*arguments[:2], *files, *arguments[2:]) == 2
-        err = capsys.readouterr().err
-        assert reason in err and "Traceback" not in err
+        ended_with(reason, capsys, name, model, *files, *option)
 
 
-def test_options_and_progress(model, files, capsys):
+def test_options_and_progress(small_run, files, capsys):
+    model, _ = small_run
     options = ("--postprocessing", "threshold=1", "median=null")
     assert call("diarize", model, files[0], *options) == 0
     out, err = capsys.readouterr()
@@ -266,21 +250,25 @@ def test_outline_of_a_long_recording(tmp_path):
     assert place == pytest.approx(500_003 / 960_000, abs=1e-3)
 
 
-def test_diarize_as_a_module(tmp_path):
-    make_run(tmp_path / "run")
-    finish(tmp_path / "run", one_event=True)
+def test_diarize_as_a_module(run, tmp_path):
+    finish(run, one_event=True)
+    # The folder of a model is no place for modules.
+    for name in ("torch", "ruamel"):
+        text = "import pathlib; pathlib.Path('imported').touch()\n"
+        (run / f"{name}.py").write_text(text)
     good = write_sound(tmp_path / "good.wav", 3.0)
-    options = ("--rttm", "all.rttm", "--window", "2", "--overlap", "1")
-    done = as_module("diarize", "run", good, "bad.wav", *options, cwd=tmp_path)
+    options = ("--rttm", "all.rttm", "--window", 2, "--overlap", 1)
+    done = as_module("diarize", ".", good, "bad.wav", *options, cwd=run)
     assert done.returncode == 2
     assert "'bad.wav' does not exist" in done.stderr
     assert "one_event" in done.stderr and good in done.stdout
-    assert list(read_rttm(tmp_path / "all.rttm")) == ["good"]
+    assert list(read_rttm(run / "all.rttm")) == ["good"]
+    assert not (run / "imported").exists()
 
 
-def test_recognize_as_a_module(speaker_model, files, tmp_path):
-    options = ("--csv", "out.csv", "--window", "1")
-    done = as_module("recognize", speaker_model, *files, *options, cwd=tmp_path)
+def test_recognize_as_a_module(speaker_run, files, tmp_path):
+    asked = (speaker_run[0], *files, "--csv", "out.csv", "--window", 1)
+    done = as_module("recognize", *asked, cwd=tmp_path)
     assert done.returncode == 0
     sentence = "the statistics of the speaker are those of 3 recordings, 5.1 s"
     assert sentence in done.stderr

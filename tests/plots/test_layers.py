@@ -37,10 +37,8 @@ def test_lines_are_means_with_standard_deviations(png, figures):
     # One seed has no spread.
     assert second[0].get_ydata().tolist() == [0.5, 0.5]
     assert not second.has_yerr
-    assert texts(figures[0].legends[0].get_texts()) == [
-        "PT (3 seeds)",
-        "FT (1 seed)",
-    ]
+    legend = texts(figures[0].legends[0].get_texts())
+    assert legend == ["PT (3 seeds)", "FT (1 seed)"]
     assert "0 is the local encoder" in axis.get_xlabel()
     assert figures[0].get_suptitle() == "Two"
 

@@ -1,10 +1,12 @@
 """Timelines are written whole, with what they should show."""
 
+from pathlib import Path
+
+import matplotlib.pyplot
 import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_rgb
-from matplotlib.image import imread
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.plots import timeline
@@ -39,12 +41,6 @@ def expected(*found):
     return sorted((*box, to_rgb(colour(name))) for *box, name in found)
 
 
-def seen(path, emotion):
-    """The share of a picture's pixels in an emotion's colour."""
-    pixels = imread(path)[..., :3]
-    return np.all(abs(pixels - to_rgb(colour(emotion))) < 0.01, -1).mean()
-
-
 def test_panels(tmp_path, figures):
     path = tmp_path / "deep" / "a.png"
     posteriors = np.tile([0.1, 0.6, 0.0, 0.3], (200, 1))
@@ -60,6 +56,7 @@ def test_panels(tmp_path, figures):
     # Stacked to the full height, in the given order.
     tops = [patch.get_data().values.max() for patch in axes[3].patches]
     assert tops == pytest.approx([0.1, 0.7, 0.7, 1.0])
+    assert path.exists() and matplotlib.pyplot.get_fignums() == []
 
 
 def test_bars_show_the_segments(png, figures):
@@ -72,14 +69,12 @@ def test_bars_show_the_segments(png, figures):
     assert boxes(hypothesis) == expected(
         (0, 0, 1, 1, "neutral"), (1, 0, 2, 1, "happy"), (3, 0, 1, 1, "neutral")
     )
-    written = texts(figures[0].axes[2].texts)
-    assert written == ["neutral", "neutral", "happy"]
+    assert texts(hypothesis.texts) == ["neutral", "neutral", "happy"]
 
 
 def test_emotions_at_once_share_the_bar(png, figures):
-    several = segment(1, 4, "sad"), segment(0, 2, "happy")
-    several += (segment(3, 9, "angry"),)
-    timeline(png, TONE, RATE, list(several), 4.0)
+    several = [(1, 4, "sad"), (0, 2, "happy"), (3, 9, "angry")]
+    timeline(png, TONE, RATE, [segment(*one) for one in several], 4.0)
     # Sad stays above when happy gives way to angry.
     assert boxes(figures[0].axes[1]) == expected(
         (0, 0, 1, 1, "happy"),
@@ -91,24 +86,13 @@ def test_emotions_at_once_share_the_bar(png, figures):
     )
 
 
-def test_colours_reach_the_picture(png):
-    import matplotlib.pyplot
-
-    timeline(png, TONE, RATE, HYPOTHESIS, 4.0)
-    assert seen(png, "happy") > 0.03
-    assert seen(png, "neutral") > 0.03
-    assert seen(png, "sad") == 0
-    assert matplotlib.pyplot.get_fignums() == []
-
-
 def test_an_hour(png, figures):
     duration, frames = 3600.0, 180_000
     samples = np.zeros(3600 * RATE, dtype=np.float32)
     samples[1800 * RATE] = 1.0
-    posteriors = np.full((frames, 4), 0.25, dtype=np.float32)
     edges = np.linspace(0, duration, frames + 1)
     hypothesis = [segment(2 * n, 2 * n + 1, "sad") for n in range(1800)]
-    panel = posteriors, edges, LABELS
+    panel = np.full((frames, 4), 0.25, np.float32), edges, LABELS
     timeline(png, samples, RATE, hypothesis, duration, None, *panel)
     # No more is drawn than a screen shows.
     waveform, _, probability = figures[0].axes
@@ -117,11 +101,9 @@ def test_an_hour(png, figures):
     assert len(probability.patches[0].get_data().values) <= COLUMNS
     # One sample among 57 million is still drawn, and where it is.
     top = outline[outline[:, 1].argmax()]
-    assert top[1] == 1.0
-    assert top[0] == pytest.approx(1800, abs=2)
-    ticks = texts(probability.get_xticklabels())
-    assert ticks[:2] == ["0:00:00", "0:05:00"]
-    assert ticks[-1] == "1:00:00"
+    assert top == pytest.approx([1800, 1.0], abs=2) and top[1] == 1.0
+    first, second, *_, last = texts(probability.get_xticklabels())
+    assert (first, second, last) == ("0:00:00", "0:05:00", "1:00:00")
 
 
 def test_time_axis(png, figures):
@@ -158,16 +140,13 @@ def test_any_waveform(png):
 
 
 def test_a_failed_picture_leaves_the_old_one(png, monkeypatch):
-    timeline(png, TONE, RATE, HYPOTHESIS, 4.0)
-    before = png.read_bytes()
+    png.write_bytes(b"old")
 
     def fail(self, file, **options):
-        with open(file, "wb") as part:
-            part.write(b"half")
+        Path(file).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
     with pytest.raises(UserError, match="No space left"):
         timeline(png, TONE, RATE, [], 4.0)
-    assert png.read_bytes() == before
-    assert len(list(png.parent.iterdir())) == 1
+    assert png.read_bytes() == b"old" and list(png.parent.iterdir()) == [png]
