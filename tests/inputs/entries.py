@@ -24,7 +24,9 @@ YAMLS = {
     "3000 deep": b"a: " + b"[" * 3000 + b"]" * 3000,
     "itself": b"output_folder: &a [*a]\n",
     "reference to itself": b"output_folder: !ref <output_folder>\n",
-    "references in a circle": b"output_folder: !ref <b>\nb: !ref <output_folder>\n",
+    "references in a circle": (
+        b"output_folder: !ref <b>\nb: !ref <output_folder>\n"
+    ),
     "reference to nothing": b"output_folder: !ref <nothing>/a\n",
     "missing class in a module": b"x: !new:torch.nn.NoSuch\n",
     "wrong argument": b"x: !new:torch.nn.Linear\n    in_sizes: 3\n",
@@ -38,7 +40,9 @@ YAMLS = {
     "null byte": b"output_folder: a\0b\n",
     "unknown tag": b"x: !what 1\n",
     "include of nothing": b"output_folder: a\nx: !include:nothing.yaml\n",
-    "python object": b"output_folder: a\nx: !!python/object/apply:os.getcwd []\n",
+    "python object": (
+        b"output_folder: a\nx: !!python/object/apply:os.getcwd []\n"
+    ),
 }
 RECIPES = Path(__file__).parents[2] / "recipes"
 

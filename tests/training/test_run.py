@@ -30,7 +30,7 @@ max_grad_norm: 1.0
 classes: [a, b]
 label_map: null # the protocol's
 plan: {train: {passes: 1}}
-preparation: {folder: !ref <data_folder>, plan: !ref <plan>, jobs: 2,
+preparation: {data_folder: !ref <data_folder>, simulation: !ref <plan>, jobs: 2,
     label_map: !ref <label_map>, cache: !ref <output_folder>/cache.json}
 counter: !name:builtins.dict {limit: !ref <number_of_epochs>}
 adam: !name:builtins.dict {lr: !ref <lr>, beta: 0.9}
@@ -128,7 +128,9 @@ def test_a_folder_is_the_same_however_it_is_spelled(
     assert begin(output_folder="run") is not None
     (tmp_path / "link").symlink_to("d")
     for same in ("d/", "./d", tmp_path / "d", "link"):
-        assert begin(data_folder=same)["preparation"]["folder"] == str(same)
+        assert begin(data_folder=same)["preparation"]["data_folder"] == str(
+            same
+        )
     with pytest.raises(UserError, match="data_folder was link, now e"):
         begin(data_folder="e")
 
@@ -187,8 +189,7 @@ def test_mappings(begin):
         assert begin(gap)["plan"] == {"train": {"passes": 1, "gap": [2, 3]}}
     assert begin("--adam='!name:builtins.dict {a: 1}'")["adam"]() == {"a": 1}
     assert begin("--plan=null")["plan"] is None
-    # Other errors stay as they are.
-    with pytest.raises(ImportError):
+    with pytest.raises(UserError, match="no such class as no_such_module"):
         begin("--adam='!new:no_such_module.Thing'")
 
 
