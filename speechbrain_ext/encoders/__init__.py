@@ -94,15 +94,9 @@ def load_encoder(
     if kind not in PRETRAINED:
         types = f"a checkpoint of the type {', '.join(PRETRAINED)}"
         raise expected("encoder source", f"{types} in '{source}'", kind)
-    encoder = _class(PRETRAINED[kind])(
-        source,
-        save_path,
-        freeze,
-        freeze_feature_extractor,
-        output_norm,
-        local_encoder,
-        pad_to_30s,
-    )
+    options = freeze, freeze_feature_extractor, output_norm, local_encoder
+    encoder_class = _class(PRETRAINED[kind])
+    encoder = encoder_class(source, save_path, *options, pad_to_30s)
     if lora is not None:
         from speechbrain_ext.encoders.adaptation import add_lora
 

@@ -1,8 +1,7 @@
 """Ways to fine-tune an encoder other than all of it at one learning rate.
 
-Layer-wise decay and gradual unfreezing are those of Howard and Ruder,
-"Universal language model fine-tuning for text classification" (2018); LoRA is
-that of Hu et al. (2022), as the package peft has it.
+Decay and unfreezing by layer are those of Howard and Ruder, "Universal language
+model fine-tuning for text classification" (2018); LoRA is that of peft.
 """
 
 from functools import partial
@@ -74,9 +73,9 @@ def add_lora(
 ):
     """Train low-rank adapters in the transformer layers, and nothing else.
 
-    They get ``dropout`` before them and are multiplied by ``alpha / rank``;
-    ``targets`` are names of linear maps that get one, in every layer. Before
-    training the encoder gives what it gave.
+    They (Hu et al. 2022) get ``dropout`` before them and are multiplied by
+    ``alpha / rank``; ``targets`` are names of linear maps that get one, in
+    every layer. Before training the encoder gives what it gave.
     """
     _check_trained(encoder, "lora")
     if encoder.lora is not None:

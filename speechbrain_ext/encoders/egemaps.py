@@ -79,9 +79,7 @@ class EgemapsEncoder(Encoder):
     def _encode_alone(self, wav):
         """Descriptors ``[frames, channels]`` of one utterance."""
         if not np.isfinite(wav).all():
-            raise ValueError(
-                "wav: expected finite samples, got NaN or infinity"
-            )
+            raise ValueError("wav: expected finite samples, got NaN or inf")
         missing = max(MIN_SAMPLES - len(wav), 0)
         wav = np.pad(np.clip(wav, -1.0, LOUDEST), (0, missing))
         x = self.smile.process_signal(wav, self.sample_rate).to_numpy()

@@ -92,8 +92,11 @@ def load_feature_extractor(source, save_path):
     return extractor
 
 
-def load_weights(model_class, source, config, save_path, **kwargs):
-    """A model with all of its weights from the checkpoint, in float32."""
+def load_weights(model_class, source, config, save_path, names=None):
+    """A model with all of its weights from the checkpoint, in float32.
+
+    ``names`` is from patterns of names in the checkpoint to the model's.
+    """
     verbosity = transformers_logging.get_verbosity()
     # Heads and decoders that are left out would be reported as unexpected.
     transformers_logging.set_verbosity_error()
@@ -104,7 +107,7 @@ def load_weights(model_class, source, config, save_path, **kwargs):
             cache_dir=save_path,
             dtype="float32",
             output_loading_info=True,
-            **kwargs,
+            key_mapping=names,
         )
     except Exception as error:
         # Any of the libraries that read a damaged file may raise its own.

@@ -40,10 +40,8 @@ class SSLEncoder(loading.PretrainedEncoder):
         self.model = loading.load_weights(AutoModel, source, config, save_path)
         # What it does for checkpointing fails on waveforms with gradients.
         self.model.feature_extractor._requires_grad = False
-        convolutions = [
-            (kernel, stride, 0)
-            for kernel, stride in zip(config.conv_kernel, config.conv_stride)
-        ]
+        sizes = zip(config.conv_kernel, config.conv_stride)
+        convolutions = [(kernel, stride, 0) for kernel, stride in sizes]
         self.grid = FrameGrid(convolutions)
         self.convolved_size = config.conv_dim[-1]
         # The two norms that look across frames are told which are valid.

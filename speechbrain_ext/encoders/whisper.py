@@ -44,12 +44,9 @@ class WhisperEncoder(loading.PretrainedEncoder):
         window = torch.hann_window(self.n_fft)
         self.register_buffer("window", window, persistent=False)
         # The encoder's weights alone, from the whole model's file.
+        names = {r"^(model\.)?encoder\.": ""}
         self.model = loading.load_weights(
-            modeling_whisper.WhisperEncoder,
-            source,
-            config,
-            save_path,
-            key_mapping={r"^(model\.)?encoder\.": ""},
+            modeling_whisper.WhisperEncoder, source, config, save_path, names
         )
         convolutions = [
             (*layer.kernel_size, *layer.stride, *layer.padding)
@@ -105,11 +102,8 @@ class WhisperEncoder(loading.PretrainedEncoder):
         return self.model.layer_norm
 
     def describe(self):
-        return {
-            **super().describe(),
-            **self.describe_convolutions(),
-            "pad_to_30s": self.pad_to_30s,
-        }
+        own = self.describe_convolutions()
+        return {**super().describe(), **own, "pad_to_30s": self.pad_to_30s}
 
     def describe_convolutions(self):
         return {

@@ -115,9 +115,7 @@ def test_fingerprint(tmp_path, wavlm):
     assert len(prints | {encoder.fingerprint()}) == 6
 
 
-@pytest.fixture(params=SIZES)
-def plain(request, checkpoint):
-    return checkpoint(request.param)
+sizes = pytest.mark.parametrize("ssl", SIZES, indirect=True)
 
 
 @torch.no_grad()
@@ -129,14 +127,16 @@ def projected(folder, wav):
     return (x[0] if isinstance(x, tuple) else x)[0]
 
 
-def test_the_local_encoder_is_the_feature_projection(plain):
+@sizes
+def test_the_local_encoder_is_the_feature_projection(ssl):
     wavs = utterances([16000, 4000, 9001])
-    check_local(plain, wavs, lambda wav: projected(plain, wav))
+    check_local(ssl, wavs, lambda wav: projected(ssl, wav))
 
 
-def test_local_gradients_reach_the_projection(plain):
+@sizes
+def test_local_gradients_reach_the_projection(ssl):
     """Through hidden state 0 alone; the batch holds padding."""
-    encoder = SSLEncoder(plain, freeze=False, local_encoder=True)
+    encoder = SSLEncoder(ssl, freeze=False, local_encoder=True)
     check_gradients(encoder)
     encoder.zero_grad()
     batch, wav_lens = collate(utterances([8000, 3000]))

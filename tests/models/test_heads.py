@@ -127,15 +127,14 @@ def test_packing(lengths, surplus):
     assert torch.equal(packed, torch.cat(items))
     layers = pack(torch.stack([padded, 2 * padded], 1), sizes)
     assert torch.equal(layers, torch.stack([packed, 2 * packed]))
-    for found, item in zip(split(packed, sizes), items, strict=True):
-        assert torch.equal(found, item)
+    assert all(map(torch.equal, split(packed, sizes), items))
     again = pad(packed, sizes)
     assert again.shape == (len(items), max(lengths), 3)
     assert torch.equal(pack(again, sizes), packed)
-    for row, item in zip(again, items):
+    means = mean_over_frames(packed, sizes)
+    for row, item, mean in zip(again, items, means, strict=True):
         assert not row[len(item) :].any()
-    for row, item in zip(mean_over_frames(packed, sizes), items):
-        np.testing.assert_allclose(row, item.mean(0), atol=1e-12)
+        np.testing.assert_allclose(mean, item.mean(0), atol=1e-12)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -143,20 +142,19 @@ def test_packing(lengths, surplus):
 def test_an_lstm_is_that_of_pytorch(bidirectional, layers, frames):
     """Outputs and gradients are those of packed sequences."""
     torch.manual_seed(0)
-    lstm = torch.nn.LSTM(
-        8, 6, layers, batch_first=True, bidirectional=bidirectional
-    )
+    options = {"batch_first": True, "bidirectional": bidirectional}
+    lstm = torch.nn.LSTM(8, 6, layers, **options)
     found = run_lstm(lstm, frames, LENGTHS)
     sequences = pack_sequence(split(frames, LENGTHS), enforce_sorted=False)
     expected = torch.cat(unpack_sequence(lstm(sequences)[0]))
     torch.testing.assert_close(found, expected)
     weights = list(lstm.parameters())
     goal = torch.randn_like(found)
-    for one, other in zip(
-        torch.autograd.grad((found * goal).sum(), weights),
-        torch.autograd.grad((expected * goal).sum(), weights),
-    ):
-        torch.testing.assert_close(one, other)
+    gradients = (
+        torch.autograd.grad((output * goal).sum(), weights)
+        for output in (found, expected)
+    )
+    torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize("kind", FRAME_HEADS)
@@ -205,8 +203,8 @@ def test_fusion_is_what_it_says(frames):
 def test_heads_by_name(name):
     more = {"fusion_size": 3} if name == "fusion" else {}
     head = make_head(name, input_size=8, num_classes=4, dropout=0.5, **more)
-    drops = [m.p for m in head.modules() if isinstance(m, torch.nn.Dropout)]
-    assert drops and set(drops) == {0.5}
+    drops = {m.p for m in head.modules() if isinstance(m, torch.nn.Dropout)}
+    assert drops == {0.5}
 
 
 @pytest.mark.parametrize(
