@@ -1,9 +1,9 @@
 """What a frozen encoder makes of utterances, computed once and kept.
 
 An utterance is a file of its own, written whole or not at all, under a name
-that follows from the encoder and from the audio: any number of processes may
-read and write, an interrupted extraction continues, a corpus may move, and a
-changed encoder or recording never meets an old file.
+that follows from the encoder and from what it reads: any number of processes
+may read and write, an interrupted extraction continues, a corpus may move, and
+a changed encoder, recording or text never meets an old file.
 """
 
 import copy
@@ -81,7 +81,8 @@ class FeatureStore:
     def path(self, record, layers=None):
         """File of a record's features."""
         layers = layers or self.taken
-        name = fingerprint([_audio(record)], [layers.start, layers.stop])
+        read = [_read_by(what, record) for what in self.encoder.reads]
+        name = fingerprint(read, [layers.start, layers.stop])
         return self.folder / name[:2] / f"{name}.npy"
 
     def _find(self, record):
@@ -259,8 +260,10 @@ def store_inputs(hparams, splits, run_opts):
     return stored
 
 
-def _audio(record):
-    """What the audio of a record is, for the name of a file."""
+def _read_by(what, record):
+    """The part of a record that an encoder reads, for the name of a file."""
+    if what != "audio":
+        return record.get(what)
     described = []
     for piece in record.get("pieces", [record]):
         path = os.path.abspath(piece["wav"])

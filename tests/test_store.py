@@ -151,6 +151,15 @@ def test_nothing_old_is_met_and_a_corpus_may_move(make, write_audio, tmp_path):
     assert store.path(record) != before, "the recording changed"
 
 
+def test_the_key_is_what_the_encoder_reads(make, encoder):
+    """Text alone here: neither the audio, nor who speaks."""
+    encoder.reads = ("text",)
+    store = make(encoder=encoder)
+    record = {"wav": "/no/such.wav", "text": "one", "speaker": "ann"}
+    assert store.path(record) == store.path({"text": "one"})
+    assert store.path(record) != store.path({**record, "text": "two"})
+
+
 def test_what_cannot_be_stored(make, checkpoint, tmp_path):
     with pytest.raises(UserError, match="trained"):
         make(encoder=load_encoder(checkpoint, freeze=False))
