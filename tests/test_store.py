@@ -234,6 +234,7 @@ class SlowEncoder(torch.nn.Module):
 
     frozen = True
     parallel = False
+    reads = ("audio",)
 
     def fingerprint(self):
         return "slow"
