@@ -262,7 +262,7 @@ def test_names(tmp_path, corpus):
 
 
 def test_layouts_and_spellings_of_one_recording(tmp_path):
-    layout = "AudioData/{speaker}/{emotion}{number:02d}.wav"
+    layout = "AudioData/{}/{}{:02d}.wav"
     deep, skipped = read_names("savee", tmp_path, trees.savee(layout))
     flat, _ = read_names("savee", tmp_path / "flat", trees.savee())
     assert [u.id for u in flat] == [u.id for u in deep] and skipped == {}
