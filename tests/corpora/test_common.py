@@ -82,9 +82,7 @@ def test_depth_and_flac_do_not_matter(small, corpus, tmp_path):
         samples, rate = soundfile.read(small / name)
         soundfile.write((small / name).with_suffix(".flac"), samples, rate)
         (small / name).unlink()
-    parent = tmp_path / "given" / "archive" / "Release 1 (wav)"
-    parent.mkdir(parents=True)
-    shutil.move(small, parent / "tree")
+    shutil.copytree(small, tmp_path / "given" / "Release 1 (wav)" / "tree")
     deep, skipped = read_corpus(corpus, tmp_path / "given")
     assert skipped == [] and all(u.wav.endswith(".flac") for u in deep)
     for one, other in zip(flat, deep, strict=True):
@@ -231,8 +229,7 @@ def test_originals_win_over_copies_of_another_length(small, corpus):
 
 def test_links_to_folders_are_followed_once(tmp_path):
     folder = trees.plant(tmp_path / "store", SMALL["esd"])
-    given = tmp_path / "given"
-    given.mkdir()
+    given = trees.plant(tmp_path / "given", [])
     (given / "0011").symlink_to(folder / "0011")
     (given / "loop").symlink_to(given)
     (folder / "0011" / "back").symlink_to(given)
