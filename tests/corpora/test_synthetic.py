@@ -23,15 +23,8 @@ from sklearn.svm import SVC
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.corpora import read_corpus, synthetic
+from speechbrain_ext.corpora import synthetic_rules as rules
 from speechbrain_ext.corpora.espeak import Espeak
-from speechbrain_ext.corpora.synthetic_rules import (
-    EMOTIONS,
-    SENTENCES,
-    SPEAKERS,
-    Manner,
-    manner_of,
-    to_espeak,
-)
 from tests.corpora.trees import check_manifest, snapshot
 
 pytest.importorskip("espeakng_loader")
@@ -41,7 +34,7 @@ pytest.importorskip("espeakng_loader")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus") / "synthetic"
     count = synthetic.generate(folder, sentences=5, progress=False)
-    assert count == len(SPEAKERS) * 5 * len(EMOTIONS)
+    assert count == len(rules.SPEAKERS) * 5 * len(rules.EMOTIONS)
     return folder
 
 
@@ -95,7 +88,7 @@ def test_records_and_files(folder, utterances, tmp_path):
         prefix, speaker, emotion, sentence, repetition = one.id.split("_")
         assert (prefix, emotion, repetition) == ("syn", one.emotion, "0")
         assert one.speaker == f"synthetic_{speaker}"
-        assert one.text == SENTENCES[int(sentence) - 1]
+        assert one.text == rules.SENTENCES[int(sentence) - 1]
         assert (one.corpus, one.language) == ("synthetic", "en")
         assert one.wav == str(folder / "wav" / speaker / f"{one.id}.wav")
         samples, rate = soundfile.read(one.wav, dtype="int16")
@@ -105,8 +98,10 @@ def test_records_and_files(folder, utterances, tmp_path):
         assert 500 < np.abs(samples.astype(int)).max() < 32767
     # The sentences of a speaker are the same in every emotion, and not those
     # of all speakers.
-    assert len(said) == len(SPEAKERS) * 5
-    assert all(sorted(found) == sorted(EMOTIONS) for found in said.values())
+    assert len(said) == len(rules.SPEAKERS) * 5
+    assert all(
+        sorted(found) == sorted(rules.EMOTIONS) for found in said.values()
+    )
     assert len({text for _, text in said}) > 10
     assert read_corpus("synthetic", folder) == (utterances, [])
     check_manifest(utterances, tmp_path)
@@ -152,7 +147,7 @@ def test_it_says_that_it_is_synthetic(folder):
     assert index["espeak_ng_version"].startswith("1.")
     arguments = {"seed": 0, "speakers": 12, "sentences": 5, "repetitions": 1}
     assert index["arguments"] == arguments
-    assert len(set(SENTENCES)) == len(SENTENCES) >= 30
+    assert len(set(rules.SENTENCES)) == len(rules.SENTENCES) >= 30
 
 
 # Emotions and voices
@@ -188,8 +183,8 @@ def test_emotions_can_be_told_apart_but_not_always(features):
 def test_utterances_of_a_class_differ():
     keys = [(0, 0, i, "happy", 0) for i in range(30)]
     keys += [(0, 0, 0, "happy", 1), (1, 0, 0, "happy", 0)]
-    assert len({manner_of(*key).pitch for key in keys}) == 32
-    assert manner_of(*keys[0]) == manner_of(*keys[0])
+    assert len({rules.manner_of(*key).pitch for key in keys}) == 32
+    assert rules.manner_of(*keys[0]) == rules.manner_of(*keys[0])
 
 
 positive = st.floats(1e-3, 1e3)
@@ -197,7 +192,7 @@ positive = st.floats(1e-3, 1e3)
 
 @given(positive, positive, positive, st.floats(-60, 60))
 def test_espeak_gets_numbers_that_it_takes(rate, pitch, range_, loudness):
-    numbers = to_espeak(Manner(rate, pitch, range_, loudness))
+    numbers = rules.to_espeak(rules.Manner(rate, pitch, range_, loudness))
     bounds = {"rate": (80, 450), "pitch": (0, 99), "range": (0, 100)}
     for name, (least, most) in bounds.items():
         number = numbers[name]
@@ -207,8 +202,8 @@ def test_espeak_gets_numbers_that_it_takes(rate, pitch, range_, loudness):
 def test_speakers_have_voices_of_their_own():
     spectra = {}
     with Espeak() as espeak:
-        for name, _, voice, _ in SPEAKERS:
-            samples, rate, _ = espeak.say(SENTENCES[0], voice)
+        for name, _, voice, _ in rules.SPEAKERS:
+            samples, rate, _ = espeak.say(rules.SENTENCES[0], voice)
             power = np.abs(np.fft.rfft(samples)) ** 2
             edges = np.linspace(0, 5000, 26) / (rate / 2) * len(power)
             bands = np.add.reduceat(power, edges.astype(int))[:25]
@@ -279,7 +274,7 @@ def test_a_corpus_that_is_there(tmp_path, monkeypatch):
         with pytest.raises(UserError, match=sentence):
             small(tmp_path, **{name: value})
     with monkeypatch.context() as patch:
-        patch.setattr(synthetic.rules, "digest", lambda: "other")
+        patch.setattr(rules, "digest", lambda: "other")
         with pytest.raises(UserError, match=sentence):
             small(tmp_path)
     assert snapshot(tmp_path) == before
