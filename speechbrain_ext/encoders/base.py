@@ -26,7 +26,7 @@ class Encoder(nn.Module):
     sample_rate = 16000
     max_samples = None
     num_layers = 1
-    # What is read of a record, and whether utterances are spread over the cores.
+    # What is read of a record; whether utterances are spread over the cores.
     reads = ("audio",)
     parallel = False
     # Of pretrained encoders: the transformer layers from the bottom upwards,
