@@ -11,14 +11,9 @@ from dataclasses import replace
 
 from tqdm import tqdm
 
+from speechbrain_ext import vad
 from speechbrain_ext.audio import AudioError, read_audio, to_samples
 from speechbrain_ext.base.files import fingerprint, read_json, write_json
-from speechbrain_ext.vad import (
-    energy_share,
-    keep_speech,
-    level_db,
-    speech_regions,
-)
 
 # A recording of which less of the energy is kept is not used: the detector
 # misses much shouted speech, and a breath must not carry the label of a shout.
@@ -106,12 +101,12 @@ def _listen_to(batch, max_silence):
     # The detector's steps are too small to share.
     torch.set_num_threads(1)
     try:
-        regions = speech_regions([one for _, one in waveforms.values()])
+        regions = vad.speech_regions([one for _, one in waveforms.values()])
     finally:
         torch.set_num_threads(threads)
     silence = to_samples(max_silence)
     for (key, (first, waveform)), spoken in zip(waveforms.items(), regions):
-        kept = keep_speech(spoken, len(waveform), silence)
+        kept = vad.keep_speech(spoken, len(waveform), silence)
         found[key] = _speech(waveform, kept, first)
     return found
 
@@ -120,14 +115,14 @@ def _speech(waveform, kept, first):
     """The record of what is kept of a waveform, or why it is not used."""
     if not kept:
         return {"reason": "has no speech"}
-    share = energy_share(waveform, kept)
+    share = vad.energy_share(waveform, kept)
     if share < KEPT_ENERGY:
         # Rounded down: just under the bound must not read as the bound.
         percent = math.floor(100 * share) or "less than 1"
         return {"reason": f"keeps {percent} % of its energy as speech"}
     return {
         "speech": [[first + a, first + b] for a, b in kept],
-        "level": level_db(waveform, kept),
+        "level": vad.level_db(waveform, kept),
     }
 
 

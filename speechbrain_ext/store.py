@@ -1,12 +1,9 @@
 """What a frozen encoder makes of utterances, computed once and kept.
 
-SpeechBrain's ``CachedHDF5DynamicItem`` has one file that a single process may
-write, that a killed process can leave damaged, and that knows nothing of the
-encoder it was made with. Here an utterance is a file of its own, written whole
-or not at all, under a name that follows from the encoder and from what it
-reads: any number of processes may read and write, an interrupted extraction
-continues, a corpus may move, and a changed encoder, recording or text never
-meets an old file.
+An utterance is a file of its own, written whole or not at all, under a name
+that follows from the encoder and from what it reads: any number of processes
+may read and write, an interrupted extraction continues, a corpus may move, and
+a changed encoder, recording or text never meets an old file.
 """
 
 import copy
@@ -21,7 +18,7 @@ import torch
 from speechbrain.utils.distributed import infer_device, run_on_main
 from tqdm import tqdm
 
-from speechbrain_ext.base.errors import UserError, is_number
+from speechbrain_ext.base.errors import UserError, expected, is_number
 from speechbrain_ext.base.files import atomic_path, fingerprint
 from speechbrain_ext.data import load_waveform
 from speechbrain_ext.encoders.base import ConvolvedFeatures
@@ -69,9 +66,7 @@ class FeatureStore:
 
     def __init__(self, folder, source, dtype="float16"):
         if dtype not in ("float16", "float32"):
-            raise UserError(
-                f"feature_dtype: expected float16 or float32, got '{dtype}'."
-            )
+            raise expected("feature_dtype", "float16 or float32", dtype)
         if not source.encoder.frozen:
             raise UserError(
                 "feature_folder: the features of an encoder that is trained "
@@ -83,26 +78,23 @@ class FeatureStore:
         self.folder = Path(folder) / f"{self.encoder.fingerprint()}-{dtype}"
         self.taken = source.layers
 
-    def path(self, record):
+    def path(self, record, layers=None):
         """File of a record's features."""
-        return self._path(record, self.taken)
-
-    def _path(self, record, taken):
-        name = fingerprint(
-            [_read_by(what, record) for what in self.encoder.reads],
-            [taken.start, taken.stop],
-        )
+        layers = layers or self.taken
+        read = [_read_by(what, record) for what in self.encoder.reads]
+        name = fingerprint(read, [layers.start, layers.stop])
         return self.folder / name[:2] / f"{name}.npy"
 
-    def _places(self, record):
-        """Where the layers may lie: in a file of their own, among all."""
-        yield self.path(record), slice(None)
-        if self.taken != LAYERS["all"]:
-            yield self._path(record, LAYERS["all"]), self.taken
+    def _find(self, record):
+        """The file with a record's layers, and where they are in it."""
+        alone, among = self.path(record), self.path(record, LAYERS["all"])
+        if not alone.exists() and among.exists():
+            return among, self.taken
+        return alone, slice(None)
 
     def has(self, record):
         """Whether the features of a record are stored."""
-        return any(path.exists() for path, _ in self._places(record))
+        return self._find(record)[0].exists()
 
     def extract(self, utterances, device="cpu", progress=True):
         """Compute and store what is not there yet.
@@ -138,32 +130,15 @@ class FeatureStore:
             return 0
         random.Random(os.getpid()).shuffle(todo)
         self.encoder.to(device).eval()
-        shares = [todo[i : i + _SHARE] for i in range(0, len(todo), _SHARE)]
-        count = 0
-        with tqdm(
-            desc="Features", total=len(todo), unit="utt", disable=not progress
-        ) as bar:
-            for done in self._run(shares, device, bar):
-                count += done
-        return count
+        if self.encoder.parallel and len(todo) > _SHARE:
+            from joblib import Parallel, delayed
 
-    def _run(self, shares, device, bar):
-        if not self.encoder.parallel or len(shares) == 1:
-            for share in shares:
-                yield sum(self._extract(each, device) for each in share)
-                bar.update(len(share))
-            return
-        from joblib import Parallel, delayed
-
-        jobs = (delayed(self._extract_all)(share) for share in shares)
-        found = Parallel(n_jobs=-1, return_as="generator")(jobs)
-        for share, done in zip(shares, found):
-            yield done
-            bar.update(len(share))
-
-    def _extract_all(self, share):
-        torch.set_num_threads(1)
-        return sum(self._extract(record, "cpu") for record in share)
+            cores = Parallel(-1, return_as="generator", batch_size=_SHARE)
+            done = cores(delayed(self._extract)(each, "cpu") for each in todo)
+        else:
+            done = (self._extract(each, device) for each in todo)
+        options = {"unit": "utt", "disable": not progress}
+        return sum(tqdm(done, "Features", len(todo), **options))
 
     @torch.no_grad()
     def _extract(self, record, device):
@@ -176,11 +151,11 @@ class FeatureStore:
         return 1
 
     def _write(self, feats, path):
-        limit = np.finfo(self.dtype).max
-        if np.abs(feats).max() > limit:
+        highest = np.abs(feats).max()
+        if highest > np.finfo(self.dtype).max:
             raise UserError(
-                f"feature_dtype: a value of {np.abs(feats).max():.3g} does not "
-                "fit into float16; choose float32."
+                f"feature_dtype: a value of {highest:.3g} does not fit into "
+                "float16; choose float32."
             )
         with atomic_path(path) as part, open(part, "wb") as file:
             np.save(file, feats.astype(self.dtype))
@@ -188,10 +163,7 @@ class FeatureStore:
     def load(self, record):
         """Features of a record [layers, frames, channels], of the store's
         dtype; frames up to the ``max_length`` of the input."""
-        path, taken = next(
-            (one for one in self._places(record) if one[0].exists()),
-            (self.path(record), slice(None)),
-        )
+        path, taken = self._find(record)
         feats = np.load(path, mmap_mode="r")[taken, : self.source.limit]
         return torch.from_numpy(feats.copy())
 
@@ -235,9 +207,7 @@ class FeatureMemory:
 
     def __init__(self, gigabytes):
         if not is_number(gigabytes) or gigabytes < 0:
-            raise UserError(
-                f"feature_memory: expected gigabytes from 0, got {gigabytes}."
-            )
+            raise expected("feature_memory", "gigabytes from 0", gigabytes)
         self.bound = gigabytes * 1e9
         self.kept = {}
         self.size = 0
@@ -294,21 +264,17 @@ def _read_by(what, record):
     """The part of a record that an encoder reads, for the name of a file."""
     if what != "audio":
         return record.get(what)
-    return [
-        [
-            _content(os.path.abspath(piece["wav"])),
-            [piece.get(key) for key in ("start", "stop", "gain", "crossfade")],
-        ]
-        for piece in record.get("pieces", [record])
-    ]
+    described = []
+    for piece in record.get("pieces", [record]):
+        path = os.path.abspath(piece["wav"])
+        status = os.stat(path)
+        content = _digest(path, status.st_size, status.st_mtime_ns)
+        keys = ("start", "stop", "gain", "crossfade")
+        described.append([content, [piece.get(key) for key in keys]])
+    return described
 
 
-def _content(path):
-    status = os.stat(path)
-    return _digest(path, status.st_size, status.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _digest(path, size, changed):
     """Digest of a file, wherever it lies."""
     with open(path, "rb") as file:

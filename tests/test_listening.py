@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from speechbrain_ext import listening
+from speechbrain_ext import listening, vad
 from speechbrain_ext.audio import read_audio
 from speechbrain_ext.base.files import read_json, write_json
 from speechbrain_ext.listening import listen
@@ -54,14 +54,11 @@ def test_bad_ones_are_skipped_and_nothing_is_done_twice(
 
 def test_a_corpus_that_moved_is_known(good, tmp_path, reads):
     cache = tmp_path / "recordings.json"
-    data = utterances(good)
-    found, _ = listen(data, 0.2, cache, progress=False)
-    for path in good:
-        moved = tmp_path / "moved" / path.name
-        moved.parent.mkdir(exist_ok=True)
-        moved.hardlink_to(path)
-    data = utterances([tmp_path / "moved" / path.name for path in good])
-    again, _ = listen(data, 0.2, cache, progress=False)
+    found, _ = listen(utterances(good), 0.2, cache, progress=False)
+    moved = [tmp_path / path.name for path in good]
+    for path, place in zip(good, moved):
+        place.hardlink_to(path)
+    again, _ = listen(utterances(moved), 0.2, cache, progress=False)
     assert [u.extra for u in again] == [u.extra for u in found]
     assert len(reads) == 4
 
@@ -120,9 +117,7 @@ def test_a_fragment_does_not_carry_the_label(monkeypatch, write_audio):
     path = write_audio("shout.wav", data=0.25 * sign)
 
     def heard(stop):
-        monkeypatch.setattr(
-            listening, "speech_regions", lambda _: [[(0, stop)]]
-        )
+        monkeypatch.setattr(vad, "speech_regions", lambda _: [[(0, stop)]])
         return listen(utterances([path]), 0, progress=False)
 
     for stop, part in ((100, "less than 1"), (1600, 10), (7968, 49)):

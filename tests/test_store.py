@@ -38,14 +38,18 @@ def encoder(checkpoint):
     return load_encoder(checkpoint, local_encoder=True)
 
 
+def make_utterances(write_audio, count, shortest, step):
+    made = []
+    for number in range(count):
+        seconds = shortest + step * number
+        path = write_audio(f"{number}.wav", seconds)
+        made.append(Utterance(str(number), seconds, "s", "sad", "d", wav=path))
+    return made
+
+
 @pytest.fixture
 def utterances(write_audio):
-    return [
-        Utterance(str(n), 0.2 + 0.1 * n, "s", "sad", "d", wav=path)
-        for n, path in enumerate(
-            write_audio(f"{n}.wav", 0.2 + 0.1 * n) for n in range(4)
-        )
-    ]
+    return make_utterances(write_audio, 4, 0.2, 0.1)
 
 
 @pytest.fixture
@@ -59,21 +63,16 @@ def make(tmp_path, encoder):
     return make
 
 
-def all_layers(encoder, record):
-    """[layers, frames, channels] of one utterance alone."""
-    with torch.no_grad():
-        return encoder(load_waveform(record)[None], all_layers=True)[0]
-
-
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_all_layers_are_kept(dtype, make, encoder, utterances):
     store = make(dtype)
-    assert store.extract(utterances, progress=False) == 4
+    # What is there twice is computed once.
+    assert store.extract(2 * utterances, progress=False) == 4
     for utterance in utterances:
         record = utterance.to_dict()
         found = store.load(record)
         assert found.dtype == getattr(torch, dtype)
-        expected = all_layers(encoder, record)
+        expected = encoder(load_waveform(record)[None], all_layers=True)[0]
         assert torch.equal(found, expected.to(found.dtype))
         short = make(dtype, max_length=0.1).load(record)
         assert torch.equal(short, found[:, :5])
@@ -91,11 +90,11 @@ def test_the_layers_that_are_asked_for(layers, taken, make, utterances):
     assert alone.extract(utterances, progress=False) == 4
     assert every.extract(utterances, progress=False) == 4
     assert among.extract(utterances, progress=False) == 0
-    sizes = [
+    small, large = (
         sum(file.stat().st_size for file in store.folder.rglob("*.npy"))
         for store in (alone, every)
-    ]
-    assert sizes[0] < sizes[1] / 3
+    )
+    assert small < large / 3
     for utterance in utterances:
         record = utterance.to_dict()
         found = alone.load(record)
@@ -116,14 +115,11 @@ def test_what_is_there_is_not_touched(make, utterances):
     run_opts = {"device": "cpu", "noprogressbar": True}
     store_inputs(again, {"train": utterances[:3]}, run_opts)
     assert snapshot(store.folder) == before
-    stored = store_inputs(
-        again, {"train": utterances[:2], "test": utterances[2:]}, run_opts
-    )
-    after = snapshot(store.folder)
+    splits = {"train": utterances[:2], "test": utterances[2:]}
+    assert list(store_inputs(again, splits, run_opts)) == ["speech"]
     assert len(list(store.folder.rglob("*.npy"))) == 4
     files = [row for row in before if row[0].endswith(".npy")]
-    assert len(files) == 3 and set(files) < set(after)
-    assert list(stored) == ["speech"]
+    assert len(files) == 3 and set(files) < set(snapshot(store.folder))
     assert store_inputs({**again, "feature_folder": None}, {}, run_opts) == {}
 
 
@@ -143,22 +139,16 @@ def test_encoders_and_types_do_not_meet(make, checkpoint, utterances, tmp_path):
     assert make(encoder=copy).folder == stores[0].folder
 
 
-def test_nothing_old_is_met(make, write_audio):
+def test_nothing_old_is_met_and_a_corpus_may_move(make, write_audio, tmp_path):
     store, path = make(), write_audio(seconds=0.2)
     record = {"wav": path}
     before = store.path(record)
     assert store.path({**record, "start": 0.1}) != before
     assert store.path({"pieces": [{**record, "gain": 2.0}]}) != before
+    moved = shutil.copyfile(path, tmp_path / "another_name.wav")
+    assert store.path({"wav": str(moved)}) == before
     write_audio(seconds=0.3)
     assert store.path(record) != before, "the recording changed"
-
-
-def test_a_corpus_may_move(make, write_audio, tmp_path):
-    store, path = make(), write_audio(seconds=0.2)
-    moved = tmp_path / "elsewhere" / "another_name.wav"
-    moved.parent.mkdir()
-    shutil.copyfile(path, moved)
-    assert store.path({"wav": str(moved)}) == store.path({"wav": path})
 
 
 def test_the_key_is_what_the_encoder_reads(make, encoder):
@@ -206,9 +196,8 @@ def test_memory_changes_nothing(gigabytes, make, utterances):
     assert (len(features.memory.kept) == 4) == (gigabytes == 1)
 
 
-def test_an_encoder_on_all_cores(make, utterances, tmp_path):
+def test_an_encoder_on_all_cores(make, utterances):
     encoder = load_encoder("egemaps")
-    encoder.parallel = True
     many = [
         dataclasses.replace(u, id=f"{u.id}{n}", start=0.001 * n)
         for u in utterances
@@ -240,32 +229,24 @@ def test_half_a_file_is_never_met(make, utterances, monkeypatch):
     assert store.extract(utterances, progress=False) == 4
 
 
-class SlowEncoder:
+class SlowEncoder(torch.nn.Module):
     """Long enough over an utterance for others to come in between."""
 
     frozen = True
-    reads = ("audio",)
     parallel = False
+    reads = ("audio",)
 
     def fingerprint(self):
         return "slow"
 
-    def to(self, device):
-        return self
-
-    def eval(self):
-        return self
-
-    def __call__(self, wav, all_layers):
+    def forward(self, wav, all_layers):
         time.sleep(0.1)
         return torch.full((1, 1, 2, 3), float(wav.shape[1]))
 
 
 def slow_store(folder):
-    source = types.SimpleNamespace(
-        encoder=SlowEncoder(), layers=slice(None), limit=None
-    )
-    return FeatureStore(folder, source, "float32")
+    parts = {"encoder": SlowEncoder(), "layers": slice(None), "limit": None}
+    return FeatureStore(folder, types.SimpleNamespace(**parts), "float32")
 
 
 def extract_with_others(folder, utterances, together, counts):
@@ -275,13 +256,7 @@ def extract_with_others(folder, utterances, together, counts):
 
 
 def test_several_processes_share_the_work(write_audio, tmp_path):
-    utterances = []
-    for number in range(12):
-        seconds = 0.1 + 0.01 * number
-        path = write_audio(f"{number}.wav", seconds)
-        utterances.append(
-            Utterance(str(number), seconds, "s", "sad", "d", wav=path)
-        )
+    utterances = make_utterances(write_audio, 12, 0.1, 0.01)
     # Importing torch anew in each would take longer than the work.
     fork = multiprocessing.get_context("fork")
     together, counts = fork.Barrier(3), fork.SimpleQueue()
@@ -300,17 +275,10 @@ def test_several_processes_share_the_work(write_audio, tmp_path):
     store = slow_store(tmp_path / "features")
     for utterance in utterances:
         feats = store.load(utterance.to_dict())
-        assert torch.equal(
-            feats,
-            torch.full((1, 2, 3), float(round(16000 * utterance.duration))),
-        )
+        samples = float(round(16000 * utterance.duration))
+        assert torch.equal(feats, torch.full((1, 2, 3), samples))
     files = [path for path in store.folder.rglob("*") if path.is_file()]
     assert len(files) == 12
-
-
-def test_an_utterance_that_is_there_twice_is_computed_once(make, utterances):
-    store = make()
-    assert store.extract(2 * utterances, progress=False) == 4
 
 
 def test_a_recording_that_cannot_be_read(make, utterances):
@@ -319,6 +287,5 @@ def test_a_recording_that_cannot_be_read(make, utterances):
         file.truncate(60)
     with pytest.raises(AudioError, match="2.wav"):
         store.extract(utterances, progress=False)
-    whole = utterances[:2] + utterances[3:]
-    store.extract(whole, progress=False)
+    store.extract(utterances[:2] + utterances[3:], progress=False)
     assert len(list(store.folder.rglob("*.npy"))) == 3

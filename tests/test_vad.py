@@ -6,13 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from silero_vad import get_speech_timestamps, load_silero_vad
 
+from speechbrain_ext import vad
 from speechbrain_ext.audio import read_audio
-from speechbrain_ext.vad import (
-    energy_share,
-    keep_speech,
-    level_db,
-    speech_regions,
-)
 
 
 @st.composite
@@ -26,7 +21,7 @@ def regions(draw):
 @given(regions(), st.integers(0, 600))
 def test_no_silence_over_the_bound_remains(case, bound):
     speech, size = case
-    kept = keep_speech(speech, size, bound)
+    kept = vad.keep_speech(speech, size, bound)
     is_speech, is_kept = np.zeros(size, bool), np.zeros(size, bool)
     for start, stop in speech:
         is_speech[start:stop] = True
@@ -43,8 +38,8 @@ def test_no_silence_over_the_bound_remains(case, bound):
 
 
 def test_level():
-    assert level_db(torch.full((10,), 0.1), [(0, 4), (6, 9)]) == -20.0
-    assert level_db(torch.zeros(10), [(0, 10)]) == -np.inf
+    assert vad.level_db(torch.full((10,), 0.1), [(0, 4), (6, 9)]) == -20.0
+    assert vad.level_db(torch.zeros(10), [(0, 10)]) == -np.inf
 
 
 def test_share_of_the_energy():
@@ -52,9 +47,9 @@ def test_share_of_the_energy():
     sign = torch.where(torch.arange(16000) % 2 == 1, 1.0, -1.0)
     level = torch.where(torch.arange(16000) < 8000, 0.1, 0.3)
     for offset in (0.0, 0.4):
-        share = energy_share(offset + sign * level, [(0, 8000)])
+        share = vad.energy_share(offset + sign * level, [(0, 8000)])
         assert abs(share - 0.1) < 1e-3
-    assert energy_share(torch.full((1600,), 0.5), [(0, 1600)]) == 0.0
+    assert vad.energy_share(torch.full((1600,), 0.5), [(0, 1600)]) == 0.0
 
 
 def test_many_at_once_are_as_each_by_silero_itself(synthetic_folder):
@@ -69,7 +64,7 @@ def test_many_at_once_are_as_each_by_silero_itself(synthetic_folder):
         scaled = one / one.abs().max().clamp(min=1e-9)
         found = get_speech_timestamps(scaled, model, **options)
         expected.append([(part["start"], part["end"]) for part in found])
-    assert speech_regions(audio) == expected
+    assert vad.speech_regions(audio) == expected
     assert expected[0] and not expected[1]
 
 
@@ -78,8 +73,8 @@ def test_speech_is_found_however_loud(synthetic_folder):
     # A second of silence in the middle does not survive.
     half = audio.shape[0] // 2
     gap = torch.cat([audio[:half], torch.zeros(16000), audio[half:]])
-    found, soft, gapped = speech_regions([audio, audio * 0.125, gap])
+    found, soft, gapped = vad.speech_regions([audio, audio * 0.125, gap])
     assert found and found == soft
-    kept = keep_speech(gapped, gap.shape[0], 3200)
+    kept = vad.keep_speech(gapped, gap.shape[0], 3200)
     # The detector hears speech for a few of its 32 ms windows longer.
     assert sum(b - a for a, b in kept) < audio.shape[0] + 3200 + 5 * 512

@@ -18,16 +18,14 @@ def _describe(match, folders):
         "id": f"{emotion}{sentence}_{speaker}{take}",
         "speaker": speaker,
         "label": emotion,
-        "extra": {"sentence": int(sentence), "take": take},
+        "sentence": int(sentence),
+        "take": take,
     }
 
 
 CORPUS = Corpus(
     name="aesdd",
     title="AESDD",
-    source="N. Vryzas, R. Kotsakis, A. Liatsou, C. A. Dimoulas and G. "
-    'Kalliris, "Speech Emotion Recognition for Performance Interaction", '
-    "Journal of the Audio Engineering Society 66(6), 2018.",
     notes="""
 Names: emotion, sentence (01 to 20, of which one is improvised) and speaker, as
 the notes that come with the recordings say; a letter at the end tells takes
@@ -36,7 +34,10 @@ otherwise. Layout: a folder an emotion; a recording in the folder of another
 one is skipped. Counts: 604 recordings by six speakers (the publication has
 about 500 by five): 20 of each in each emotion but four, and eight second takes
 (121 angry, 122 disgust, 120 fearful, 119 happy, 122 sad). Neither genders nor
-texts are documented.""",
+texts are documented.
+Source: N. Vryzas, R. Kotsakis, A. Liatsou, C. A. Dimoulas and G. Kalliris,
+"Speech Emotion Recognition for Performance Interaction", Journal of the Audio
+Engineering Society 66(6), 2018.""",
     emotions=pairs("a=angry d=disgust f=fearful h=happy s=sad"),
     example="a01 (1).wav",
     language="el",

@@ -30,23 +30,22 @@ class Corpus:
     name, title : str
         Its key in ``CORPORA``, with which ids and speakers begin; its name in
         sentences.
-    source, notes : str
-        Publication and licence; layout, counts, and how sure the fields are.
+    notes : str
+        Layout, counts, how sure the fields are, publication and licence.
     emotions : dict
         From each of the corpus's own labels to a full English word.
     example : str
         A name of a file.
     language : str, optional
         ISO 639-1 code, unless ``describe`` gives one.
-    pattern : str, optional
-        What names of recordings match, without suffix, in any case.
-    describe : callable, optional
-        From such a match and the names of the folders above, nearest first,
-        to fields of ``Utterance``, with ``label`` in place of ``emotion``; it
-        raises ``AudioError`` with the reason to skip the file.
+    pattern, describe : str and callable, optional
+        What names of recordings match, without suffix, in any case; from such
+        a match and the names of the folders above, nearest first, to fields of
+        ``Utterance`` and of its ``extra``, with ``label`` in place of
+        ``emotion``. It raises ``AudioError`` to skip the file.
     read_texts : callable, optional
-        From all files and the list of what was skipped to the texts, by the
-        name of the recording.
+        From the files that are no audio and the list of what was skipped to
+        the texts, by the name of the recording.
     reader : callable, optional
         In place of these three, where the labels stand elsewhere: from a
         folder to utterances and what was skipped.
@@ -60,7 +59,6 @@ class Corpus:
 
     name: str
     title: str
-    source: str
     notes: str
     emotions: dict
     example: str
@@ -72,7 +70,14 @@ class Corpus:
 
     def read(self, folder):
         """Utterances and what was skipped, as ``read_corpus``."""
-        folder = check_folder(folder, self.title)
+        folder = Path(os.path.abspath(folder))
+        if not folder.is_dir():
+            is_file = folder.exists()
+            what = "is a file, not a folder" if is_file else "does not exist"
+            raise UserError(
+                f"'{folder}' {what}; give the folder where {self.title} was "
+                "unpacked."
+            )
         utterances, skipped = (self.reader or self._read_names)(folder)
         skipped = sorted(skipped)
         if not utterances:
@@ -103,33 +108,31 @@ class Corpus:
                 raise AudioError(f"{self.title} has no {what} '{code}'")
 
     def _read_names(self, folder):
-        files, skipped = list_files(folder)
-        texts = self.read_texts(files, skipped) if self.read_texts else {}
-        described, found = {}, 0
-        for path in files:
-            if path.suffix.lower() not in AUDIO_SUFFIXES:
-                continue
-            match = re.fullmatch(self.pattern, path.stem, re.IGNORECASE)
-            if not match:
-                skipped.append((str(path), self.foreign()))
-                continue
-            found += 1
+        audio, others, skipped = list_files(folder)
+        matches = {
+            path: re.fullmatch(self.pattern, path.stem, re.IGNORECASE)
+            for path in audio
+        }
+        if not any(matches.values()):
+            raise self.no_recordings(folder)
+        texts = self.read_texts(others, skipped) if self.read_texts else {}
+        named, described = [], {}
+        for path, match in matches.items():
             # The folders that lead to the file, nearest first.
             above = path.parent.relative_to(folder.parent).parts[::-1]
             try:
-                fields = self.describe(match, above)
-                described[path] = self._complete(fields)
+                if not match:
+                    raise AudioError(self.foreign())
+                fields = self._complete(self.describe(match, above))
+                named.append((fields.pop("id"), path))
+                described[path] = {"text": texts.get(path.stem)} | fields
             except AudioError as problem:
                 skipped.append((str(path), problem.reason))
-        if not found:
-            raise self.no_recordings(folder)
-        named = [(fields["id"], path) for path, fields in described.items()]
         usable, more = probe_all(named, self.title)
-        utterances = []
-        for path, duration in usable.values():
-            fields = {"text": texts.get(path.stem)} | described[path]
-            fields |= {"wav": str(path), "duration": duration}
-            utterances.append(Utterance(**fields))
+        utterances = [
+            self.utterance(id, path, seconds, described[path])
+            for id, (path, seconds) in usable.items()
+        ]
         return utterances, skipped + more
 
     def _complete(self, fields):
@@ -138,32 +141,21 @@ class Corpus:
         emotion = self.emotions.get(label, self.emotions.get(label.lower()))
         if emotion is None:
             self.check_codes(emotion=(label, ()))
-        return {
-            "language": self.language,
-            **fields,
-            "corpus": self.name,
-            "id": f"{self.name}_{fields['id']}",
-            "speaker": f"{self.name}_{fields['speaker']}",
-            "emotion": emotion,
-            "extra": {**fields.get("extra", {}), "original_label": label},
-        }
+        names = {x: f"{self.name}_{fields[x]}" for x in ("id", "speaker")}
+        return fields | names | {"emotion": emotion, "original_label": label}
 
-
-def check_folder(folder, title):
-    """The folder as an absolute path."""
-    path = Path(os.path.abspath(folder))
-    remedy = f"give the folder where {title} was unpacked"
-    if not path.exists():
-        raise UserError(f"'{path}' does not exist; {remedy}.")
-    if not path.is_dir():
-        raise UserError(f"'{path}' is a file, not a folder; {remedy}.")
-    return path
+    def utterance(self, id, wav, seconds, fields):
+        """The record of a recording."""
+        record = {"wav": str(wav), "duration": seconds, "corpus": self.name}
+        record |= {"language": self.language, **fields}
+        return Utterance.from_dict(id, record)
 
 
 def list_files(folder):
-    """All files below a folder, in the order in which copies are preferred."""
+    """Audio, other files, and folders that are not readable; of copies the
+    preferred one comes first."""
     files, skipped = [], []
-    seen = {_identity(folder)}
+    seen = {os.path.realpath(folder)}
 
     def unreadable(error):
         reason = f"is not readable: {error.strerror}"
@@ -171,19 +163,13 @@ def list_files(folder):
 
     walk = os.walk(folder, followlinks=True, onerror=unreadable)
     for root, folders, names in walk:
-        inside = []
-        for name in sorted(folders):
-            if _is_junk(name):
-                continue
-            try:
-                identity = _identity(os.path.join(root, name))
-            except OSError as error:
-                unreadable(error)
-                continue
-            if identity not in seen:
-                seen.add(identity)
-                inside.append(name)
-        folders[:] = inside
+        found = sorted(name for name in folders if not _is_junk(name))
+        folders.clear()
+        for name in found:
+            place = os.path.realpath(os.path.join(root, name))
+            if place not in seen:
+                seen.add(place)
+                folders.append(name)
         files += [Path(root, name) for name in names if not _is_junk(name)]
 
     def preference(path):
@@ -191,21 +177,21 @@ def list_files(folder):
         derived = not DERIVED_FOLDERS.isdisjoint(parts[:-1])
         return derived, len(parts), parts
 
-    return sorted(files, key=preference), skipped
-
-
-def pairs(text):
-    """``"a=angry s=sad"`` as a dict."""
-    return dict(pair.split("=") for pair in text.split())
-
-
-def _identity(path):
-    status = os.stat(path)
-    return status.st_dev, status.st_ino
+    audio, others = [], []
+    for path in sorted(files, key=preference):
+        is_audio = path.suffix.lower() in AUDIO_SUFFIXES
+        (audio if is_audio else others).append(path)
+    return audio, others, skipped
 
 
 def _is_junk(name):
     return name.startswith(".") or name == "__MACOSX"
+
+
+def pairs(text):
+    """``{"a": "angry", "sad": "sad"}`` from ``"a=angry sad"``."""
+    halves = (pair.split("=") for pair in text.split())
+    return {half[0]: half[-1] for half in halves}
 
 
 def probe_all(named_files, title):

@@ -6,9 +6,7 @@ from speechbrain_ext.corpora.base import AudioError, Corpus, pairs
 from speechbrain_ext.corpora.texts import text_lines
 
 # In the order of the numbers of the recordings.
-EMOTIONS = pairs(
-    "neutral=neutral angry=angry happy=happy sad=sad surprise=surprised"
-)
+EMOTIONS = pairs("neutral angry happy sad surprise=surprised")
 # What stands for the emotion at the end of a line of text.
 LABELS = {name.capitalize() for name in EMOTIONS}
 LABELS |= {"中立", "生气", "快乐", "伤心", "惊喜"}
@@ -25,21 +23,21 @@ def _describe(match, folders):
         recording=(match[2], [match[2]] if block in range(5) else ()),
     )
     numbered = list(EMOTIONS)[block]
-    named = [name for name in folders if name.lower() in EMOTIONS]
-    label = named[0] if named else numbered
+    named = (name for name in folders if name.lower() in EMOTIONS)
+    label = next(named, numbered)
     if label.lower() != numbered:
         raise AudioError(
             f"it lies in '{label}', but number {match[2]} belongs to {numbered}"
         )
-    parts = [name.lower() for name in folders if name.lower() in PARTS]
+    parts = {"part": x.lower() for x in folders[::-1] if x.lower() in PARTS}
     return {
         "id": match[0],
         "speaker": match[1],
         "label": label,
         "gender": "male" if speaker in MEN else "female",
         "language": "zh" if speaker <= 10 else "en",
-        "extra": {"sentence": sentence + 1}
-        | ({"part": parts[0]} if parts else {}),
+        "sentence": sentence + 1,
+        **parts,
     }
 
 
@@ -52,8 +50,8 @@ def _read_texts(files, skipped):
         for line in text_lines(path, skipped, mandarin):
             match = re.match(r"\s*(\d{4}_\d{6})\s+(.*?)\s*$", line)
             text = _without_label(match[2]) if match else ""
-            if text and match[1] not in texts:
-                texts[match[1]] = text
+            if text:
+                texts.setdefault(match[1], text)
     return texts
 
 
@@ -70,9 +68,6 @@ def _without_label(line):
 CORPUS = Corpus(
     name="esd",
     title="ESD",
-    source='K. Zhou, B. Sisman, R. Liu and H. Li, "Emotional Voice '
-    'Conversion: Theory, Databases and ESD", Speech Communication 137, 2022; '
-    "for research purposes, under the authors' own licence.",
     notes="""
 Names: 0011/Angry/0011_000351.wav, in one release with a folder train,
 evaluation or test below the emotion. Speakers 0001 to 0010 speak Mandarin,
@@ -80,7 +75,10 @@ evaluation or test below the emotion. Speakers 0001 to 0010 speak Mandarin,
 1 to 350 neutral, then angry, happy, sad and surprised. 0011/0011.txt has id,
 text and emotion in each line, set apart by tabs or blanks, in UTF-8, UTF-16,
 GB 18030 or cp1252. Counts: 35,000 recordings, 350 of each speaker in each
-emotion.""",
+emotion.
+Source: K. Zhou, B. Sisman, R. Liu and H. Li, "Emotional Voice Conversion:
+Theory, Databases and ESD", Speech Communication 137, 2022; for research
+purposes, under the authors' own licence.""",
     emotions=EMOTIONS,
     example="0011_000351.wav",
     pattern=r"(\d{4})_(\d{6})",

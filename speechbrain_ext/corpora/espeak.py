@@ -17,11 +17,11 @@ import numpy as np
 
 from speechbrain_ext.base.errors import UserError
 
-# Values of the enumerations in espeak-ng's header ``speak_lib.h``.
+# Values from espeak-ng's header ``speak_lib.h``.
 OUTPUT_SYNCHRONOUS = 2
 # Report phonemes, as IPA, and do not end the process on a failure.
 INITIALIZE_OPTIONS = 0x0001 | 0x0002 | 0x8000
-PARAMETERS = {"rate": 1, "volume": 2, "pitch": 3, "range": 4}
+RATE, VOLUME, PITCH, RANGE = 1, 2, 3, 4
 POSITION_CHARACTER = 1
 TEXT_IS_UTF8 = 1
 EVENT_END_OF_LIST = 0
@@ -31,49 +31,33 @@ STRESS_MARKS = "\u02c8\u02cc"
 SILENCE = "sil"
 
 
-_INT, _UINT = ctypes.c_int, ctypes.c_uint
-
-
-class _Identifier(ctypes.Union):
-    _fields_ = [("name", ctypes.c_void_p), ("string", ctypes.c_char * 8)]
-
-
 class _Event(ctypes.Structure):
     _fields_ = [
-        ("type", _INT),
-        ("unique_identifier", _UINT),
-        ("text_position", _INT),
-        ("length", _INT),
-        ("audio_position", _INT),
-        ("sample", _INT),
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
         ("user_data", ctypes.c_void_p),
-        ("id", _Identifier),
+        # Of a union; in the events of phonemes it is their name.
+        ("id", ctypes.c_char * 8),
     ]
 
 
-_SAMPLES, _EVENTS = ctypes.POINTER(ctypes.c_short), ctypes.POINTER(_Event)
-_Callback = ctypes.CFUNCTYPE(_INT, _SAMPLES, _INT, _EVENTS)
-_SIGNATURES = {
-    "espeak_Initialize": (_INT, [_INT, _INT, ctypes.c_char_p, _INT]),
-    "espeak_Info": (ctypes.c_char_p, [ctypes.c_void_p]),
-    "espeak_SetSynthCallback": (None, [_Callback]),
-    "espeak_SetVoiceByName": (_INT, [ctypes.c_char_p]),
-    "espeak_SetParameter": (_INT, [_INT, _INT, _INT]),
-    "espeak_Synth": (
-        _INT,
-        [ctypes.c_char_p, ctypes.c_size_t, _UINT, _INT, _UINT, _UINT]
-        + 2 * [ctypes.c_void_p],
-    ),
-    "espeak_Terminate": (_INT, []),
-    "espeak_ng_GetSampleRate": (_INT, []),
-    "espeak_ng_SetRandSeed": (None, [ctypes.c_long]),
-}
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int,
+    ctypes.POINTER(ctypes.c_short),
+    ctypes.c_int,
+    ctypes.POINTER(_Event),
+)
 
 
-class Espeak:
+class Espeak(contextlib.ExitStack):
     """A context in which espeak-ng speaks."""
 
     def __init__(self):
+        super().__init__()
         try:
             import espeakng_loader
         except ImportError:
@@ -81,27 +65,19 @@ class Espeak:
                 "Synthetic speech needs the package espeakng-loader; install "
                 'it with `pip install -e ".[quickstart]"`.'
             ) from None
-        self._original = Path(espeakng_loader.get_library_path())
+        original = Path(espeakng_loader.get_library_path())
         self._data = str(espeakng_loader.get_data_path())
-        self._folder = None
-
-    def __enter__(self):
-        self._folder = tempfile.TemporaryDirectory(prefix="espeak_")
-        self._copy = Path(self._folder.name) / self._original.name
-        shutil.copyfile(self._original, self._copy)
-        return self
-
-    def __exit__(self, *_):
-        self._folder.cleanup()
-        self._folder = None
+        folder = tempfile.TemporaryDirectory(prefix="espeak_")
+        self._copy = Path(self.enter_context(folder), original.name)
+        shutil.copyfile(original, self._copy)
 
     def version(self):
         """Version of the library."""
         with self._library() as library:
             return library.espeak_Info(None).decode().split()[0]
 
-    def say(self, text, voice, rate=175, pitch=50, range=50, volume=50):
-        """Speak a sentence."""
+    def say(self, text, voice, rate=175, pitch=50, range=50):
+        """Samples, their rate, and the phones of a sentence."""
         # espeak-ng would take the voice without the variant and say nothing.
         variant = voice.partition("+")[2]
         if variant and not Path(self._data, "voices", "!v", variant).is_file():
@@ -117,21 +93,23 @@ class Espeak:
                 if event.type == EVENT_END_OF_LIST:
                     return 0
                 if event.type == EVENT_PHONEME:
-                    marks.append((event.sample, event.id.string))
+                    marks.append((event.sample, event.id))
 
         callback = _Callback(receive)
-        values = rate, volume, pitch, range
+        # espeak-ng's own volume steps coarsely and clips.
+        values = {RATE: rate, VOLUME: 50, PITCH: pitch, RANGE: range}
         data = text.encode() + b"\0"
+        size = ctypes.c_size_t(len(data))
         options = 0, POSITION_CHARACTER, 0, TEXT_IS_UTF8, None, None
         with self._library() as library:
             library.espeak_SetSynthCallback(callback)
             if library.espeak_SetVoiceByName(voice.encode()) != 0:
                 raise _no_voice(voice)
-            for (name, number), value in zip(PARAMETERS.items(), values):
+            for number, value in values.items():
                 status = library.espeak_SetParameter(number, value, 0)
-                _check(status, f"set the {name} to {value}")
+                _check(status, f"set parameter {number} to {value}")
             library.espeak_ng_SetRandSeed(RANDOM_SEED)
-            status = library.espeak_Synth(data, len(data), *options)
+            status = library.espeak_Synth(data, size, *options)
             _check(status, f"speak {text!r}")
             sample_rate = library.espeak_ng_GetSampleRate()
         phones = _tile(marks, sum(len(piece) for piece in pieces))
@@ -144,12 +122,9 @@ class Espeak:
     @contextlib.contextmanager
     def _library(self):
         """A library that has not spoken yet."""
-        if self._folder is None:
-            raise RuntimeError("Espeak works only within its with block.")
         library = ctypes.CDLL(str(self._copy))
-        for name, (result, arguments) in _SIGNATURES.items():
-            function = getattr(library, name)
-            function.restype, function.argtypes = result, arguments
+        # All others return int or nothing.
+        library.espeak_Info.restype = ctypes.c_char_p
         # A library that was not unloaded knows its sample rate; what it says
         # next would depend on what it has said.
         if library.espeak_ng_GetSampleRate() != 0:

@@ -3,15 +3,8 @@
 import re
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.corpora.base import (
-    AUDIO_SUFFIXES,
-    Corpus,
-    list_files,
-    pairs,
-    probe_all,
-)
+from speechbrain_ext.corpora.base import Corpus, list_files, pairs, probe_all
 from speechbrain_ext.corpora.texts import text_lines
-from speechbrain_ext.utterance import Utterance
 
 EMOTIONS = pairs(
     "ang=angry dis=disgust exc=excited fea=fearful fru=frustrated "
@@ -35,15 +28,24 @@ LABEL_LINE = re.compile(
 CATEGORY_LINE = re.compile(
     r"C-([EFM]\d+)\s*:\s*([^()]*?)\s*(?:\((.*?)\)?)?\s*$"
 )
+DIMENSIONS = "valence", "activation", "dominance"
 WORDS_LINE = re.compile(r"(Ses\w+)\s*(?:\[[^\]]*\])?\s*:\s*(.*?)\s*$")
 
 
 def _read(folder):
-    files, skipped = list_files(folder)
-    turns, audio = _find_turns(files, skipped)
-    if not audio:
+    audio, others, skipped = list_files(folder)
+    turns, named = {}, []
+    for path in audio:
+        match = re.fullmatch(TURN, path.stem)
+        if match:
+            named.append((path.stem, path))
+            turns[path.stem] = match
+        # The archive also has each dialog as one file.
+        elif not re.fullmatch(DIALOG, path.stem):
+            skipped.append((str(path), CORPUS.foreign()))
+    if not turns:
         raise CORPUS.no_recordings(folder)
-    label_files = _official(files, "emoevaluation", skipped)
+    label_files = _official(others, "emoevaluation", skipped)
     if not label_files:
         raise UserError(
             f"'{folder}' holds IEMOCAP recordings but no labels (looked for "
@@ -51,8 +53,13 @@ def _read(folder):
             "depth); unpack them too."
         )
     labels = _read_labels(label_files.values(), skipped)
-    texts = _read_texts(_official(files, "transcriptions", skipped), skipped)
-    usable, more = probe_all(audio, "IEMOCAP")
+    texts = {}
+    for path in _official(others, "transcriptions", skipped).values():
+        for line in text_lines(path, skipped):
+            match = WORDS_LINE.match(line.strip())
+            if match and match[2]:
+                texts.setdefault(match[1], match[2])
+    usable, more = probe_all(named, "IEMOCAP")
     skipped += more
     for id in labels.keys() - turns.keys():
         reason = f"it has a label for {id}, which has no audio"
@@ -60,42 +67,25 @@ def _read(folder):
     utterances = []
     for id, (path, seconds) in usable.items():
         turn, label = turns[id], labels.get(id)
-        session, gender = f"Ses{turn['session']}", turn["gender"]
-        if label is None or label["code"] not in EMOTIONS:
+        if label is None or label["majority_label"] not in EMOTIONS:
             reason = _why_skipped(label, turn["dialog"], label_files)
             skipped.append((str(path), reason))
             continue
-        utterances.append(
-            Utterance(
-                id,
-                seconds,
-                f"iemocap_{session}{gender}",
-                EMOTIONS[label["code"]],
-                "iemocap",
-                wav=str(path),
-                gender="female" if gender == "F" else "male",
-                language="en",
-                session=session,
-                text=texts.get(id),
-                extra=_extra(turn, label),
-            )
-        )
+        session, gender = f"Ses{turn['session']}", turn["gender"]
+        fields = {
+            **label,
+            "speaker": f"iemocap_{session}{gender}",
+            "emotion": EMOTIONS[label["majority_label"]],
+            "gender": "female" if gender == "F" else "male",
+            "session": session,
+            "text": texts.get(id),
+            "style": "improvised" if turn["style"] == "impro" else "scripted",
+            "agreement": _agreement(label),
+            "dialog": turn["dialog"],
+        }
+        del fields["file"]
+        utterances.append(CORPUS.utterance(id, path, seconds, fields))
     return utterances, skipped
-
-
-def _find_turns(files, skipped):
-    turns, audio = {}, []
-    for path in files:
-        if path.suffix.lower() not in AUDIO_SUFFIXES:
-            continue
-        match = re.fullmatch(TURN, path.stem)
-        if match:
-            audio.append((path.stem, path))
-            turns[path.stem] = match
-        # The archive also has each dialog as one file.
-        elif not re.fullmatch(DIALOG, path.stem):
-            skipped.append((str(path), CORPUS.foreign()))
-    return turns, audio
 
 
 def _official(files, kind, skipped):
@@ -103,13 +93,12 @@ def _official(files, kind, skipped):
     # with other content lie in other folders (MOCAP_hand, Categorical, ...).
     official = {}
     for path in files:
-        if path.parent.name.lower() != kind or not re.fullmatch(
+        if path.parent.name.lower() == kind and re.fullmatch(
             DIALOG + r"\.txt", path.name
         ):
-            continue
-        first = official.setdefault(path.stem, path)
-        if first is not path:
-            skipped.append((str(path), f"'{first}' is used"))
+            first = official.setdefault(path.stem, path)
+            if first is not path:
+                skipped.append((str(path), f"'{first}' is used"))
     return official
 
 
@@ -121,13 +110,13 @@ def _read_labels(files, skipped):
             label = LABEL_LINE.match(line)
             category = CATEGORY_LINE.match(line)
             if label:
-                start, end, id, code, *dimensions = label.groups()
+                start, end, id, code, *values = label.groups()
                 current = {
                     "file": str(path),
-                    "code": code.lower(),
-                    "start": float(start),
-                    "end": float(end),
-                    "dimensions": [float(value) for value in dimensions],
+                    "majority_label": code.lower(),
+                    "dialog_start": float(start),
+                    "dialog_end": float(end),
+                    "dimensions": dict(zip(DIMENSIONS, map(float, values))),
                     "annotations": [],
                 }
                 first = labels.setdefault(id, current)["file"]
@@ -151,45 +140,22 @@ def _annotation(annotator, words, comment):
     return annotation | ({"comment": comment} if comment else {})
 
 
-def _read_texts(files, skipped):
-    texts = {}
-    for path in files.values():
-        for line in text_lines(path, skipped):
-            match = WORDS_LINE.match(line.strip())
-            if match and match[2]:
-                texts.setdefault(match[1], match[2])
-    return texts
-
-
 def _why_skipped(label, dialog, label_files):
     if label is not None:
-        return f"IEMOCAP has no emotion '{label['code']}'"
+        return f"IEMOCAP has no emotion '{label['majority_label']}'"
     if dialog in label_files:
         return f"EmoEvaluation/{dialog}.txt has no label for it"
     return f"its label file EmoEvaluation/{dialog}.txt is missing"
 
 
-def _extra(turn, label):
-    names = "valence", "activation", "dominance"
-    return {
-        "style": "improvised" if turn["style"] == "impro" else "scripted",
-        "majority_label": label["code"],
-        "agreement": _agreement(label),
-        "annotations": label["annotations"],
-        "dimensions": dict(zip(names, label["dimensions"])),
-        "dialog": turn["dialog"],
-        "dialog_start": label["start"],
-        "dialog_end": label["end"],
-    }
-
-
 def _agreement(label):
+    emotion = EMOTIONS[label["majority_label"]]
     votes = [
-        EMOTIONS[label["code"]] in one["labels"]
+        emotion in one["labels"]
         for one in label["annotations"]
         if one["annotator"].startswith("E")
     ]
-    if label["code"] == "xxx" or not votes:
+    if emotion == "no_agreement" or not votes:
         return None
     return sum(votes) / len(votes)
 
@@ -197,10 +163,6 @@ def _agreement(label):
 CORPUS = Corpus(
     name="iemocap",
     title="IEMOCAP",
-    source="C. Busso, M. Bulut, C.-C. Lee, A. Kazemzadeh, E. Mower, S. Kim, "
-    'J. N. Chang, S. Lee and S. S. Narayanan, "IEMOCAP: Interactive emotional '
-    'dyadic motion capture database", Language Resources and Evaluation 42(4), '
-    "2008; the authors grant the licence on request.",
     notes="""
 Layout: Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav, a
 turn a file. Session1/dialog/EmoEvaluation/Ses01F_impro01.txt has the labels
@@ -211,7 +173,11 @@ stands where none has most votes. What actors say of themselves (C-F1, C-M1) is
 kept but, as in the corpus's own averages, not counted for the agreement.
 Counts: 10,039 turns in 151 dialogs. Papers that use four classes have 5531
 turns, 1085, 1023, 1151, 1031 and 1241 in the sessions: angry 1103, happy 595,
-excited 1041, neutral 1708 and sad 1084.""",
+excited 1041, neutral 1708 and sad 1084.
+Source: C. Busso, M. Bulut, C.-C. Lee, A. Kazemzadeh, E. Mower, S. Kim, J. N.
+Chang, S. Lee and S. S. Narayanan, "IEMOCAP: Interactive emotional dyadic
+motion capture database", Language Resources and Evaluation 42(4), 2008; the
+authors grant the licence on request.""",
     emotions=EMOTIONS,
     example="Ses01F_impro01_F000.wav",
     language="en",

@@ -2,7 +2,7 @@
 
 import re
 
-from speechbrain_ext.corpora.base import Corpus
+from speechbrain_ext.corpora.base import Corpus, pairs
 from speechbrain_ext.corpora.texts import text_lines
 
 PATTERN = r"((female|male)\d)_([a-z]+)_(\d+[a-z])_(\d)"
@@ -15,42 +15,38 @@ def _describe(match, folders):
         "speaker": speaker.lower(),
         "label": emotion,
         "gender": gender.lower(),
-        "extra": {"sentence": sentence.lower(), "take": int(take)},
+        "sentence": sentence.lower(),
+        "take": int(take),
     }
 
 
 def _read_texts(files, skipped):
     texts = {}
     for path in files:
-        if path.suffix.lower() != ".txt":
-            continue
-        if not re.fullmatch(PATTERN, path.stem, re.IGNORECASE):
-            continue
-        text = " ".join(" ".join(text_lines(path, skipped)).split())
-        if text and path.stem not in texts:
-            texts[path.stem] = text
+        if path.suffix.lower() == ".txt" and re.fullmatch(
+            PATTERN, path.stem, re.IGNORECASE
+        ):
+            text = " ".join(" ".join(text_lines(path, skipped)).split())
+            if text:
+                texts.setdefault(path.stem, text)
     return texts
 
 
 CORPUS = Corpus(
     name="jlcorpus",
     title="JL-Corpus",
-    source='J. James, L. Tian and C. I. Watson, "An Open Source Emotional '
-    'Speech Corpus for Human Robot Interaction Applications", Interspeech, '
-    "2018.",
     notes="""
 Names: speaker, emotion, sentence (1 to 15, a or b) and take; beside each a
 .txt with what is said. The archive on Kaggle has them in "Raw JL corpus
 (unchecked and unannotated)/JL(wav+txt)". What the letter and the last number
 stand for is not documented. Counts: 2400 recordings, 60 of each speaker in
-each emotion: five primary and five secondary ones.""",
-    emotions={
-        name: name
-        for name in (
-            "neutral happy sad angry excited "
-            "anxious apologetic assertive concerned encouraging"
-        ).split()
-    },
+each emotion: five primary and five secondary ones.
+Source: J. James, L. Tian and C. I. Watson, "An Open Source Emotional Speech
+Corpus for Human Robot Interaction Applications", Interspeech, 2018.""",
+    emotions=pairs(
+        "neutral happy sad angry excited "
+        "anxious apologetic assertive concerned encouraging"
+    ),
     example="female1_angry_10a_1.wav",
     language="en",
     pattern=PATTERN,

@@ -12,9 +12,8 @@ ACTORS = [f"{number:02d}" for number in range(1, 25)]
 
 
 def _describe(match, folders):
-    modality, channel, emotion, intensity, statement, repetition, actor = match[
-        0
-    ].split("-")
+    modality, channel, emotion, *codes = match[0].split("-")
+    intensity, statement, repetition, actor = codes
     if modality != "03":
         raise AudioError(
             f"modality {modality} is the sound of a video; RAVDESS has it as a "
@@ -32,28 +31,26 @@ def _describe(match, folders):
         "label": emotion,
         "gender": "male" if int(actor) % 2 else "female",
         "text": STATEMENTS[statement],
-        "extra": {
-            "vocal_channel": CHANNELS[channel],
-            "intensity": INTENSITIES[intensity],
-            "statement": int(statement),
-            "repetition": int(repetition),
-        },
+        "vocal_channel": CHANNELS[channel],
+        "intensity": INTENSITIES[intensity],
+        "statement": int(statement),
+        "repetition": int(repetition),
     }
 
 
 CORPUS = Corpus(
     name="ravdess",
     title="RAVDESS",
-    source='S. R. Livingstone and F. A. Russo, "The Ryerson Audio-Visual '
-    'Database of Emotional Speech and Song (RAVDESS)", PLOS ONE 13(5), 2018; '
-    "CC BY-NC-SA 4.0.",
     notes="""
 Names: seven two-digit codes for modality (03 is audio only), vocal channel,
 emotion, intensity, statement, repetition and actor; actors with odd numbers
 are men. Layouts: Actor_01/, Audio_Speech_Actors_01-24/Actor_01/ (Zenodo), and
 an archive on Kaggle that holds every file twice.
 Counts: 1440 spoken recordings, 60 an actor: 96 neutral and 192 of each other
-emotion. The sung part has no disgust and no surprise.""",
+emotion. The sung part has no disgust and no surprise.
+Source: S. R. Livingstone and F. A. Russo, "The Ryerson Audio-Visual Database
+of Emotional Speech and Song (RAVDESS)", PLOS ONE 13(5), 2018; CC BY-NC-SA
+4.0.""",
     emotions=pairs(
         "01=neutral 02=calm 03=happy 04=sad 05=angry 06=fearful "
         "07=disgust 08=surprised"

@@ -18,21 +18,21 @@ def _describe(match, folders):
         "speaker": speaker,
         "label": emotion,
         "gender": "male",
-        "extra": {"sentence": int(number)},
+        "sentence": int(number),
     }
 
 
 CORPUS = Corpus(
     name="savee",
     title="SAVEE",
-    source='S. Haq and P. J. B. Jackson, "Multimodal Emotion Recognition", in '
-    "W. Wang (ed.), Machine Audition: Principles, Algorithms and Systems, IGI "
-    "Global, 2010; for research, on registration.",
     notes="""
 Names: speaker, emotion and number of the sentence. Layouts:
 AudioData/DC/a01.wav (the release) and DC_a01.wav (an archive on Kaggle).
 Counts: 480 recordings, 120 a speaker: 30 neutral ones and 15 of each other
-emotion. Sentences with the same number differ between emotions.""",
+emotion. Sentences with the same number differ between emotions.
+Source: S. Haq and P. J. B. Jackson, "Multimodal Emotion Recognition", in W.
+Wang (ed.), Machine Audition: Principles, Algorithms and Systems, IGI Global,
+2010; for research, on registration.""",
     emotions=pairs(
         "a=angry d=disgust f=fearful h=happy n=neutral sa=sad su=surprised"
     ),

@@ -14,32 +14,21 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from speechbrain_ext.audio import SAMPLE_RATE, AudioError, probe
+from speechbrain_ext.audio import SAMPLE_RATE
 from speechbrain_ext.base.errors import UserError, expected, is_whole
 from speechbrain_ext.base.files import atomic_path, read_json, write_json
-from speechbrain_ext.corpora.base import Corpus, list_files
+from speechbrain_ext.corpora import synthetic_rules as rules
+from speechbrain_ext.corpora.base import Corpus, list_files, pairs, probe_all
 from speechbrain_ext.corpora.espeak import Espeak
-from speechbrain_ext.corpora.synthetic_rules import (
-    EMOTIONS,
-    SENTENCES,
-    SPEAKERS,
-    generator,
-    manner_of,
-    rules_digest,
-    to_espeak,
-)
-from speechbrain_ext.utterance import Utterance
 
 INDEX = "synthetic.json"
+# Of the index, for the records.
+FIELDS = "emotion", "gender", "text", "phones"
 # Stands in the folder while the corpus is being made.
 UNFINISHED = "synthetic.unfinished"
-# espeak-ng's own volume steps coarsely and clips, so all speak at one volume
-# and loudness is a gain on the samples. The headroom, in dB, is for the
-# loudest voice at its angriest.
-VOLUME = 50
+# All speak at one volume; loudness is a gain on the samples. The headroom, in
+# dB, is for the loudest voice at its angriest.
 HEADROOM = -6
-NOTE = "Synthetic speech made by espeak-ng: no person said this, and the "
-NOTE += "emotions follow rules."
 
 
 def generate(
@@ -49,27 +38,12 @@ def generate(
 
     An utterance depends on the seed, its speaker, sentence, emotion and
     repetition, and on nothing else: a larger corpus contains the smaller one.
+    Speakers (1 to 12) are women and men by turns; each says ``sentences`` (1 to
+    30) in every emotion, ``repetitions`` times.
 
-    Arguments
-    ---------
-    folder : str or os.PathLike
-        Where to. It may hold nothing, or a corpus that this function made or
-        began. It gets ``wav/<speaker>/<id>.wav`` (16 kHz, 16 bits) and, when
-        all are there, ``synthetic.json``.
-    seed : int
-        Other seeds say other sentences in other ways.
-    speakers : int
-        1 to 12, women and men by turns.
-    sentences, repetitions : int
-        Sentences of each speaker, 1 to 30, and how often each is said in each
-        emotion.
-    progress : bool
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    int
-        Number of utterances.
+    The folder may hold nothing, or a corpus that this function made or began.
+    It gets ``wav/<speaker>/<id>.wav`` (16 kHz, 16 bits) and, when all are
+    there, ``synthetic.json``. Returns the number of utterances.
 
     Example
     -------
@@ -95,12 +69,13 @@ def generate(
             records[id] = _utter(espeak, folder, id, seed, *keys)
     index = {
         "synthetic": True,
-        "note": NOTE,
+        "note": "Synthetic speech made by espeak-ng: no person said this, and "
+        "the emotions follow rules.",
         "made_with": "espeak-ng",
         "espeak_ng_version": version,
         "seed": seed,
         "arguments": arguments,
-        "rules": rules_digest(),
+        "rules": rules.digest(),
         "utterances": records,
     }
     write_json(index, folder / INDEX)
@@ -109,44 +84,45 @@ def generate(
 
 
 def _read(folder):
-    folder = _find(folder)
-    index = _read_index(folder / INDEX)
-    utterances, skipped = [], []
-    for id, record in index["utterances"].items():
-        path = folder / record["wav"]
-        duration = record["samples"] / SAMPLE_RATE
-        emotion = record["emotion"]
-        try:
-            seconds = probe(path).duration
-            if seconds != duration:
-                raise AudioError(
-                    f"{seconds} s long where {INDEX} says {duration} s"
-                )
-        except AudioError as problem:
-            skipped.append((str(path), problem.reason))
-            continue
-        utterances.append(
-            Utterance(
-                id,
-                duration,
-                f"synthetic_{record['speaker']}",
-                emotion,
-                "synthetic",
-                wav=str(path),
-                gender=record["gender"],
-                language="en",
-                text=record["text"],
-                extra={"original_label": emotion, "phones": record["phones"]},
+    if not (folder / INDEX).is_file():
+        _, others, _ = list_files(folder)
+        found = [path.parent for path in others if path.name == INDEX]
+        if not found:
+            raise UserError(
+                f"'{folder}' holds no {INDEX}; give the folder of a synthetic "
+                "corpus that has been generated to its end."
             )
-        )
+        if len(found) > 1:
+            raise UserError(
+                f"'{folder}' holds {len(found)} synthetic corpora, such as "
+                f"'{found[0]}'; give the folder of one of them."
+            )
+        folder = found[0]
+    records = _read_index(folder / INDEX)["utterances"]
+    named = [(id, folder / record["wav"]) for id, record in records.items()]
+    usable, skipped = probe_all(named, CORPUS.title)
+    utterances = []
+    for id, (path, seconds) in usable.items():
+        record = records[id]
+        duration = record["samples"] / SAMPLE_RATE
+        if seconds != duration:
+            reason = f"{seconds} s long where {INDEX} says {duration} s"
+            skipped.append((str(path), reason))
+            continue
+        fields = {
+            "speaker": f"synthetic_{record['speaker']}",
+            "original_label": record["emotion"],
+            **{name: record[name] for name in FIELDS},
+        }
+        utterances.append(CORPUS.utterance(id, path, seconds, fields))
     return utterances, skipped
 
 
 def _check_arguments(*values):
     bounds = {
         "seed": (0, math.inf),
-        "speakers": (1, len(SPEAKERS)),
-        "sentences": (1, len(SENTENCES)),
+        "speakers": (1, len(rules.SPEAKERS)),
+        "sentences": (1, len(rules.SENTENCES)),
         "repetitions": (1, math.inf),
     }
     for value, (name, (least, most)) in zip(values, bounds.items()):
@@ -159,25 +135,25 @@ def _check_arguments(*values):
 def _plan(seed, speakers, sentences, repetitions):
     """The ids, and speaker, sentence, emotion and repetition of each."""
     for speaker in range(speakers):
-        name = SPEAKERS[speaker][0]
-        order = generator(seed, name).permutation(len(SENTENCES))[:sentences]
+        name = rules.SPEAKERS[speaker][0]
+        order = rules.generator(seed, name).permutation(len(rules.SENTENCES))
         for sentence, emotion, repetition in itertools.product(
-            order.tolist(), EMOTIONS, range(repetitions)
+            order[:sentences].tolist(), rules.EMOTIONS, range(repetitions)
         ):
             id = f"syn_{name}_{emotion}_{sentence + 1:02d}_{repetition}"
             yield id, (speaker, sentence, emotion, repetition)
 
 
 def _wav(id, speaker):
-    return f"wav/{SPEAKERS[speaker][0]}/{id}.wav"
+    return f"wav/{rules.SPEAKERS[speaker][0]}/{id}.wav"
 
 
 def _utter(espeak, folder, id, seed, speaker, sentence, emotion, repetition):
     """Write one file and return its record."""
-    name, gender, voice, _ = SPEAKERS[speaker]
-    manner = manner_of(seed, speaker, sentence, emotion, repetition)
-    text = SENTENCES[sentence]
-    options = {"volume": VOLUME, **to_espeak(manner)}
+    name, gender, voice, _ = rules.SPEAKERS[speaker]
+    manner = rules.manner_of(seed, speaker, sentence, emotion, repetition)
+    text = rules.SENTENCES[sentence]
+    options = rules.to_espeak(manner)
     spoken, sample_rate, phones = espeak.say(text, voice, **options)
     samples = _to_file(spoken, sample_rate, manner.loudness + HEADROOM)
     wav = _wav(id, speaker)
@@ -221,7 +197,7 @@ def _is_there(folder, arguments, plan):
         raise UserError(f"'{folder}' is a file; give a folder.")
     if (folder / INDEX).exists():
         index = _read_index(folder / INDEX)
-        if index["arguments"] != arguments or index["rules"] != rules_digest():
+        if index["arguments"] != arguments or index["rules"] != rules.digest():
             raise UserError(
                 f"'{folder}' holds a corpus made with other arguments or by "
                 "another version; give another folder or delete this one."
@@ -249,25 +225,6 @@ def _claim(folder):
             path.unlink()
 
 
-def _find(folder):
-    """The folder with the index, at ``folder`` or anywhere below it."""
-    if (folder / INDEX).is_file():
-        return folder
-    files, _ = list_files(folder)
-    found = [path.parent for path in files if path.name == INDEX]
-    if not found:
-        raise UserError(
-            f"'{folder}' holds no {INDEX}; give the folder of a synthetic "
-            "corpus that has been generated to its end."
-        )
-    if len(found) > 1:
-        raise UserError(
-            f"'{folder}' holds {len(found)} synthetic corpora, such as "
-            f"'{found[0]}'; give the folder of one of them."
-        )
-    return found[0]
-
-
 def _read_index(path):
     index = read_json(path)
     fields = {"arguments", "rules", "utterances"}
@@ -281,12 +238,12 @@ def _read_index(path):
 CORPUS = Corpus(
     name="synthetic",
     title="the synthetic corpus",
-    source="espeak-ng, by the rules of M. Schröder (2001), Murray and Arnott "
-    "(1993) and Mozziconacci (1998).",
     notes="""
 A dozen voices say the same neutral sentences in every emotion: the words tell
-nothing. Rate, mean pitch, pitch range and loudness follow the rules.""",
-    emotions={name: name for name in EMOTIONS},
+nothing. Rate, mean pitch, pitch range and loudness follow the rules.
+Source: espeak-ng, by the rules of M. Schröder (2001), Murray and Arnott (1993)
+and Mozziconacci (1998).""",
+    emotions=pairs(" ".join(rules.EMOTIONS)),
     example=INDEX,
     language="en",
     reader=_read,

@@ -122,18 +122,12 @@ def to_espeak(manner):
     # Measured on espeak-ng 1.52: a step of its pitch is about one percent, and
     # doubling the range lifts the mean by about 15 %, which is taken back.
     pitch = 50 + 100 * math.log(manner.pitch) - 14 * (manner.range - 1)
-    return {
-        "rate": _whole(175 * manner.rate, 80, 450),
-        "pitch": _whole(pitch, 0, 99),
-        "range": _whole(50 * manner.range, 0, 100),
-    }
+    values = 175 * manner.rate, pitch, 50 * manner.range
+    bounded = np.clip(values, (80, 0, 0), (450, 99, 100)).round().astype(int)
+    return dict(zip(("rate", "pitch", "range"), bounded.tolist()))
 
 
-def _whole(value, least, most):
-    return min(max(round(value), least), most)
-
-
-def rules_digest():
+def digest():
     """Digest of everything but the arguments that shapes the corpus."""
     return fingerprint(
         {name: asdict(rule) for name, rule in EMOTIONS.items()},

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import read_json
-from speechbrain_ext.corpora.base import Corpus, list_files, probe_all
-from speechbrain_ext.utterance import Utterance, check_segments
+from speechbrain_ext.corpora.base import Corpus, list_files, pairs, probe_all
+from speechbrain_ext.utterance import check_segments
 
 # ZED.json is rounded to milliseconds and may come from another decoder; what
 # differs by more (s) is another recording or a part of it.
@@ -16,8 +16,8 @@ TOLERANCE = 0.1
 
 
 def _read(folder):
-    files, skipped = list_files(folder)
-    found = [path for path in files if path.name.lower() == "zed.json"]
+    _, others, skipped = list_files(folder)
+    found = [path for path in others if path.name.lower() == "zed.json"]
     if not found:
         raise UserError(
             f"'{folder}' holds no ZED.json at any depth; give the folder "
@@ -32,7 +32,7 @@ def _read(folder):
     skipped += more
     utterances = []
     for id, record in records.items():
-        if id not in usable and named[id]:
+        if named[id] and id not in usable:
             continue
         where = f"'{path}', utterance '{id}'"
         try:
@@ -49,12 +49,12 @@ def _read(folder):
             skipped.append((str(named[id] or path), str(error)))
             continue
         fields = {
-            "wav": str(wav),
-            "language": "en",
+            "speaker": "",
+            "emotion": segments,
             "text": record.get("transcription") or None,
-            "extra": {"original_label": [one["emo"] for one in segments]},
+            "original_label": [one["emo"] for one in segments],
         }
-        utterances.append(Utterance(id, seconds, "", segments, "zed", **fields))
+        utterances.append(CORPUS.utterance(id, wav, seconds, fields))
     return utterances, skipped
 
 
@@ -108,8 +108,11 @@ def _segments_of(record, seconds, where):
         if one["emo"] not in CORPUS.emotions:
             raise UserError(f"{where}: ZED has no emotion '{one['emo']}'.")
     segments = [
-        {name: one[name] for name in ("emo", "start")}
-        | {"end": min(one["end"], seconds)}
+        {
+            "emo": one["emo"],
+            "start": one["start"],
+            "end": min(one["end"], seconds),
+        }
         for one in segments
     ]
     check_segments(segments, seconds, where)
@@ -119,17 +122,16 @@ def _segments_of(record, seconds, where):
 CORPUS = Corpus(
     name="zed",
     title="ZED",
-    source='Y. Wang, M. Ravanelli and A. Yacoubi, "Speech Emotion '
-    'Diarization: Which Emotion Appears When?", ASRU 2023 (arXiv:2306.12991); '
-    "CC BY-NC 4.0.",
     notes="""
 Layout: ZED.json with an object {id: {"wav": "datafolder/...",
 "duration", "emotion": [{"emo", "start", "end"}], "transcription"}}, times in
 seconds; datafolder stands for the folder where ZED.json lies. It names no
 speakers. Counts (Table 1 of the paper): 180 utterances of 1 to 15 s by 73
 speakers, 17 minutes; happy 34 %, sad 37 %, angry 29 %. One stretch of one
-emotion an utterance, the rest is neutral.""",
-    emotions={name: name for name in ("happy", "sad", "angry", "neutral")},
+emotion an utterance, the rest is neutral.
+Source: Y. Wang, M. Ravanelli and A. Yacoubi, "Speech Emotion Diarization:
+Which Emotion Appears When?", ASRU 2023 (arXiv:2306.12991); CC BY-NC 4.0.""",
+    emotions=pairs("happy sad angry neutral"),
     example="ZED.json",
     language="en",
     reader=_read,

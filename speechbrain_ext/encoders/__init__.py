@@ -12,9 +12,7 @@ __all__ = ["load_encoder"]
 
 # By the type of a checkpoint, or by a source that is none.
 PRETRAINED = {
-    "wav2vec2": "ssl.SSLEncoder",
-    "hubert": "ssl.SSLEncoder",
-    "wavlm": "ssl.SSLEncoder",
+    **dict.fromkeys(("wav2vec2", "hubert", "wavlm"), "ssl.SSLEncoder"),
     "whisper": "whisper.WhisperEncoder",
 }
 FEATURES = {
@@ -25,7 +23,14 @@ LORA_OPTIONS = ("rank", "alpha", "dropout", "targets")
 
 
 def load_encoder(
-    source, save_path=None, pad_to_30s=False, lora=None, **options
+    source,
+    save_path=None,
+    freeze=True,
+    freeze_feature_extractor=True,
+    output_norm=False,
+    local_encoder=False,
+    pad_to_30s=False,
+    lora=None,
 ):
     """Load a pretrained encoder of any supported architecture, or features.
 
@@ -36,23 +41,24 @@ def load_encoder(
     ---------
     source : str or os.PathLike
         Folder of a checkpoint, or its name on the Hugging Face Hub;
-        ``"egemaps"`` or ``"spectrogram"`` for features that nothing was
-        trained for (a folder of that name is ``./egemaps``).
+        ``"egemaps"`` or ``"spectrogram"`` for features, which are always frozen
+        and whose one layer is local (a folder of that name is ``./egemaps``).
     save_path : str or os.PathLike, optional
         Where downloads are kept; transformers' own cache if absent.
+    freeze : bool
+        Nothing of the encoder is trained.
+    freeze_feature_extractor : bool
+        Its convolutions are not trained.
+    output_norm : bool
+        The output is normalised over each utterance's frames and channels.
+    local_encoder : bool
+        Hidden state 0 is the output of the convolutions, projected, without
+        positions (Pepino et al. 2021, section 2.3).
     pad_to_30s : bool
-        For Whisper: whether to compute 30 s whatever the utterance's length.
+        Whisper computes 30 s whatever the utterance's length.
     lora : dict, optional
         Options of ``adaptation.add_lora``, which needs ``freeze=False``:
         adapters are trained in place of the weights; none with ``rank: None``.
-    **options
-        ``freeze`` (True): nothing of the encoder is trained.
-        ``freeze_feature_extractor`` (True): its convolutions are not.
-        ``output_norm`` (False): the output is normalised over each utterance's
-        frames and channels. ``local_encoder`` (False): hidden state 0 is the
-        output of the convolutions, projected, without positions (Pepino et al.
-        2021, section 2.3). Features are always frozen, and their one layer is
-        local.
 
     Returns
     -------
@@ -73,21 +79,28 @@ def load_encoder(
     if lora is not None and lora.get("rank", True) is None:
         lora = None
     if source in FEATURES:
-        return _load_features(source, pad_to_30s, lora, **options)
+        for name, value, needed in (
+            ("freeze", freeze, True),
+            ("pad_to_30s", pad_to_30s, False),
+            ("lora", lora, None),
+        ):
+            if value != needed:
+                what = f"{needed} for '{source}', which is no pretrained model"
+                raise expected(name, what, value)
+        return _class(FEATURES[source])(output_norm)
     from speechbrain_ext.encoders.loading import load_config
 
     kind = load_config(source, save_path).model_type
     if kind not in PRETRAINED:
         types = f"a checkpoint of the type {', '.join(PRETRAINED)}"
         raise expected("encoder source", f"{types} in '{source}'", kind)
-    if kind == "whisper":
-        options["pad_to_30s"] = pad_to_30s
-    encoder = _class(PRETRAINED[kind])(source, save_path, **options)
+    options = freeze, freeze_feature_extractor, output_norm, local_encoder
+    encoder_class = _class(PRETRAINED[kind])
+    encoder = encoder_class(source, save_path, *options, pad_to_30s)
     if lora is not None:
         from speechbrain_ext.encoders.adaptation import add_lora
 
-        unknown = set(lora) - set(LORA_OPTIONS)
-        if unknown:
+        if unknown := set(lora).difference(LORA_OPTIONS):
             known = f"options among {', '.join(LORA_OPTIONS)}"
             raise expected("lora", known, min(unknown))
         add_lora(encoder, **lora)
@@ -98,24 +111,3 @@ def _class(path):
     """A class of this package, whose module is imported where it is needed."""
     module, name = path.split(".")
     return getattr(import_module(f"{__name__}.{module}"), name)
-
-
-def _load_features(
-    source,
-    pad_to_30s,
-    lora,
-    freeze=True,
-    freeze_feature_extractor=True,
-    output_norm=False,
-    local_encoder=True,
-):
-    """Features; nothing of them can be trained or chosen."""
-    for name, value, needed in (
-        ("freeze", freeze, True),
-        ("pad_to_30s", pad_to_30s, False),
-        ("lora", lora, None),
-    ):
-        if value != needed:
-            what = f"{needed} for '{source}', which is no pretrained model"
-            raise expected(name, what, value)
-    return _class(FEATURES[source])(output_norm)

@@ -1,11 +1,10 @@
 """Ways to fine-tune an encoder other than all of it at one learning rate.
 
-Layer-wise decay and gradual unfreezing are those of Howard and Ruder,
-"Universal language model fine-tuning for text classification" (2018); LoRA is
-that of Hu et al. (2022), as the package peft has it.
+Decay and unfreezing by layer are those of Howard and Ruder, "Universal language
+model fine-tuning for text classification" (2018); LoRA is that of peft.
 """
 
-import types
+from functools import partial
 
 import torch
 from torch import nn
@@ -21,11 +20,8 @@ def trainable_ever(encoder):
         encoder.may_train = {
             name for name, one in parameters.items() if one.requires_grad
         }
-    return {
-        name: one
-        for name, one in parameters.items()
-        if name in encoder.may_train and not encoder.frozen
-    }
+    names = () if encoder.frozen else encoder.may_train
+    return {name: parameters[name] for name in parameters if name in names}
 
 
 def parameter_groups(encoder, lr, decay):
@@ -36,20 +32,17 @@ def parameter_groups(encoder, lr, decay):
     for the moment are there. ``scale`` is a group's rate by the top layer's.
     """
     if not 0 < decay <= 1:
-        raise expected(
-            "layer_decay",
-            "a number over 0 and up to 1",
-            decay,
-            "0.9 is usual, and 1 gives all layers the same learning rate",
-        )
+        remedy = "0.9 is usual, and 1 gives all layers the same learning rate"
+        what = "a number over 0 and up to 1"
+        raise expected("layer_decay", what, decay, remedy)
     depths = _depths(encoder)
     groups = {}
-    for name, parameter in trainable_ever(encoder).items():
-        depth = depths[id(parameter)]
-        scale = decay**depth
-        group = {"params": [], "lr": lr * scale, "scale": scale}
-        groups.setdefault(depth, group)["params"].append(parameter)
-    return [groups[depth] for depth in sorted(groups)]
+    for parameter in trainable_ever(encoder).values():
+        groups.setdefault(depths[id(parameter)], []).append(parameter)
+    return [
+        {"params": groups[n], "lr": lr * decay**n, "scale": decay**n}
+        for n in sorted(groups)
+    ]
 
 
 def unfreeze_top(encoder, num_layers):
@@ -80,9 +73,9 @@ def add_lora(
 ):
     """Train low-rank adapters in the transformer layers, and nothing else.
 
-    They get ``dropout`` before them and are multiplied by ``alpha / rank``;
-    ``targets`` are names of linear maps that get one, in every layer. Before
-    training the encoder gives what it gave.
+    They (Hu et al. 2022) get ``dropout`` before them and are multiplied by
+    ``alpha / rank``; ``targets`` are names of linear maps that get one, in
+    every layer. Before training the encoder gives what it gave.
     """
     _check_trained(encoder, "lora")
     if encoder.lora is not None:
@@ -107,18 +100,17 @@ def add_lora(
             "lora: adapters need the package peft; run "
             "'pip install speechbrain-ext[lora]'."
         ) from error
+    targets = {targets} if isinstance(targets, str) else set(targets)
     config = peft.LoraConfig(
         r=rank,
         lora_alpha=alpha,
         lora_dropout=dropout,
         target_modules=_targets(encoder, targets),
-        bias="none",
     )
     for module in encoder.modules():
         # By its name: transformers takes seconds to import.
         if type(module).__name__ == "WavLMAttention":
-            method = types.MethodType(_attend, module)
-            module.torch_multi_head_self_attention = method
+            module.torch_multi_head_self_attention = partial(_attend, module)
     encoder.requires_grad_(False)
     training = encoder.training
     # Unlike a PeftModel it leaves the structure as it is.
@@ -174,7 +166,6 @@ def _check_trained(encoder, option):
 
 def _targets(encoder, names):
     """Full names of the linear maps of these names in the layers."""
-    names = set(names) if not isinstance(names, str) else {names}
     layers = {id(m) for layer in encoder.layers for m in layer.modules()}
     linear = [
         name

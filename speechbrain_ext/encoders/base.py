@@ -4,6 +4,7 @@ import hashlib
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import fingerprint
@@ -13,7 +14,7 @@ from speechbrain_ext.encoders.grid import absolute_lengths
 class Encoder(nn.Module):
     """Waveform -> frames, where padding never changes a result.
 
-    A subclass sets ``grid`` (``FrameGrid``), ``output_size`` and
+    A subclass sets ``grid`` (``FrameGrid``), ``output_size`` and perhaps
     ``num_layers``, and implements ``describe`` (JSON-able dict of all but the
     weights that shapes the output) and ``encode``, or in its place ``convolve``
     (from ``wav, lengths`` to the convolutions' output ``[batch, frames,
@@ -24,7 +25,8 @@ class Encoder(nn.Module):
 
     sample_rate = 16000
     max_samples = None
-    # What is read of a record, and whether utterances spread over the cores.
+    num_layers = 1
+    # What is read of a record; whether utterances are spread over the cores.
     reads = ("audio",)
     parallel = False
     # Of pretrained encoders: the transformer layers from the bottom upwards,
@@ -62,14 +64,14 @@ class Encoder(nn.Module):
                 "encoder."
             )
         if wav_lens is None:
-            wav_lens = wav.new_ones(wav.shape[0])
+            wav_lens = wav.new_ones(len(wav))
         lengths = absolute_lengths(wav_lens.to(wav.device), num_samples)
         wav = wav.masked_fill(~length_mask(lengths, num_samples), 0.0)
-        with self._gradients():
-            encoded = self.encode(wav, lengths, all_layers)
-            return self._finish(
-                encoded, self.grid.num_frames(lengths), all_layers
-            )
+        wav = F.pad(wav, (0, max(self.grid.min_samples - num_samples, 0)))
+        encoded = self.encode(
+            wav.detach() if self.frozen else wav, lengths, all_layers
+        )
+        return self._finish(encoded, self.grid.num_frames(lengths), all_layers)
 
     def resume(self, features, frames, all_layers=False):
         """What ``forward`` gives, from the ``ConvolvedFeatures`` of a batch.
@@ -78,20 +80,18 @@ class Encoder(nn.Module):
         """
         valid = length_mask(frames, features.shape[1])[:, :, None]
         features = features.masked_fill(~valid, 0.0)
-        with self._gradients():
-            encoded = self.contextualize(features, frames, all_layers)
-            return self._finish(encoded, frames, all_layers)
+        encoded = self.contextualize(features, frames, all_layers)
+        return self._finish(encoded, frames, all_layers)
 
     def encode(self, wav, lengths, all_layers):
         """What ``forward`` gives, with anything finite in padded frames.
 
-        ``wav`` is zero beyond the ``lengths`` (samples); one layer alone may
-        come without its dimension.
+        ``wav`` is zero beyond the ``lengths`` (samples), and long enough for a
+        frame; one layer alone may come without its dimension.
         """
+        features = self.convolve(wav, lengths)
         frames = self.grid.num_frames(lengths)
-        return self.contextualize(
-            self.convolve(wav, lengths), frames, all_layers
-        )
+        return self.contextualize(features, frames, all_layers)
 
     def fingerprint(self):
         """Digest of class, configuration, preprocessing and weights."""
@@ -124,21 +124,8 @@ class Encoder(nn.Module):
             if name.startswith(self.convolutions)
         }
 
-    def _start_training(self, freeze, freeze_feature_extractor):
-        if freeze:
-            self.freeze()
-        elif freeze_feature_extractor:
-            for parameter in self.convolution_parameters().values():
-                parameter.requires_grad_(False)
-        self.train()
-
     def _weights(self):
         return self.state_dict()
-
-    def _gradients(self):
-        return torch.set_grad_enabled(
-            torch.is_grad_enabled() and not self.frozen
-        )
 
     def _finish(self, encoded, frames, all_layers):
         if all_layers and encoded.dim() == 3:
@@ -156,8 +143,6 @@ class ConvolvedFeatures(Encoder):
 
     Its frames can be stored; the encoder's ``resume`` continues from them.
     """
-
-    num_layers = 1
 
     def __init__(self, encoder):
         super().__init__()
@@ -183,8 +168,10 @@ class ConvolvedFeatures(Encoder):
 
     def describe(self):
         whole = self._whole[0]
-        described = whole.describe_convolutions()
-        return {"encoder": type(whole).__name__, **described}
+        return {
+            "encoder": type(whole).__name__,
+            **whole.describe_convolutions(),
+        }
 
     def _weights(self):
         return self._whole[0].convolution_parameters()

@@ -1,8 +1,8 @@
 """The low-level descriptors of eGeMAPS: loudness, spectrum, pitch, formants.
 
-openSMILE computes them (Eyben et al., "The Geneva minimalistic acoustic
-parameter set (GeMAPS)", 2016). It does not document its frame arithmetic; a
-test holds the installed version to what was found here by experiment.
+Eyben et al., "The Geneva minimalistic acoustic parameter set (GeMAPS)", 2016.
+openSMILE does not document its frame arithmetic; a test holds the installed
+version to what was found here by experiment.
 """
 
 import numpy as np
@@ -35,11 +35,9 @@ class EgemapsEncoder(Encoder):
 
     Every utterance is measured by itself on the CPU, and what is louder than
     full scale is clipped. Values are in openSMILE's units: without a voice
-    pitch is 0 and amplitudes of formants are -201. ``names`` are openSMILE's
-    names of the channels.
+    pitch is 0 and amplitudes of formants are -201.
     """
 
-    num_layers = 1
     # A process each: openSMILE runs on one core.
     parallel = True
 
@@ -57,8 +55,7 @@ class EgemapsEncoder(Encoder):
             feature_set=opensmile.FeatureSet[FEATURE_SET],
             feature_level=opensmile.FeatureLevel.LowLevelDescriptors,
         )
-        self.names = list(self.smile.feature_names)
-        self.output_size = len(self.names)
+        self.output_size = self.smile.num_features
         self.grid = FrameGrid([(WINDOW, HOP, 0), (1, GROUP, 0)])
         self.freeze()
 
@@ -82,9 +79,7 @@ class EgemapsEncoder(Encoder):
     def _encode_alone(self, wav):
         """Descriptors ``[frames, channels]`` of one utterance."""
         if not np.isfinite(wav).all():
-            raise ValueError(
-                "wav: expected finite samples, got NaN or infinity"
-            )
+            raise ValueError("wav: expected finite samples, got NaN or inf")
         missing = max(MIN_SAMPLES - len(wav), 0)
         wav = np.pad(np.clip(wav, -1.0, LOUDEST), (0, missing))
         x = self.smile.process_signal(wav, self.sample_rate).to_numpy()

@@ -1,11 +1,11 @@
 """Which part of an utterance a frame stands for, in whole samples.
 
-The number of frames follows from an encoder's convolutions, never from the
-duration. A frame takes the label that fills most of its tile, as the
-frame-wise ground truth of Wang et al. 2023 (section 5.2) does.
+A frame takes the label that fills most of its tile, as the frame-wise ground
+truth of Wang et al. 2023 (section 5.2) does.
 """
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -21,21 +21,16 @@ class FrameGrid:
     """
 
     def __init__(self, convolutions, first=0):
-        self.convolutions = tuple(
-            tuple(int(n) for n in convolution) for convolution in convolutions
-        )
+        self.convolutions = list(convolutions)
         self.stride = math.prod(stride for _, stride, _ in self.convolutions)
         if not -self.stride < first <= 0:
             raise ValueError(f"first: expected (-stride, 0], got {first}")
         self.first = first
-        needed = 1
-        for kernel, stride, padding in reversed(self.convolutions):
-            needed = max(1, (needed - 1) * stride + kernel - 2 * padding)
         # What is shorter is lengthened to this with zeros by the encoders.
-        self.min_samples = needed
-
-    def __repr__(self):
-        return f"FrameGrid({list(self.convolutions)}, first={self.first})"
+        self.min_samples = 1
+        for kernel, stride, padding in reversed(self.convolutions):
+            needed = (self.min_samples - 1) * stride + kernel - 2 * padding
+            self.min_samples = max(1, needed)
 
     def num_frames(self, num_samples):
         """Frames of so many samples (a number or a tensor), at least 1."""
@@ -71,50 +66,25 @@ def frame_labels(segments, num_samples, sample_rate, grid):
     that fill a tile alike, the one that begins earlier in it wins.
     """
     edges = grid.edges(num_samples)
-    spans = {"neutral": []}
-    for segment in segments:
-        start, end = (
-            min(max(round(segment[key] * sample_rate), 0), num_samples)
-            for key in ("start", "end")
-        )
-        if segment["emo"] != "neutral" and start < end:
-            spans.setdefault(segment["emo"], []).append((start, end))
-    covered = _merge(span for group in spans.values() for span in group)
-    bounds = [0, *(edge for span in covered for edge in span), num_samples]
-    spans["neutral"] = [
-        span for span in zip(bounds[::2], bounds[1::2]) if span[0] < span[1]
-    ]
-    scores = [_score(edges, _merge(group)) for group in spans.values()]
-    labels = list(spans)
-    return [labels[index] for index in np.argmax(scores, axis=0)]
-
-
-def _merge(spans):
-    """Sorted spans without overlaps."""
-    merged = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
-
-
-def _score(edges, spans):
-    """Rank of a label in every tile: by the samples covered, then by order."""
-    left, width = edges[:-1], np.diff(edges).max()
-    if not spans:
-        return np.full(len(left), -1)
-    starts, ends = np.transpose(spans)
-    total = np.cumsum(ends - starts)
-    # Samples covered before an edge: it grows by one a sample within a span.
-    before = np.stack([total - (ends - starts), total], axis=1).ravel()
-    before = np.interp(edges, np.ravel(spans), before)
-    covered = np.diff(before.astype(np.int64))
-    following = np.searchsorted(ends, left, side="right")
-    offset = starts[np.minimum(following, len(ends) - 1)] - left
-    score = covered * (width + 1) - np.maximum(offset, 0)
-    return np.where(covered > 0, score, -1)
+    times = [[segment["start"], segment["end"]] for segment in segments]
+    spans = np.rint(np.reshape(times, (-1, 2)) * sample_rate)
+    starts, ends = spans.clip(0, num_samples).astype(int).T
+    ends = np.maximum(starts, ends)
+    cuts = np.unique([*edges, *starts, *ends])
+    names = list(dict.fromkeys(["neutral", *(x["emo"] for x in segments)]))
+    rows = [names.index(segment["emo"]) for segment in segments]
+    # Segments of a label that begin, less those that end, at a cut.
+    opened = np.zeros((len(names), len(cuts)), int)
+    np.add.at(opened, (rows, np.searchsorted(cuts, starts)), 1)
+    np.subtract.at(opened, (rows, np.searchsorted(cuts, ends)), 1)
+    filled = opened.cumsum(axis=1)[:, :-1] > 0
+    filled[0] = ~filled[1:].any(axis=0)
+    tiles = np.searchsorted(cuts, edges[:-1])
+    covered = np.add.reduceat(filled * np.diff(cuts), tiles, axis=1)
+    begins = np.where(filled, cuts[:-1], num_samples)
+    begins = np.minimum.reduceat(begins, tiles, axis=1) - edges[:-1]
+    ranks = covered * (num_samples + 1) - begins
+    return [names[index] for index in ranks.argmax(axis=0)]
 
 
 def labels_to_segments(labels, num_samples, sample_rate, grid):
@@ -126,17 +96,13 @@ def labels_to_segments(labels, num_samples, sample_rate, grid):
     edges = grid.edges(num_samples)
     frames = len(edges) - 1
     if len(labels) != frames:
-        raise ValueError(
-            f"{len(labels)} labels for the {frames} frames of {num_samples} "
-            "samples"
-        )
+        raise ValueError(f"got {len(labels)} labels for the {frames} frames")
     changes = [i for i in range(1, frames) if labels[i] != labels[i - 1]]
-    bounds = [0, *changes, frames]
     return [
         {
             "start": int(edges[begin]) / sample_rate,
             "end": int(edges[end]) / sample_rate,
             "emotion": labels[begin],
         }
-        for begin, end in zip(bounds, bounds[1:])
+        for begin, end in pairwise([0, *changes, frames])
     ]

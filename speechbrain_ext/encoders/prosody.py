@@ -1,11 +1,10 @@
 """How something is said: pitch, liveliness and loudness over time.
 
-These measurements hardly depend on the words and little on the voice, so that
-a small network can learn from a few voices what holds for others. The pitch
-is that of the autocorrelation; its spectrum is compressed by a root, as
-Tolonen and Karjalainen ("A computationally efficient multipitch analysis
-model", 2000) do, which keeps a strong formant from being taken for the pitch.
+These hardly depend on the words and little on the voice, so that a small
+network can learn from a few voices what holds for others.
 """
+
+from functools import partial
 
 import torch
 from torch import nn
@@ -22,11 +21,8 @@ from speechbrain_ext.encoders.base import (
 from speechbrain_ext.encoders.grid import FrameGrid
 from speechbrain_ext.encoders.spectra import log_mel, power_spectrum
 
-SAMPLE_RATE = 16000
-HOP = 320
-WINDOW = 800
-N_FFT = 1024
-N_MELS = 64
+SAMPLE_RATE = Encoder.sample_rate
+HOP, WINDOW, N_FFT, N_MELS = 320, 800, 1024, 64
 # Frames (of 20 ms) over which statistics are taken: a word, a phrase, a clause.
 SPANS = (13, 37, 75)
 # Lags in samples: pitch from 67 Hz to 533 Hz.
@@ -35,6 +31,9 @@ SHORTEST, LONGEST = 30, 240
 MIDDLE = 180.0
 # Bins of the spectrum up to 3 kHz for pitch, and up to 1 kHz for loudness.
 PITCH_BINS, ENERGY_BINS = 192, 64
+# The spectrum is compressed by a root, as in Tolonen and Karjalainen ("A
+# computationally efficient multipitch analysis model", 2000), or a strong
+# formant would be taken for the pitch.
 ROOT = 0.35
 # How sharply the best lag is chosen. A maximum would jump between lags for
 # the least rounding error.
@@ -53,13 +52,7 @@ class ProsodyStatistics(Encoder):
     """Local statistics of pitch, spectrum and loudness; nothing is trained.
 
     What is measured in steps of 20 ms is averaged to frames of 80 ms:
-    ``ceil(samples / 1280)``.
-
-    Arguments
-    ---------
-    output_norm : bool
-        Whether the output is normalised over each utterance's frames and
-        channels.
+    ``ceil(samples / 1280)``. ``output_norm`` is that of ``load_encoder``.
 
     Example
     -------
@@ -68,7 +61,6 @@ class ProsodyStatistics(Encoder):
     torch.Size([2, 13, 60])
     """
 
-    num_layers = 1
     output_size = CHANNELS
 
     def __init__(self, output_norm=False):
@@ -76,20 +68,19 @@ class ProsodyStatistics(Encoder):
         filters = melscale_fbanks(
             N_FFT // 2 + 1, 40.0, 7600.0, N_MELS, SAMPLE_RATE
         )
-        self.register_buffer("filters", filters, persistent=False)
-        window = torch.hann_window(WINDOW)
-        self.register_buffer("window", window, persistent=False)
         lags = torch.arange(SHORTEST, LONGEST + 1, dtype=torch.float64)
         octaves = torch.log2(SAMPLE_RATE / lags / MIDDLE).float()
-        self.register_buffer("octaves", octaves, persistent=False)
+        self.register_buffer("filters", filters, persistent=False)
+        self.register_buffer("octaves", octaves[:, None], persistent=False)
+        window = torch.hann_window(WINDOW)
+        self.register_buffer("window", window, persistent=False)
         # A group begins half a hop before the centre of its first frame.
         self.grid = FrameGrid([(1, HOP, 0), (1, GROUP, 0)], first=-HOP // 2)
         self.freeze()
 
     def encode(self, wav, lengths, all_layers):
         frames = (lengths + HOP - 1) // HOP
-        output = _group(self.measure(wav, frames), frames).transpose(1, 2)
-        return output[:, None] if all_layers else output
+        return _group(self.measure(wav, frames), frames).transpose(1, 2)
 
     def measure(self, wav, frames):
         """``[batch, channels, frames of 20 ms]``, zero beyond ``frames``."""
@@ -120,40 +111,38 @@ class ProsodyStatistics(Encoder):
         }
 
     def _statistics(self, power, valid):
-        """``[batch, PER_SPAN * spans, frames]``; offsets and factors bring
-        every channel to about zero mean and a spread of about one."""
+        """``[batch, PER_SPAN * spans, frames]``."""
         octaves, periodicity = self._pitch(power)
-        energy = power[:, :ENERGY_BINS].sum(1, keepdim=True)
-        energy = energy.clamp(min=FLOOR).log10()
+        energy = _sum(power[:, :ENERGY_BINS]).clamp(min=FLOOR).log10()
         energy = energy - _maximum(energy, valid)
         voiced = (
             torch.sigmoid(20 * (periodicity - _maximum(periodicity, valid) / 2))
             * torch.sigmoid(4 * (energy + 3))
             + 1e-4
         ) * valid
-        centre = (octaves * voiced).sum(2, keepdim=True) / voiced.sum(
-            2, keepdim=True
-        )
-        octaves = octaves - centre
-        mel = log_mel(power, self.filters)
+        octaves = octaves - _sum(octaves * voiced, 2) / _sum(voiced, 2)
         both_voiced = voiced.clone()
         both_voiced[:, :, 1:] *= voiced[:, :, :-1]
         both_voiced = both_voiced + 1e-4 * valid
         # A jump of more than this is a mistake in the octave.
         glide = _change(octaves).clamp(max=0.3)
-        tilt = mel[:, :20].mean(1, keepdim=True)
-        tilt = tilt - mel[:, 30:].mean(1, keepdim=True)
+        mel = log_mel(power, self.filters)
+        low, high = (
+            part.mean(1, keepdim=True) for part in (mel[:, :20], mel[:, 30:])
+        )
+        every = valid.to(mel.dtype)
         channels = []
         for span in SPANS:
 
-            def mean(x, weight=valid.to(mel.dtype)):
+            def mean(x, weight=every):
                 return _local_mean(x, weight, span)
 
-            def spread(x, average, weight=valid.to(mel.dtype)):
-                square = _local_mean(x.square(), weight, span)
+            def spread(x, average, weight=every):
+                square = mean(x.square(), weight)
                 return (square - average.square()).clamp(min=1e-3).sqrt()
 
             pitch, level = mean(octaves, voiced), mean(energy)
+            # Factors and offsets bring all to about zero mean and spread one.
             channels += [
                 4 * pitch,
                 (spread(octaves, pitch, voiced) + 0.02).log() + 2,
@@ -164,7 +153,7 @@ class ProsodyStatistics(Encoder):
                 level + 1,
                 spread(energy, level) - 1,
                 2 * mean(voiced) - 1,
-                mean(tilt) - 1,
+                mean(low - high) - 1,
             ]
         return torch.cat(channels, dim=1)
 
@@ -174,13 +163,13 @@ class ProsodyStatistics(Encoder):
         spectrum = F.pad(spectrum, (0, 0, 0, power.shape[1] - PITCH_BINS))
         correlation = torch.fft.irfft(spectrum, N_FFT, dim=1)
         lags = correlation[:, SHORTEST : LONGEST + 1] / correlation[:, :1]
-        octaves = self.octaves[:, None]
-        score = lags + OCTAVE_COST * octaves
+        score = lags + OCTAVE_COST * self.octaves
         weight = torch.softmax(SHARPNESS * score, dim=1)
-        return (
-            (weight * octaves).sum(1, keepdim=True),
-            (weight * lags).sum(1, keepdim=True),
-        )
+        return _sum(weight * self.octaves), _sum(weight * lags)
+
+
+def _sum(x, dim=1):
+    return x.sum(dim, keepdim=True)
 
 
 def _maximum(x, valid):
@@ -189,17 +178,25 @@ def _maximum(x, valid):
 
 def _change(x):
     """Absolute difference from the frame before; none for the first."""
-    return F.pad((x[:, :, 1:] - x[:, :, :-1]).abs(), (1, 0))
+    return F.pad(x.diff().abs(), (1, 0))
 
 
 def _local_mean(x, weight, span):
     """Weighted mean over ``span`` frames, fewer at the ends."""
-
-    def total(y):
-        return F.avg_pool1d(y, span, 1, span // 2)
-
+    total = partial(F.avg_pool1d, kernel_size=span, stride=1, padding=span // 2)
     # Beyond the end weights are zero, and so is everything that counts.
     return total(x * weight) / total(weight).clamp(min=1e-9)
+
+
+def _group(x, frames):
+    """Means of groups of frames, the last one's of those that are there."""
+    valid = length_mask(frames, x.shape[2])[:, None].to(x.dtype)
+    # What is left over makes a group, too; frames of padding are zero.
+    total, share = (
+        F.avg_pool1d(F.pad(each, (0, -each.shape[2] % GROUP)), GROUP)
+        for each in (x, valid)
+    )
+    return total / share.clamp(min=1 / GROUP)
 
 
 class ProsodyNetwork:
@@ -237,8 +234,6 @@ class ProsodyNetwork:
 class ProsodyEncoder(Encoder, ProsodyNetwork):
     """Statistics, convolution and GRU in one: what older run folders name."""
 
-    num_layers = 1
-
     def __init__(
         self,
         channels=64,
@@ -256,17 +251,7 @@ class ProsodyEncoder(Encoder, ProsodyNetwork):
     def encode(self, wav, lengths, all_layers):
         # Not its forward, which lets no gradient through.
         x = self.prosody.encode(wav, lengths, False)
-        output = self.run(x, self.grid.num_frames(lengths))
-        return output[:, None] if all_layers else output
+        return self.run(x, self.grid.num_frames(lengths))
 
     def describe(self):
         return self.prosody.describe()
-
-
-def _group(x, frames):
-    """Means of groups of frames, the last one's of those that are there."""
-    valid = length_mask(frames, x.shape[2])[:, None].to(x.dtype)
-    # What is left over makes a group, too; frames of padding are zero.
-    total = F.avg_pool1d(F.pad(x, (0, -x.shape[2] % GROUP)), GROUP)
-    share = F.avg_pool1d(F.pad(valid, (0, -x.shape[2] % GROUP)), GROUP)
-    return total / share.clamp(min=1 / GROUP)

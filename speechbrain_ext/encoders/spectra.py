@@ -30,11 +30,9 @@ def log_mel(power, filters):
 class SpectrogramEncoder(Encoder):
     """Linear magnitudes of 201 frequencies from 0 to 8 kHz, every 10 ms.
 
-    Frame ``t`` sees the 400 samples from ``160 t`` on; what is shorter is
-    lengthened with zeros. There is no logarithm and nothing to train.
+    Frame ``t`` sees the 400 samples from ``160 t`` on. There is no logarithm
+    and nothing to train.
     """
-
-    num_layers = 1
 
     def __init__(self, output_norm=False):
         super().__init__(output_norm)
@@ -47,7 +45,6 @@ class SpectrogramEncoder(Encoder):
     def encode(self, wav, lengths, all_layers):
         with torch.autocast(wav.device.type, enabled=False):
             wav = full_precision(wav)
-            wav = F.pad(wav, (0, max(WINDOW - wav.shape[1], 0)))
             window = self.window.to(wav.dtype)
             return _stft(wav, window, WINDOW, HOP).transpose(1, 2)
 

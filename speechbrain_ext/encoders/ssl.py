@@ -1,8 +1,8 @@
 """wav2vec 2.0, HuBERT and WavLM, such that padding never changes a result.
 
-Three things see the padding in spite of transformers' masks: normalisation of
-the waveform, group normalisation in the base models' first convolution, and
-batch normalisation before some HuBERT models' positional convolution.
+What sees the padding in spite of transformers' masks: normalisation of the
+waveform, of groups in the base models' first convolution, and of batches before
+some HuBERT models' positional convolution.
 """
 
 from contextlib import ExitStack
@@ -13,16 +13,11 @@ from torch.nn import functional as F
 from transformers import AutoModel
 
 from speechbrain_ext.encoders import loading
-from speechbrain_ext.encoders.base import (
-    Encoder,
-    full_precision,
-    length_mask,
-    normalise,
-)
+from speechbrain_ext.encoders.base import full_precision, length_mask, normalise
 from speechbrain_ext.encoders.grid import FrameGrid
 
 
-class SSLEncoder(Encoder):
+class SSLEncoder(loading.PretrainedEncoder):
     """A pretrained wav2vec 2.0, HuBERT or WavLM model.
 
     Hidden state 0 is what the first transformer layer gets: the output of the
@@ -33,23 +28,11 @@ class SSLEncoder(Encoder):
 
     convolutions = ("model.feature_extractor.",)
 
-    def __init__(
-        self,
-        source,
-        save_path=None,
-        freeze=True,
-        freeze_feature_extractor=True,
-        output_norm=False,
-        local_encoder=False,
-    ):
-        super().__init__(output_norm)
-        self.local_encoder = local_encoder
-        config = loading.load_config(source, save_path)
-        # Masks are pretraining's. A dropped layer's weights get no gradient,
-        # which breaks DDP, and so does computing parts of the graph twice.
+    def _build(self, source, save_path, config):
+        # Masks are pretraining's.
         config.apply_spec_augment = False
+        # A dropped layer's weights get no gradient, which breaks DDP.
         config.layerdrop = 0.0
-        config.gradient_checkpointing = False
         # An adapter would halve the frames; it is not part of the encoder.
         config.add_adapter = False
         extractor = loading.load_feature_extractor(source, save_path)
@@ -57,14 +40,10 @@ class SSLEncoder(Encoder):
         self.model = loading.load_weights(AutoModel, source, config, save_path)
         # What it does for checkpointing fails on waveforms with gradients.
         self.model.feature_extractor._requires_grad = False
-        convolutions = [
-            (kernel, stride, 0)
-            for kernel, stride in zip(config.conv_kernel, config.conv_stride)
-        ]
+        sizes = zip(config.conv_kernel, config.conv_stride)
+        convolutions = [(kernel, stride, 0) for kernel, stride in sizes]
         self.grid = FrameGrid(convolutions)
-        self.output_size = config.hidden_size
         self.convolved_size = config.conv_dim[-1]
-        self.num_layers = config.num_hidden_layers + 1
         # The two norms that look across frames are told which are valid.
         self._group_norm = self._batch_norm = None
         if config.feat_extract_norm == "group":
@@ -77,19 +56,15 @@ class SSLEncoder(Encoder):
             self._batch_norm = (norm,)
         if hasattr(self.model, "masked_spec_embed"):
             self.model.masked_spec_embed.requires_grad = False
-        self._start_training(freeze, freeze_feature_extractor)
 
     def convolve(self, wav, lengths):
         if self.do_normalize:
             valid = length_mask(lengths, wav.shape[1])
             # As transformers' feature extractor.
             wav = normalise(wav, valid, (1,), 1e-7).masked_fill(~valid, 0.0)
-        needed = self.grid.min_samples
-        if wav.shape[1] < needed:
-            wav = F.pad(wav, (0, needed - wav.shape[1]))
         if self._group_norm is not None:
             norm, grid = self._group_norm
-            lengths = lengths.clamp(min=needed)
+            lengths = lengths.clamp(min=self.grid.min_samples)
             padded = bool((lengths < wav.shape[1]).any())
             norm.frames = grid.num_frames(lengths) if padded else None
         features = self.model.feature_extractor(wav.to(self.model.dtype))
@@ -108,27 +83,18 @@ class SSLEncoder(Encoder):
         if self._batch_norm is not None:
             self._batch_norm[0].mask = mask
         states = []
-
-        def before(module, args):
-            states.append(args[0])
-
-        def after(module, args, output):
-            states.append(output[0] if isinstance(output, tuple) else output)
-
         with ExitStack() as hooks:
-            if all_layers:
-                first = self.layers[0].register_forward_pre_hook(before)
-                hooks.enter_context(first)
-                for layer in self.layers:
-                    hooks.enter_context(layer.register_forward_hook(after))
-            output = model.encoder(projected, attention_mask=mask)
+            for layer in self.layers if all_layers else ():
+                hook = layer.register_forward_pre_hook(
+                    lambda layer, args: states.append(args[0])
+                )
+                hooks.enter_context(hook)
+            last = model.encoder(projected, attention_mask=mask)[0]
         if not all_layers:
-            return output.last_hidden_state
-        # The last layer's output lacks the large models' final normalisation.
-        states[-1] = output.last_hidden_state
+            return last
         if self.local_encoder:
             states[0] = projected
-        return torch.stack(states, dim=1)
+        return torch.stack([*states, last], dim=1)
 
     @property
     def layers(self):
@@ -141,17 +107,14 @@ class SSLEncoder(Encoder):
         return self.model.encoder.layer_norm if stable else None
 
     def describe(self):
-        return {
-            "config": loading.config_dict(self.model.config),
-            "do_normalize": self.do_normalize,
-            "local_encoder": self.local_encoder,
-        }
+        return {**super().describe(), "do_normalize": self.do_normalize}
 
     def describe_convolutions(self):
-        config = loading.config_dict(self.model.config)
-        names = [n for n in config if "feat_extract" in n or "conv_" in n]
-        described = {name: config[name] for name in names}
-        return {"do_normalize": self.do_normalize, **described}
+        return {
+            name: value
+            for name, value in self.describe()["config"].items()
+            if "feat_extract" in name or "conv_" in name
+        } | {"do_normalize": self.do_normalize}
 
 
 # Channels that are normalised together: few enough for a processor's cache.

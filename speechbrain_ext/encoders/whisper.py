@@ -1,24 +1,21 @@
 """Whisper's encoder without its decoder and without its 30 seconds.
 
-Whisper pads every utterance with silence to 30 s and attends to all of it. Here
-positions are cut to the utterance and batches are masked. What enters the first
+Positions are cut to the utterance and batches are masked. What enters the first
 transformer layer is the same; the layers do not attend to the silence.
 """
 
 import torch
 from torch.nn import functional as F
-from transformers.models.whisper.modeling_whisper import (
-    WhisperEncoder as TransformersEncoder,
-)
+from transformers.models.whisper import modeling_whisper
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders import loading
-from speechbrain_ext.encoders.base import Encoder, full_precision, length_mask
+from speechbrain_ext.encoders.base import full_precision, length_mask
 from speechbrain_ext.encoders.grid import FrameGrid
 from speechbrain_ext.encoders.spectra import log_mel, power_spectrum
 
 
-class WhisperEncoder(Encoder):
+class WhisperEncoder(loading.PretrainedEncoder):
     """The encoder of a pretrained Whisper model.
 
     It takes up to 30 s and makes ``ceil(samples / 320)`` frames, centred at
@@ -29,29 +26,27 @@ class WhisperEncoder(Encoder):
 
     convolutions = ("model.conv1.", "model.conv2.")
 
-    def __init__(
-        self,
-        source,
-        save_path=None,
-        freeze=True,
-        freeze_feature_extractor=True,
-        output_norm=False,
-        pad_to_30s=False,
-        local_encoder=False,
-    ):
-        super().__init__(output_norm)
-        self.local_encoder = local_encoder
-        self.pad_to_30s = pad_to_30s
-        config = loading.load_config(source, save_path)
-        # A dropped layer's weights get no gradient, which breaks DDP, and so
-        # does computing parts of the graph twice.
+    def _build(self, source, save_path, config):
+        # A dropped layer's weights get no gradient, which breaks DDP.
         config.encoder_layerdrop = 0.0
-        config.gradient_checkpointing = False
-        self._set_preprocessing(source, save_path, config)
+        extractor = loading.load_feature_extractor(source, save_path)
+        if extractor.feature_size != config.num_mel_bins:
+            raise UserError(
+                f"encoder source: '{source}' has {extractor.feature_size} mel "
+                "bands in its preprocessor_config.json but "
+                f"{config.num_mel_bins} in its config.json; use the files of "
+                "one checkpoint."
+            )
+        self.n_fft = extractor.n_fft
+        self.hop = extractor.hop_length
+        filters = torch.from_numpy(extractor.mel_filters).float()
+        self.register_buffer("filters", filters, persistent=False)
+        window = torch.hann_window(self.n_fft)
+        self.register_buffer("window", window, persistent=False)
         # The encoder's weights alone, from the whole model's file.
         names = {r"^(model\.)?encoder\.": ""}
         self.model = loading.load_weights(
-            TransformersEncoder, source, config, save_path, key_mapping=names
+            modeling_whisper.WhisperEncoder, source, config, save_path, names
         )
         convolutions = [
             (*layer.kernel_size, *layer.stride, *layer.padding)
@@ -59,19 +54,14 @@ class WhisperEncoder(Encoder):
         ]
         # There is a spectrum for every hop begun. A frame is centred at the
         # middle one of three spectra and reaches a hop to either side.
-        self.grid = FrameGrid(
-            [(1, self.hop, 0), *convolutions], first=-self.hop
-        )
+        spectra = (1, self.hop, 0)
+        self.grid = FrameGrid([spectra, *convolutions], first=-self.hop)
         self.max_samples = config.max_source_positions * self.grid.stride
-        self.max_spectra = self.max_samples // self.hop
-        self.output_size = config.d_model
-        if not pad_to_30s:
+        if not self.pad_to_30s:
             # Else the silence after the utterance belongs to it, too.
             self.convolved_size = config.d_model
-        self.num_layers = config.encoder_layers + 1
         # They are sinusoids, which loading makes trainable.
         self.model.embed_positions.requires_grad_(False)
-        self._start_training(freeze, freeze_feature_extractor)
 
     def convolve(self, wav, lengths):
         frames = int(self.grid.num_frames(wav.shape[1]))
@@ -88,9 +78,8 @@ class WhisperEncoder(Encoder):
         mask = None
         valid = length_mask(frames, x.shape[1])
         if not self.pad_to_30s and not bool(valid.all()):
-            lowest = torch.finfo(x.dtype).min
-            mask = x.new_zeros(valid.shape).masked_fill(~valid, lowest)
-            mask = mask[:, None, None]
+            padding = ~valid[:, None, None]
+            mask = padding.to(x.dtype) * torch.finfo(x.dtype).min
         x = x + model.embed_positions.weight[: x.shape[1]]
         x = F.dropout(x, model.dropout, self.training)
         longest = int(frames.max())
@@ -113,12 +102,8 @@ class WhisperEncoder(Encoder):
         return self.model.layer_norm
 
     def describe(self):
-        return {
-            "config": loading.config_dict(self.model.config),
-            **self.describe_convolutions(),
-            "pad_to_30s": self.pad_to_30s,
-            "local_encoder": self.local_encoder,
-        }
+        own = self.describe_convolutions()
+        return {**super().describe(), **own, "pad_to_30s": self.pad_to_30s}
 
     def describe_convolutions(self):
         return {
@@ -127,28 +112,12 @@ class WhisperEncoder(Encoder):
             "filters": self.filters.double().sum(0).tolist(),
         }
 
-    def _set_preprocessing(self, source, save_path, config):
-        extractor = loading.load_feature_extractor(source, save_path)
-        if extractor.feature_size != config.num_mel_bins:
-            raise UserError(
-                f"encoder source: '{source}' has {extractor.feature_size} mel "
-                "bands in its preprocessor_config.json but "
-                f"{config.num_mel_bins} in its config.json; use the files of "
-                "one checkpoint."
-            )
-        self.n_fft = extractor.n_fft
-        self.hop = extractor.hop_length
-        filters = torch.from_numpy(extractor.mel_filters).float()
-        self.register_buffer("filters", filters, persistent=False)
-        window = torch.hann_window(self.n_fft)
-        self.register_buffer("window", window, persistent=False)
-
     def _spectra(self, wav, frames):
         """Log-mel spectra of the batch and of the silence after it."""
-        # The second convolution's last frame sees this many.
-        count = 2 * frames + 1
-        if self.pad_to_30s or count > self.max_spectra:
-            count = self.max_spectra
+        count = self.max_samples // self.hop
+        if not self.pad_to_30s:
+            # The second convolution's last frame sees this many.
+            count = min(2 * frames + 1, count)
         with torch.autocast(wav.device.type, enabled=False):
             sizes = self.n_fft, self.hop, count, self.max_samples
             power = power_spectrum(full_precision(wav), self.window, *sizes)

@@ -1,23 +1,16 @@
 """From packed frames to class scores: one a frame, or one an utterance.
 
-Every head takes packed frames ``[frames, channels]`` and the ``lengths``
-``[batch]`` of the utterances (``speechbrain_ext.models.packing``). Heads of
-frames give logits ``[frames, classes]``, heads of utterances ``[batch,
-classes]``. Sizes that no paper names are ours.
+A head takes packed frames ``[frames, channels]`` and the utterances'
+``lengths`` ``[batch]`` (``speechbrain_ext.models.packing``); it gives logits,
+``[frames, classes]`` or ``[batch, classes]``. Sizes no paper names are ours.
 """
 
 import torch
 from torch import nn
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected, is_number
 from speechbrain_ext.encoders.base import length_mask
-from speechbrain_ext.models.packing import (
-    mean_over_frames,
-    pack,
-    pad,
-    run_lstm,
-    split,
-)
+from speechbrain_ext.models import packing
 
 
 class LinearHead(nn.Module):
@@ -45,7 +38,6 @@ class LinearHead(nn.Module):
         self.linear = nn.Linear(input_size, num_classes)
 
     def forward(self, frames, lengths):
-        """Logits ``[frames, classes]``."""
         return self.linear(self.dropout(frames))
 
 
@@ -62,14 +54,13 @@ class ConvLayers(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, frames, lengths):
-        """Convolve every utterance by itself."""
-        x = pad(self.dropout(frames), lengths).transpose(1, 2)
+        x = packing.pad(self.dropout(frames), lengths).transpose(1, 2)
         valid = length_mask(lengths, x.shape[2])[:, None]
         for layer in self.layers:
             # Beyond its end an utterance alone sees the zero padding of the
             # convolution, so that is what it must see in a batch.
             x = self.dropout(torch.relu(layer(x.masked_fill(~valid, 0.0))))
-        return pack(x.transpose(1, 2), lengths)
+        return packing.pack(x.transpose(1, 2), lengths)
 
 
 class ConvHead(nn.Module):
@@ -113,7 +104,6 @@ class ConvHead(nn.Module):
         self.linear = nn.Linear(channels, num_classes)
 
     def forward(self, frames, lengths):
-        """Logits ``[frames, classes]``."""
         return self.linear(self.convolutions(frames, lengths))
 
 
@@ -166,9 +156,8 @@ class RecurrentHead(nn.Module):
         self.linear = nn.Linear(2 * hidden, num_classes)
 
     def forward(self, frames, lengths):
-        """Logits ``[frames, classes]``."""
         x = torch.relu(self.projection(self.dropout(frames)))
-        x = run_lstm(self.lstm, x, lengths)
+        x = packing.run_lstm(self.lstm, x, lengths)
         return self.linear(self.dropout(x))
 
 
@@ -185,9 +174,8 @@ class DenseHead(nn.Module):
         self.output = nn.Linear(hidden, num_classes)
 
     def forward(self, frames, lengths):
-        """Logits ``[batch, classes]``."""
         x = self.second(self.first(frames))
-        return self.output(mean_over_frames(x, lengths))
+        return self.output(packing.mean_over_frames(x, lengths))
 
 
 class LSTMHead(nn.Module):
@@ -204,9 +192,8 @@ class LSTMHead(nn.Module):
         self.output = nn.Linear(hidden, num_classes)
 
     def forward(self, frames, lengths):
-        """Logits ``[batch, classes]``."""
-        x = run_lstm(self.lstm, self.first(frames), lengths)
-        return self.output(mean_over_frames(self.dropout(x), lengths))
+        x = packing.run_lstm(self.lstm, self.first(frames), lengths)
+        return self.output(packing.mean_over_frames(self.dropout(x), lengths))
 
 
 class FusionHead(nn.Module):
@@ -225,21 +212,16 @@ class FusionHead(nn.Module):
         self.output = nn.Linear(hidden, num_classes)
 
     def forward(self, frames, lengths, fusion_frames, fusion_lengths):
-        """Logits ``[batch, classes]``.
-
-        Frames of both inputs are equally far apart; where the second has
-        fewer, its last frame stands for the rest.
-        """
-        aligned = torch.cat(
-            [
-                other[torch.arange(length).clamp(max=len(other) - 1)]
-                for other, length in zip(
-                    split(fusion_frames, fusion_lengths), lengths.tolist()
-                )
-            ]
-        )
-        both = torch.cat([self.first(frames), self.fusion(aligned)], dim=1)
-        return self.output(mean_over_frames(self.second(both), lengths))
+        # Where the second input has fewer frames, its last one stands for the
+        # rest; those of both are equally far apart.
+        others = packing.split(fusion_frames, fusion_lengths)
+        aligned = [
+            other[torch.arange(length).clamp(max=len(other) - 1)]
+            for other, length in zip(others, lengths.tolist())
+        ]
+        parts = self.first(frames), self.fusion(torch.cat(aligned))
+        both = torch.cat(parts, dim=1)
+        return self.output(packing.mean_over_frames(self.second(both), lengths))
 
 
 class MeanHead(nn.Module):
@@ -261,8 +243,7 @@ class MeanHead(nn.Module):
         )
 
     def forward(self, frames, lengths):
-        """Logits ``[batch, classes]``."""
-        return self.layers(mean_over_frames(frames, lengths))
+        return self.layers(packing.mean_over_frames(frames, lengths))
 
 
 class ConvMeanHead(MeanHead):
@@ -287,7 +268,6 @@ class ConvMeanHead(MeanHead):
         )
 
     def forward(self, frames, lengths):
-        """Logits ``[batch, classes]``."""
         return super().forward(self.convolutions(frames, lengths), lengths)
 
 
@@ -330,19 +310,15 @@ def make_head(kind, **options):
     torch.Size([2, 4])
     """
     if kind not in HEADS:
-        raise UserError(
-            f"head_kind: expected one of {', '.join(HEADS)}, got '{kind}'."
-        )
+        raise expected("head_kind", f"one of {', '.join(HEADS)}", kind)
     if (kind == "fusion") != ("fusion_size" in options):
         raise UserError(
             f"head_kind: '{kind}' does not fit the inputs of this YAML; fusion "
             "needs two, and no other head takes a second one."
         )
     dropout = options.get("dropout", 0.0)
-    if not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
-        raise UserError(
-            f"dropout: expected a number from 0 to below 1, got {dropout}."
-        )
+    if not is_number(dropout) or not 0 <= dropout < 1:
+        raise expected("dropout", "a number from 0 to below 1", dropout)
     return HEADS[kind](**options)
 
 

@@ -6,11 +6,11 @@ packed frames (``speechbrain_ext.models.packing``), which a head takes.
 
 from torch import nn
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected, is_number
 from speechbrain_ext.encoders.grid import absolute_lengths
 from speechbrain_ext.models.packing import pack, pad
 
-#: What a row of table 1 of Pepino et al. (2021) takes from an encoder.
+# What a row of table 1 of Pepino et al. (2021) takes from an encoder.
 LAYERS = {
     "all": slice(None),
     "local": slice(0, 1),
@@ -59,6 +59,7 @@ class Input(nn.Module):
     ):
         super().__init__()
         self.encoder = encoder
+        self.grid = encoder.grid
         self.normalizer = normalizer
         self.mixture = mixture
         if normalizer is None and mixture is None and layers == "all":
@@ -67,19 +68,10 @@ class Input(nn.Module):
         self.layers = _taken(layers)
         self.limit = None
         if max_length is not None:
-            if isinstance(max_length, bool) or not (
-                isinstance(max_length, (int, float)) and max_length > 0
-            ):
-                raise UserError(
-                    f"max_length: expected seconds above 0, got {max_length}."
-                )
-            self.limit = max(1, round(max_length * 16000 / encoder.grid.stride))
+            if not is_number(max_length) or max_length <= 0:
+                raise expected("max_length", "seconds above 0", max_length)
+            self.limit = max(1, round(max_length * 16000 / self.grid.stride))
         self.max_length = max_length
-
-    @property
-    def grid(self):
-        """The frames of the encoder."""
-        return self.encoder.grid
 
     @property
     def by_speaker(self):
@@ -91,13 +83,12 @@ class Input(nn.Module):
         relative: packed ``[layers, frames, channels]``, and the number of
         frames of each utterance ``[batch]``."""
         if wav_lens is None:
-            wav_lens = wav.new_ones(wav.shape[0])
+            wav_lens = wav.new_ones(len(wav))
         samples = absolute_lengths(wav_lens.to(wav.device), wav.shape[1])
         lengths = self.grid.num_frames(samples)
         return self._hidden(self.encoder, (wav, wav_lens), lengths)
 
     def _hidden(self, encode, given, lengths):
-        """What ``encode`` makes of what is given, packed, and the lengths."""
         every = self.layers != LAYERS["contextual"]
         hidden = encode(*given, all_layers=every)
         hidden = hidden[:, self.layers] if every else hidden[:, None]
@@ -119,29 +110,11 @@ class Input(nn.Module):
         normalised=None,
         convolved=None,
     ):
-        """Frames of a batch.
+        """Packed frames ``[frames, channels]``, and their lengths ``[batch]``.
 
-        Arguments
-        ---------
-        wav : torch.Tensor, optional
-            ``[batch, samples]``
-        wav_lens : torch.Tensor, optional
-            Lengths relative to the longest one ``[batch]``.
-        speakers : list of str, optional
-            Who speaks ``[batch]``, for normalisation by speaker.
-        normalised : tuple of torch.Tensor, optional
-            In place of waveforms: hidden states that are normalised already,
-            ``[layers, frames, channels]``, and the lengths ``[batch]``.
-        convolved : tuple of torch.Tensor, optional
-            In place of waveforms: what ``ConvolvedFeatures`` gives, packed, and
-            the lengths.
-
-        Returns
-        -------
-        torch.Tensor
-            Packed ``[frames, channels]``.
-        torch.Tensor
-            Number of frames of each utterance ``[batch]``.
+        They are those of waveforms and ``speakers`` (names, for normalisation
+        by speaker). In place of waveforms come packed states and their lengths:
+        ``normalised``, or ``convolved``, which ``ConvolvedFeatures`` gives.
         """
         if normalised is not None:
             hidden, lengths = normalised
@@ -165,9 +138,7 @@ def count_layers(encoder, layers):
 
 def _taken(layers):
     if layers not in LAYERS:
-        raise UserError(
-            f"layers: expected one of {', '.join(LAYERS)}, got '{layers}'."
-        )
+        raise expected("layers", f"one of {', '.join(LAYERS)}", layers)
     return LAYERS[layers]
 
 

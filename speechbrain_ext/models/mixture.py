@@ -2,7 +2,6 @@
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 # Below this the sum of the weights is not divided by any more.
 MIN_SUM = 0.01
@@ -21,10 +20,6 @@ class LayerMixture(nn.Module):
     ---------
     num_layers : int
         Layers to mix, ``num_layers`` of the encoder.
-    normalize : bool
-        Whether each frame of each layer is first normalised over its channels.
-        Layers differ in scale, and without this (as in the paper) the weights
-        tell how a layer is used only together with that scale.
 
     Example
     -------
@@ -35,44 +30,23 @@ class LayerMixture(nn.Module):
     [0.333..., 0.333..., 0.333...]
     """
 
-    def __init__(self, num_layers, normalize=False):
+    def __init__(self, num_layers):
         super().__init__()
-        self.normalize = normalize
         self.alpha = nn.Parameter(torch.ones(num_layers))
 
     def forward(self, hidden):
-        """Mix the layers.
-
-        Arguments
-        ---------
-        hidden : torch.Tensor
-            ``[layers, frames, channels]``
-
-        Returns
-        -------
-        torch.Tensor
-            ``[frames, channels]``; frames that are zero in all layers stay
-            zero.
-        """
+        """``[layers, frames, channels]`` -> ``[frames, channels]``."""
         if hidden.dim() != 3 or len(hidden) != len(self.alpha):
             raise ValueError(
                 f"expected [{len(self.alpha)}, frames, channels], got "
                 f"{list(hidden.shape)}"
             )
-        if self.normalize:
-            hidden = F.layer_norm(hidden, hidden.shape[-1:])
         # One product of a vector and a matrix, which copies nothing.
         mixed = self._normalised() @ hidden.reshape(len(hidden), -1)
         return mixed.reshape(hidden.shape[1:])
 
     def weights(self):
-        """Share of each layer.
-
-        Returns
-        -------
-        list of float
-            ``alpha_i / sum_i alpha_i``; they sum to 1.
-        """
+        """Share of each layer, a list: ``alpha_i / sum_i alpha_i``."""
         return self._normalised().detach().tolist()
 
     def _normalised(self):

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.models.packing import split
 
 # Channels that never vary must not blow up.
@@ -124,9 +124,8 @@ class SpeakerNormalizer(nn.Module):
             split(hidden, lengths), lengths, speakers
         ):
             if speaker not in self.speakers:
-                self.speakers[speaker] = FeatureNormalizer(*self.shape).to(
-                    hidden.device
-                )
+                fresh = FeatureNormalizer(*self.shape).to(hidden.device)
+                self.speakers[speaker] = fresh
             self.speakers[speaker].update(frames, length[None])
 
     def is_fitted(self):
@@ -140,16 +139,12 @@ class SpeakerNormalizer(nn.Module):
         return super()._apply(fn, recurse)
 
     def forward(self, hidden, lengths, speakers):
-        """Normalise packed frames ``[layers, frames, channels]``.
-
-        A speaker without statistics is a ``UserError``.
-        """
-        for speaker in speakers:
-            if speaker not in self.speakers:
-                raise UserError(
-                    f"There are no statistics of the speaker '{speaker}'; "
-                    "speaker normalisation needs their recordings first."
-                )
+        """Normalise packed frames ``[layers, frames, channels]``."""
+        if unknown := set(speakers).difference(self.speakers):
+            raise UserError(
+                f"There are no statistics of the speaker '{min(unknown)}'; "
+                "speaker normalisation needs their recordings first."
+            )
         return torch.cat(
             [
                 self.speakers[speaker](frames)
@@ -189,7 +184,5 @@ def make_normalizer(kind, num_layers, channels):
     True
     """
     if kind not in NORMALIZERS:
-        raise UserError(
-            f"normalization: expected speaker or global, got '{kind}'."
-        )
+        raise expected("normalization", "speaker or global", kind)
     return NORMALIZERS[kind](num_layers, channels)

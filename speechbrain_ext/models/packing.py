@@ -7,22 +7,13 @@ averaged or trained on by mistake, and takes no time.
 
 import torch
 from torch.nn import functional as F
-from torch.nn.utils.rnn import (
-    pack_sequence,
-    pad_sequence,
-    unpack_sequence,
-)
+from torch.nn.utils.rnn import pack_sequence, pad_sequence, unpack_sequence
 
 
 def pack(padded, lengths):
     """``[batch, ..., longest, channels]`` -> ``[..., frames, channels]``."""
-    return torch.cat(
-        [
-            item[..., :length, :]
-            for item, length in zip(padded, lengths.tolist())
-        ],
-        dim=-2,
-    )
+    pairs = zip(padded, lengths.tolist())
+    return torch.cat([item[..., :length, :] for item, length in pairs], dim=-2)
 
 
 def split(packed, lengths):
@@ -50,31 +41,26 @@ def run_lstm(lstm, packed, lengths):
     if packed.device.type != "cpu":
         sequences = pack_sequence(split(packed, lengths), enforce_sorted=False)
         return torch.cat(unpack_sequence(lstm(sequences)[0]))
-    ways = ("", "_reverse") if lstm.bidirectional else ("",)
+    weights = iter(lstm.all_weights)
     for layer in range(lstm.num_layers):
         if layer:
             packed = F.dropout(packed, lstm.dropout, lstm.training)
-        packed = torch.cat(
-            [_one_way(lstm, f"l{layer}{way}", packed, lengths) for way in ways],
-            dim=-1,
-        )
+        ways = [_one_way(lstm, next(weights), packed, lengths)]
+        if lstm.bidirectional:
+            packed = _reverse(packed, lengths)
+            other = _one_way(lstm, next(weights), packed, lengths)
+            ways.append(_reverse(other, lengths))
+        packed = torch.cat(ways, dim=-1)
     return packed
 
 
-def _one_way(lstm, name, packed, lengths):
-    if name.endswith("_reverse"):
-        packed = _reverse(packed, lengths)
-    weights = [
-        getattr(lstm, f"{kind}_{name}")
-        for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    ]
+def _one_way(lstm, weights, packed, lengths):
     x = pad(packed, lengths)
     zeros = x.new_zeros(1, len(x), lstm.hidden_size)
     # One layer, no dropout, one direction, batch first.
     options = True, 1, 0.0, lstm.training, False, True
     output, *_ = torch.lstm(x, (zeros, zeros), weights, *options)
-    output = pack(output, lengths)
-    return _reverse(output, lengths) if name.endswith("_reverse") else output
+    return pack(output, lengths)
 
 
 def _reverse(packed, lengths):

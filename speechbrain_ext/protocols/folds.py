@@ -6,20 +6,18 @@ from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.random import stable_rng
 
 SESSIONS = ["Ses01", "Ses02", "Ses03", "Ses04", "Ses05"]
-VALID_ACTORS = ["ravdess_21", "ravdess_22"]
-TEST_ACTORS = ["ravdess_23", "ravdess_24"]
+ACTORS = [f"ravdess_{number}" for number in (21, 22, 23, 24)]
 FOLDS = 5
 
 
 def by_actor(utterances, fold, folds, seed):
     """Actors 21 and 22 validate, 23 and 24 test, the others train."""
-    return _by_key(utterances, "speaker", VALID_ACTORS, TEST_ACTORS)
+    return _by_key(utterances, "speaker", ACTORS[:2], ACTORS[2:], ACTORS)
 
 
 def by_session(utterances, fold, folds, seed):
     """One session tests, the next one (after the fifth the first) validates."""
-    test = SESSIONS[fold - 1]
-    valid = SESSIONS[fold % len(SESSIONS)]
+    test, valid = SESSIONS[fold - 1], SESSIONS[fold % len(SESSIONS)]
     return _by_key(utterances, "session", [valid], [test], SESSIONS)
 
 
@@ -45,10 +43,16 @@ def with_class_ratios(utterances, fold, folds, seed):
     _check_sizes(utterances, folds)
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     rest, test = _fold(splitter, fold, utterances, _classes(utterances))
-    held_out = _stratified_tenth(rest, seed, fold)
-    train = [one for one in rest if one.id not in held_out]
-    valid = [one for one in rest if one.id in held_out]
-    return train, valid, test
+    # Not scikit-learn's stratified split: it refuses more classes than places
+    # in the smaller part. Every tenth of the recordings in the order of their
+    # classes is a tenth of each class, give or take one.
+    rng = stable_rng("valid", seed, fold)
+    rest = [rest[index] for index in rng.permutation(len(rest))]
+    rest.sort(key=lambda one: one.emotion)
+    held_out = slice(rng.integers(min(10, len(rest))), None, 10)
+    valid = rest[held_out]
+    del rest[held_out]
+    return rest, valid, test
 
 
 def by_speaker(utterances, fold, folds, seed):
@@ -71,9 +75,9 @@ def speakers_of(utterances):
     return sorted({one.speaker for one in utterances})
 
 
-def _by_key(utterances, key, valid, test, needed=()):
+def _by_key(utterances, key, valid, test, needed):
     found = {getattr(one, key) for one in utterances}
-    for name in needed or valid + test:
+    for name in needed:
         if name not in found:
             raise UserError(
                 f"The data has no usable recording of the {key} {name}, which "
@@ -108,18 +112,6 @@ def _speaker_fold(utterances, fold, folds, seed):
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     speakers = [one.speaker for one in utterances]
     return _fold(splitter, fold, utterances, _classes(utterances), speakers)
-
-
-def _stratified_tenth(utterances, seed, fold):
-    # Not scikit-learn's stratified split: it refuses more classes than places
-    # in the smaller part. Every tenth of the recordings in the order of their
-    # classes is a tenth of each class, give or take one.
-    rng = stable_rng("valid", seed, fold)
-    order = rng.permutation(len(utterances))
-    names = _classes(utterances)
-    order = sorted(order, key=lambda index: names[index])
-    first = rng.integers(min(10, len(order)))
-    return {utterances[index].id for index in order[first::10]}
 
 
 def _fold(splitter, fold, utterances, classes=None, groups=None):

@@ -1,7 +1,4 @@
-"""The parts of a fold of the protocols in ``tables``.
-
-They follow from the seed and the ids of the recordings, not from their order.
-"""
+"""The parts of a fold: they follow from seed and ids, not from the order."""
 
 from collections import Counter
 from dataclasses import replace
@@ -83,19 +80,18 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
     ({'synthetic_b'}, 16)
     """
     protocol = _find(protocol)
-    corpora = _corpora_of(utterances)
+    corpora = sorted({one.corpus for one in utterances})
     classes = classes_of(protocol.name, corpora, label_map)
     kept, left_out = _select(protocol, utterances, label_map)
     folds = _count(protocol, kept)
+    whole = {one.id: one.duration for one in utterances}
     if not is_whole(fold) or not 1 <= fold <= folds:
         what = f"from 1 to {folds}, the folds of {protocol.name} on this data"
         raise expected("fold", f"a number {what}", fold)
     if not is_whole(seed) or not 0 <= seed < 2**32:
         raise expected("seed", "a whole number from 0", seed)
     parts = protocol.divide(kept, fold, folds, seed)
-    train, valid, test = (
-        sorted(part, key=lambda one: one.id) for part in parts
-    )
+    train, valid, test = (sorted(part, key=_id) for part in parts)
     remedy = "give the whole corpus, or choose another protocol"
     if protocol.any_corpus:
         remedy += ", another seed, or leave the class out with label_map"
@@ -113,10 +109,14 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
         seed=seed,
         classes=classes,
         left_out=dict(sorted(left_out.items())),
-        cut=_num_cut(utterances, kept),
+        cut=sum(one.duration < whole[one.id] for one in kept),
         source=protocol.source,
         ours=protocol.ours,
     )
+
+
+def _id(utterance):
+    return utterance.id
 
 
 def _find(name):
@@ -125,49 +125,47 @@ def _find(name):
     return PROTOCOLS[name]
 
 
-def _corpora_of(utterances):
-    return sorted({one.corpus for one in utterances})
-
-
 def _label_maps(protocol, corpora, label_map):
     """From corpus to the classes of its labels."""
-    if label_map is not None and not protocol.any_corpus:
+    if protocol.any_corpus:
+        known = CORPORA if label_map is None else corpora
+        unknown = [corpus for corpus in corpora if corpus not in known]
+        if unknown:
+            raise UserError(
+                f"protocol: the labels of '{unknown[0]}' are not known to "
+                f"{protocol.name}; set label_map."
+            )
+    elif label_map is not None:
         raise UserError(
             f"label_map: the protocol {protocol.name} fixes its classes; set "
             "it to null, or choose leave_one_speaker_out or grouped_kfold."
         )
-    if len(corpora) != 1 and not protocol.any_corpus:
+    elif len(corpora) != 1:
         raise UserError(
             f"protocol: {protocol.name} takes recordings of one corpus, got "
             f"{len(corpora)} ({', '.join(corpora)}); choose grouped_kfold."
         )
-    if label_map is not None:
-        return dict.fromkeys(corpora, label_map)
-    return {corpus: _label_map(protocol, corpus) for corpus in corpora}
-
-
-def _label_map(protocol, corpus):
-    if protocol.any_corpus and corpus not in CORPORA:
-        raise UserError(
-            f"protocol: the labels of '{corpus}' are not known to "
-            f"{protocol.name}; set label_map."
-        )
-    if not protocol.any_corpus and corpus not in protocol.corpora:
+    elif corpora[0] not in protocol.corpora:
         raise UserError(
             f"protocol: {protocol.name} is for {', '.join(protocol.corpora)}, "
-            f"not for '{corpus}'; choose another, such as grouped_kfold."
+            f"not for '{corpora[0]}'; choose another, such as grouped_kfold."
         )
-    changes = protocol.corpora.get(corpus, {})
-    labels = find_corpus(corpus).emotions.values()
-    return {label: changes.get(label, label) for label in labels}
+    if label_map is not None:
+        return dict.fromkeys(corpora, label_map)
+    maps = {}
+    for corpus in corpora:
+        changes = protocol.corpora.get(corpus, {})
+        labels = find_corpus(corpus).emotions.values()
+        maps[corpus] = {label: changes.get(label, label) for label in labels}
+    return maps
 
 
 def _select(protocol, utterances, label_map):
     """Those that the protocol takes, sorted, and how many it leaves out."""
-    corpora = _corpora_of(utterances)
+    corpora = sorted({one.corpus for one in utterances})
     maps = _label_maps(protocol, corpora, label_map)
-    taken, left_out = [], Counter()
-    for utterance in sorted(utterances, key=lambda one: one.id):
+    taken, left_out = {corpus: [] for corpus in corpora}, Counter()
+    for utterance in sorted(utterances, key=_id):
         if not isinstance(utterance.emotion, str):
             raise UserError(
                 f"'{utterance.id}' of {utterance.corpus} has several emotions; "
@@ -177,11 +175,10 @@ def _select(protocol, utterances, label_map):
         if reason:
             left_out[reason] += 1
         else:
-            taken.append(utterance)
+            taken[utterance.corpus].append(utterance)
     kept = []
     for corpus, labels in maps.items():
-        own = [one for one in taken if one.corpus == corpus]
-        some, unused = map_labels(own, labels)
+        some, unused = map_labels(taken[corpus], labels)
         kept += some
         left_out += unused
     if not kept:
@@ -189,27 +186,16 @@ def _select(protocol, utterances, label_map):
             f"{protocol.name} leaves none of the {len(utterances)} recordings "
             f"of {', '.join(corpora)}; check label_map and the folder."
         )
-    kept.sort(key=lambda one: one.id)
-    if protocol.disjoint:
-        _check_speakers(protocol, kept)
-    if protocol.longest is not None:
-        kept = [_cut(one, protocol.longest) for one in kept]
-    return kept, left_out
-
-
-def _check_speakers(protocol, utterances):
-    unknown = [one.id for one in utterances if not one.speaker]
-    if unknown:
+    unknown = [one.id for one in kept if not one.speaker]
+    if protocol.disjoint and unknown:
         raise UserError(
             f"{protocol.name} keeps speakers apart, but the speaker of "
-            f"{len(unknown)} recordings is not known (such as '{unknown[0]}'); "
-            "choose a protocol by recording."
+            f"{len(unknown)} recordings is not known (such as "
+            f"'{min(unknown)}'); choose a protocol by recording."
         )
-
-
-def _num_cut(utterances, kept):
-    whole = {one.id: one.duration for one in utterances}
-    return sum(one.duration < whole[one.id] for one in kept)
+    if protocol.longest is not None:
+        kept = [_cut(one, protocol.longest) for one in kept]
+    return sorted(kept, key=_id), left_out
 
 
 def _cut(utterance, longest):

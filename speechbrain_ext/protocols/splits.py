@@ -17,23 +17,16 @@ def split_by_options(
     if way == "list":
         parts = split_by_list(utterances, speakers)
     else:
-        split = {"speaker": split_by_speaker, "utterance": split_by_utterance}
-        held = split[way](utterances, valid_fraction, seed)
-        parts = dict(zip(("train", "valid"), held))
+        by_speaker = way == "speaker"
+        split = split_by_speaker if by_speaker else split_by_utterance
+        train, valid = split(utterances, valid_fraction, seed)
+        parts = {"train": train, "valid": valid}
     remedy = "choose another split or seed, or add a corpus that has it"
     for name, part in parts.items():
         check_classes(part, classes, name, remedy)
-    return Partition(
-        parts["train"],
-        parts["valid"],
-        parts.get("test", []),
-        name=way,
-        corpus="+".join(sorted({one.corpus for one in utterances})),
-        fold=1,
-        folds=1,
-        seed=seed,
-        classes=list(classes),
-    )
+    corpus = "+".join(sorted({one.corpus for one in utterances}))
+    fields = {"fold": 1, "folds": 1, "seed": seed, "classes": list(classes)}
+    return Partition(**{"test": []} | parts, name=way, corpus=corpus, **fields)
 
 
 def map_labels(utterances, label_map):

@@ -26,7 +26,6 @@ FOUR_CLASSES = {
 JAFARZADEH = {name: {} for name in ("ravdess", "savee", "emodb", "aesdd")}
 JAFARZADEH["shemo"] = {"fearful": None}
 DEFAULT = {**JAFARZADEH, "iemocap": FOUR_CLASSES}
-LONGEST_OF_IEMOCAP = 15.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,19 @@ def _acted_or_disputed(utterance):
     return None if utterance.extra["agreement"] == 1 else "partial agreement"
 
 
+OF_ANY_CORPUS = {
+    "corpora": DEFAULT,
+    "folds": None,
+    "any_corpus": True,
+    "disjoint": True,
+    "reject": _sung,
+}
+OF_IEMOCAP = {
+    "corpora": {"iemocap": FOUR_CLASSES},
+    "divide": ways.by_session,
+    "disjoint": True,
+    "longest": 15.0,
+}
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
@@ -99,10 +111,7 @@ PROTOCOLS = {
             "one of the four others stops the training early; waveforms cut "
             "at 15 s.",
             ours="The session after the test session stops the training.",
-            corpora={"iemocap": FOUR_CLASSES},
-            divide=ways.by_session,
-            disjoint=True,
-            longest=LONGEST_OF_IEMOCAP,
+            **OF_IEMOCAP,
         ),
         Protocol(
             "issa_ravdess",
@@ -122,11 +131,8 @@ PROTOCOLS = {
             ours="All else is as in pepino_iemocap, the five sessions too: "
             "the paper names no other difference. Annotators agree where "
             "each of the evaluators has the majority's label among theirs.",
-            corpora={"iemocap": FOUR_CLASSES},
-            divide=ways.by_session,
-            disjoint=True,
             reject=_acted_or_disputed,
-            longest=LONGEST_OF_IEMOCAP,
+            **OF_IEMOCAP,
         ),
         Protocol(
             "jafarzadeh",
@@ -146,12 +152,8 @@ PROTOCOLS = {
             ours="All. About a tenth of the other speakers, at least one, "
             "stops the training. A speaker who lacks a class is tested "
             "without it. RAVDESS without song.",
-            corpora=DEFAULT,
             divide=ways.by_speaker,
-            folds=None,
-            any_corpus=True,
-            disjoint=True,
-            reject=_sung,
+            **OF_ANY_CORPUS,
         ),
         Protocol(
             "grouped_kfold",
@@ -160,12 +162,8 @@ PROTOCOLS = {
             "classes as even as whole speakers allow; about a tenth of the "
             "other speakers, at least one, stops the training. RAVDESS "
             "without song.",
-            corpora=DEFAULT,
             divide=ways.by_group_of_speakers,
-            folds=None,
-            any_corpus=True,
-            disjoint=True,
-            reject=_sung,
+            **OF_ANY_CORPUS,
         ),
     )
 }

@@ -9,7 +9,6 @@ import pytest
 
 from speechbrain_ext.corpora import find_corpus, read_corpus
 from speechbrain_ext.corpora.emodb import SENTENCES
-from speechbrain_ext.utterance import load_manifest, save_manifest
 from tests.corpora import trees
 
 
@@ -102,9 +101,7 @@ def test_counts(whole, tmp_path):
     by_gender = count(utterances, "speaker", "gender")
     assert len(by_gender) == len(speakers)
     assert Counter(gender for _, gender in by_gender) == GENDERS[corpus]
-    some = utterances[:: len(utterances) // 100]
-    save_manifest(some, tmp_path / "manifest.json")
-    assert load_manifest(tmp_path / "manifest.json") == some
+    trees.check_manifest(utterances[:: len(utterances) // 100], tmp_path)
 
 
 def test_counts_of_one_corpus(whole):
@@ -159,7 +156,6 @@ GOOD = {
         "jenie_Sleepy/sleepiness_365-392_0386.wav": "emotion=sleepy",
         "x/jenie/Angry/anger_1-28_0001.wav": "id=emovdb_jenie_anger_1-28_0001, "
         "emotion=angry",
-        "Bea_Angry/anger_1-28_0002.wav": "speaker=emovdb_bea",
         "BEA/Angry/anger_1-28_0003.wav": "speaker=emovdb_bea",
     },
     "savee": {
@@ -262,7 +258,7 @@ def test_names(tmp_path, corpus):
 
 
 def test_layouts_and_spellings_of_one_recording(tmp_path):
-    layout = "AudioData/{speaker}/{emotion}{number:02d}.wav"
+    layout = "AudioData/{}/{}{:02d}.wav"
     deep, skipped = read_names("savee", tmp_path, trees.savee(layout))
     flat, _ = read_names("savee", tmp_path / "flat", trees.savee())
     assert [u.id for u in flat] == [u.id for u in deep] and skipped == {}

@@ -7,17 +7,29 @@ import pytest
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import write_json
 from speechbrain_ext.corpora import zed
-from speechbrain_ext.utterance import load_manifest, save_manifest
 from tests.corpora import trees
 
 
-def record(name, **changes):
+def segment(*values):
+    return dict(zip(("emo", "start", "end"), values))
+
+
+def record(name):
     return {
         "wav": f"datafolder/{name}",
         "duration": 2.0,
-        "emotion": [{"emo": "angry", "start": 0.5, "end": 1.25}],
+        "emotion": [segment("angry", 0.5, 1.25)],
         "transcription": "No way.",
-    } | changes
+    }
+
+
+def write(folder, ids=("u0", "u1", "u2"), **changes):
+    """ZED.json of three recordings, of which the second may be changed."""
+    records = {id: record(f"clips/{n}.wav") for n, id in enumerate(ids)}
+    # None takes a field away.
+    fields = {**records[ids[1]], **changes}.items()
+    records[ids[1]] = {k: v for k, v in fields if v is not None}
+    write_json(records, folder / "ZED.json")
 
 
 @pytest.fixture
@@ -25,21 +37,13 @@ def folder(tmp_path):
     folder = tmp_path / "given" / "ZED"
     for number in range(3):
         trees.tiny(folder / f"clips/{number}.wav", samples=32000)
-    write(folder, {f"u{n}": record(f"clips/{n}.wav") for n in range(3)})
+    write(folder)
     return folder
 
 
-def write(folder, records):
-    write_json(records, folder / "ZED.json")
-
-
 def change(folder, **changes):
-    """Change the second of three records; what is skipped then."""
-    records = {f"u{n}": record(f"clips/{n}.wav") for n in range(3)}
-    # None takes a field away.
-    fields = {**records["u1"], **changes}.items()
-    records["u1"] = {k: v for k, v in fields if v is not None}
-    write(folder, records)
+    """The second record when it is changed, or what is skipped then."""
+    write(folder, **changes)
     utterances, skipped = zed.CORPUS.read(folder)
     if not skipped:
         return utterances[1]
@@ -52,24 +56,19 @@ def test_record(folder):
     assert skipped == []
     assert [one.id for one in utterances] == ["u0", "u1", "u2"]
     one = utterances[0]
-    assert one.emotion == [{"emo": "angry", "start": 0.5, "end": 1.25}]
+    assert one.emotion == [segment("angry", 0.5, 1.25)]
     assert (one.speaker, one.duration, one.text) == ("", 2.0, "No way.")
     assert one.wav == str(folder / "clips" / "0.wav")
-    save_manifest(utterances, folder.parent / "test.json")
-    assert load_manifest(folder.parent / "test.json") == utterances
+    trees.check_manifest(utterances, folder.parent)
 
 
 def test_several_segments_and_rounded_ends(folder):
-    segments = [
-        {"emo": "happy", "start": 0, "end": 1},
-        {"emo": "sad", "start": 1, "end": 2},
-    ]
+    segments = [segment("happy", 0, 1), segment("sad", 1, 2)]
     one = change(folder, duration=2, emotion=segments)
     assert one.emotion == segments
     assert one.extra == {"original_label": ["happy", "sad"]}
-    segments = [{"emo": "sad", "start": 0.0, "end": 2.04}]
-    one = change(folder, duration=2.04, emotion=segments)
-    assert one.emotion == [{"emo": "sad", "start": 0.0, "end": 2.0}]
+    one = change(folder, duration=2.04, emotion=[segment("sad", 0.0, 2.04)])
+    assert one.emotion == [segment("sad", 0.0, 2.0)]
 
 
 def test_windows_separators_flac_and_a_missing_file(folder):
@@ -100,7 +99,7 @@ OUTSIDE = "s, which is not a stretch of an utterance of 2.0 s."
 )
 def test_bad_field(folder, changes, sentence):
     if isinstance(changes, tuple):
-        changes = {"emotion": [dict(zip(("emo", "start", "end"), changes))]}
+        changes = {"emotion": [segment(*changes)]}
     file, reason = change(folder, **changes)
     named = "ZED.json" if "wav" in changes else "clips/1.wav"
     assert file == str(folder / named)
@@ -124,8 +123,7 @@ def test_what_is_there_twice(folder):
 
 @pytest.mark.parametrize("id", ["u 1", "u\t1", " u1", ""])
 def test_an_id_that_rttm_does_not_allow(folder, id):
-    names = ["u0", id, "u2"]
-    write(folder, {x: record(f"clips/{n}.wav") for n, x in enumerate(names)})
+    write(folder, ids=("u0", id, "u2"))
     utterances, ((file, reason),) = zed.CORPUS.read(folder)
     assert [one.id for one in utterances] == ["u0", "u2"]
     assert file == str(folder / "clips" / "1.wav")

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy
 import soundfile
 
+from speechbrain_ext.utterance import load_manifest, save_manifest
+
 DATA = Path(__file__).parent / "data"
 
-ESD_EMOTIONS = ["Neutral", "Angry", "Happy", "Sad", "Surprise"]
 JL_EMOTIONS = "angry anxious apologetic assertive concerned encouraging "
 JL_EMOTIONS = (JL_EMOTIONS + "excited happy neutral sad").split()
 # Turns of IEMOCAP in the four usual classes, as papers report them.
@@ -37,25 +38,20 @@ def ravdess(channel="01"):
 
 def esd(speakers=range(1, 21)):
     """Names of ESD, in the release without parts."""
-    for speaker in speakers:
-        for block, emotion in enumerate(ESD_EMOTIONS):
-            for number in range(block * 350 + 1, block * 350 + 351):
-                yield f"{speaker:04d}/{emotion}/{speaker:04d}_{number:06d}.wav"
+    emotions = ("Neutral", "Angry", "Happy", "Sad", "Surprise")
+    for speaker, number in itertools.product(speakers, range(1, 1751)):
+        emotion = emotions[(number - 1) // 350]
+        yield f"{speaker:04d}/{emotion}/{speaker:04d}_{number:06d}.wav"
 
 
 def jlcorpus():
     """Names of JL-Corpus."""
-    for speaker, emotion, number, letter, take in itertools.product(
-        ("female1", "female2", "male1", "male2"),
-        JL_EMOTIONS,
-        range(1, 16),
-        "ab",
-        (1, 2),
+    folder = "Raw JL corpus (unchecked and unannotated)/JL(wav+txt)"
+    speakers = ("female1", "female2", "male1", "male2")
+    for speaker, emotion, number, take in itertools.product(
+        speakers, JL_EMOTIONS, range(1, 16), ("a_1", "a_2", "b_1", "b_2")
     ):
-        yield (
-            "Raw JL corpus (unchecked and unannotated)/JL(wav+txt)/"
-            f"{speaker}_{emotion}_{number}{letter}_{take}.wav"
-        )
+        yield f"{folder}/{speaker}_{emotion}_{number}{take}.wav"
 
 
 def emovdb():
@@ -64,14 +60,13 @@ def emovdb():
         yield f"{start}_{number:04d}.wav"
 
 
-def savee(name="{speaker}_{emotion}{number:02d}.wav"):
+def savee(name="{}_{}{:02d}.wav"):
     """Names of SAVEE as Kaggle has them, or in another shape."""
-    emotions = ("a", "d", "f", "h", "n", "sa", "su")
     for speaker, emotion in itertools.product(
-        ("DC", "JE", "JK", "KL"), emotions
+        ("DC", "JE", "JK", "KL"), ("a", "d", "f", "h", "n", "sa", "su")
     ):
         for number in range(1, 31 if emotion == "n" else 16):
-            yield name.format(speaker=speaker, emotion=emotion, number=number)
+            yield name.format(speaker, emotion, number)
 
 
 def emodb():
@@ -120,24 +115,21 @@ def _numbered(name):
                 yield start, number
 
 
-def tiny(path, samples=160, rate=16000):
+def tiny(path, samples=160):
     """Write a recording (10 ms if nothing else is said)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = numpy.random.default_rng(0).uniform(-0.1, 0.1, samples)
-    soundfile.write(path, noise, rate)
+    soundfile.write(path, noise, 16000)
     return path
 
 
-def plant(folder, names, source=None):
+def plant(folder, names):
     """Make a tree of files that are links to one tiny recording."""
-    folder.mkdir(parents=True, exist_ok=True)
-    source = source or tiny(folder.parent / f".{folder.name}.wav")
-    made = set()
-    for name in names:
-        path = folder / name
-        if path.parent not in made:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            made.add(path.parent)
+    source = tiny(folder.parent / f".{folder.name}.wav")
+    paths = [folder / name for name in names]
+    for parent in {folder, *(path.parent for path in paths)}:
+        parent.mkdir(parents=True, exist_ok=True)
+    for path in paths:
         os.link(source, path)
     return folder
 
@@ -172,14 +164,11 @@ def write_iemocap_labels(folder, names):
         words.setdefault(file, []).append(
             f"{turn} [{index:08.4f}-{index + 1:08.4f}]: Words of {turn}.\n"
         )
-    for kind, head, texts in (
-        ("EmoEvaluation", "% [START_TIME - END_TIME] TURN_NAME\n\n", labels),
-        ("transcriptions", "", words),
-    ):
+    for kind, texts in (("EmoEvaluation", labels), ("transcriptions", words)):
         for file, lines in texts.items():
             path = folder / file.format(kind)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(head + "".join(lines))
+            path.write_text("".join(lines))
 
 
 def snapshot(folder):
@@ -188,3 +177,9 @@ def snapshot(folder):
         (str(path), path.stat().st_size, path.stat().st_mtime_ns)
         for path in [folder, *folder.rglob("*")]
     )
+
+
+def check_manifest(utterances, folder):
+    """Records come back from a manifest as they were."""
+    save_manifest(utterances, folder / "manifest.json")
+    assert load_manifest(folder / "manifest.json") == utterances

@@ -24,6 +24,7 @@ from tests.encoders.padding import (
     check_gradients,
     check_padding,
     collate,
+    utterance,
     utterances,
 )
 
@@ -59,7 +60,7 @@ def check_groups(encoder, decay):
 
 
 @pytest.mark.parametrize("freeze_feature_extractor", [True, False])
-def test_groups(folder, freeze_feature_extractor):
+def test_groups_and_unfreezing(folder, freeze_feature_extractor):
     encoder = trained(folder, freeze_feature_extractor=freeze_feature_extractor)
     groups = parameter_groups(encoder, 0.1, 0.5)
     everything = [p for group in groups for p in group["params"]]
@@ -70,28 +71,6 @@ def test_groups(folder, freeze_feature_extractor):
     assert (encoder.final_norm is None) == ("base" in folder)
     check_groups(encoder, 0.5)
     check_groups(encoder, 1.0)
-
-
-def test_an_encoder_without_layers_has_one_group():
-    encoder = ProsodyEncoder()
-    (group,) = parameter_groups(encoder, 0.1, 0.5)
-    assert group["scale"] == 1.0
-    assert len(group["params"]) == len(list(encoder.parameters()))
-
-
-@pytest.mark.parametrize("decay", [0, -0.5, 1.5])
-def test_decay_out_of_bounds(whisper, decay):
-    with pytest.raises(UserError, match="^layer_decay: "):
-        parameter_groups(trained(whisper), 0.1, decay)
-
-
-def trains(encoder):
-    return {n for n, p in encoder.named_parameters() if p.requires_grad}
-
-
-@pytest.mark.parametrize("freeze_feature_extractor", [True, False])
-def test_unfreezing(folder, freeze_feature_extractor):
-    encoder = trained(folder, freeze_feature_extractor=freeze_feature_extractor)
     everything = trains(encoder)
     for count in range(4):
         unfreeze_top(encoder, count)
@@ -106,6 +85,17 @@ def test_unfreezing(folder, freeze_feature_extractor):
     assert not trains(encoder)
     unfreeze_top(encoder, 99)
     assert trains(encoder) == everything
+
+
+def test_an_encoder_without_layers_has_one_group():
+    encoder = ProsodyEncoder()
+    (group,) = parameter_groups(encoder, 0.1, 0.5)
+    assert group["scale"] == 1.0
+    assert len(group["params"]) == len(list(encoder.parameters()))
+
+
+def trains(encoder):
+    return {n for n, p in encoder.named_parameters() if p.requires_grad}
 
 
 def test_a_run_with_unfreezing_trains_what_is_unfrozen(folder):
@@ -133,11 +123,14 @@ def test_a_run_with_unfreezing_trains_what_is_unfrozen(folder):
     assert epoch == 5 and len(expected) == len(trainable_ever(encoder))
 
 
-def test_layers_by_epoch():
+def test_layers_by_epoch_and_options_out_of_bounds(whisper):
     assert [unfrozen_layers(e, 1) for e in range(1, 5)] == [0, 1, 2, 3]
     assert [unfrozen_layers(e, 3) for e in range(1, 8)] == [0, 0, 0, 1, 1, 1, 2]
     with pytest.raises(UserError, match="^unfreeze_every: .*got 0"):
         unfrozen_layers(1, 0)
+    for decay in (0, -0.5, 1.5):
+        with pytest.raises(UserError, match="^layer_decay: "):
+            parameter_groups(trained(whisper), 0.1, decay)
 
 
 @pytest.mark.parametrize("change", [unfreeze_top, add_lora])
@@ -200,10 +193,6 @@ def test_adapters_alone_are_trained_and_padding_does_not_matter(folder):
     for name, parameter in encoder.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad.abs().max() > 0, name
-
-
-def test_groups_and_unfreezing_with_adapters(folder):
-    encoder = adapted(folder)
     check_groups(encoder, 0.5)
     groups = parameter_groups(encoder, 1.0, 0.5)
     assert [len(group["params"]) for group in groups] == [8, 8, 8]
@@ -216,7 +205,7 @@ def test_groups_and_unfreezing_with_adapters(folder):
 def test_round_trip(folder):
     encoder = adapted(folder).eval()
     other = adapted(folder, nonzero=False).eval()
-    wav = utterances([8000])[0][None]
+    wav = utterance(8000)
     assert not torch.allclose(encoder(wav), other(wav))
     assert other.load_state_dict(encoder.state_dict())
     assert torch.equal(encoder(wav), other(wav))
@@ -232,7 +221,7 @@ def test_dropout_in_training(whisper, tmp_path):
     names = "hidden_dropout", "activation_dropout", "feat_proj_dropout"
     none = dict.fromkeys(names, 0.0)
     make_ssl_checkpoint(tmp_path, "wavlm", attention_dropout=0.5, **none)
-    wav = utterances([8000])[0][None]
+    wav = utterance(8000)
     for encoder in adapted(whisper, dropout=0.5), adapted(tmp_path):
         assert not torch.equal(encoder(wav), encoder(wav))
         encoder.eval()
@@ -241,8 +230,10 @@ def test_dropout_in_training(whisper, tmp_path):
 
 
 def test_the_feed_forward_layers_can_be_adapted(whisper):
-    names = trains(trained(whisper, lora={"targets": "fc1"}))
+    encoder = trained(whisper, lora={"targets": "fc1"})
+    names = trains(encoder)
     assert len(names) == 6 and all(".fc1." in name for name in names)
+    assert encoder.lora["targets"] == ["fc1"]
 
 
 @pytest.mark.parametrize(

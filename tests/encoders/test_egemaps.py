@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from speechbrain_ext.encoders.egemaps import EgemapsEncoder
-from tests.encoders.padding import LENGTHS, collate, utterances
+from tests.encoders.padding import LENGTHS, utterance, utterances
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,7 @@ def descriptors(smile, wav):
 
 
 def test_pairs_are_averaged(encoder, smile):
-    assert encoder.output_size == len(encoder.names) == 25
-    assert encoder.names[10] == "F0semitoneFrom27.5Hz_sma3nz"
+    assert encoder.output_size == 25
     for wav in utterances([960, 1120, 1279, 16000, 16160, 37777]):
         plain = descriptors(smile, wav).astype(np.float64)
         pairs = [plain[i : i + 2].mean(0) for i in range(0, len(plain), 2)]
@@ -58,22 +57,22 @@ def test_frames_of_every_length(encoder):
     for length in range(1, 16000):
         frames = max(length // 160 - 4, 2)
         assert encoder.grid.num_frames(length) == (frames + 1) // 2
-    wav = utterances([300])[0][None]
+    wav = utterance(300)
     long = torch.cat([wav, torch.zeros(1, 660)], dim=1)
     assert torch.equal(encoder(wav), encoder(long))
 
 
-def test_a_tile_begins_where_its_windows_begin(encoder):
+def test_a_tile_begins_where_its_windows_begin(encoder, smile):
     """A vowel from 1 s to 1.2 s is in the tiles from there to there."""
     time = np.arange(3200) / 16000
     vowel = sum(np.sin(2 * np.pi * 150 * k * time) / k for k in range(1, 20))
     wav = 1e-4 * np.random.default_rng(0).normal(size=32000)
     wav[16000:19200] += 0.2 * vowel
     x = encoder(torch.from_numpy(wav).float()[None])[0]
-    loudness = x[:, encoder.names.index("Loudness_sma3")]
+    loudness = x[:, smile.feature_names.index("Loudness_sma3")]
     loud = torch.nonzero(loudness > loudness.max() / 3)
     assert abs(loud.min() - 50) <= 1 and abs(loud.max() - 59) <= 1
-    pitch = x[:, encoder.names.index("F0semitoneFrom27.5Hz_sma3nz")]
+    pitch = x[:, smile.feature_names.index("F0semitoneFrom27.5Hz_sma3nz")]
     voiced = torch.nonzero(pitch > 0)
     # Its windows are 40 ms longer.
     assert 47 <= voiced.min() <= 50 and 56 <= voiced.max() <= 60
@@ -82,13 +81,13 @@ def test_a_tile_begins_where_its_windows_begin(encoder):
 
 
 def test_odd_sounds_give_numbers(encoder):
-    wav = utterances([8000])[0]
-    click = torch.eye(1, 8000)[0]
-    zero = torch.zeros(8000)
-    for odd in (zero, zero + 1, wav * 1e-30, wav * 1e30, click):
-        assert encoder(odd[None]).isfinite().all()
+    wav, zero = utterance(8000), torch.zeros(1, 8000)
+    click = torch.eye(1, 8000)
+    for odd in (zero, zero + 1, wav * 1e-30, wav * 1e30, click, wav.bfloat16()):
+        found = encoder(odd)
+        assert found.isfinite().all() and found.dtype == torch.float32
     with pytest.raises(ValueError, match="NaN"):
-        encoder(torch.full((1, 8000), torch.nan))
+        encoder(zero + torch.nan)
 
 
 def test_full_scale_keeps_its_sign(encoder, smile):
@@ -103,44 +102,27 @@ def test_full_scale_keeps_its_sign(encoder, smile):
     assert not np.allclose(plain, wrapped, rtol=0.1)
 
 
-def test_the_same_from_threads_and_from_copies(encoder):
-    wavs = utterances(LENGTHS * 2)
-    alone = [encoder(wav[None]) for wav in wavs]
-    with ThreadPoolExecutor(4) as pool:
-        threads = list(pool.map(lambda wav: encoder(wav[None]), wavs))
-    assert all(torch.equal(a, b) for a, b in zip(alone, threads))
-    for other in (copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder))):
-        assert torch.equal(other(wavs[0][None]), alone[0])
-
-
-def test_the_same_in_another_process(encoder):
+def test_the_same_from_threads_copies_and_processes(encoder):
     """DataLoader workers are forked while openSMILE is loaded."""
-    wavs = utterances([16000, 5000])
-    expected = [encoder(wav[None]).numpy() for wav in wavs]
+    wavs = [wav[None] for wav in utterances(LENGTHS * 2)]
+    alone = [encoder(wav) for wav in wavs]
+    with ThreadPoolExecutor(4) as pool:
+        assert all(map(torch.equal, alone, pool.map(encoder, wavs)))
+    for other in (copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder))):
+        assert torch.equal(other(wavs[0]), alone[0])
+    arrays = [wav.numpy() for wav in wavs[:4]]
     for way in ("spawn", "fork"):
         with get_context(way).Pool(1) as pool:
-            found = pool.map(_encode, [wav.numpy() for wav in wavs])
-        assert all(map(np.array_equal, expected, found))
+            found = pool.map(_encode, arrays)
+        assert all(map(np.array_equal, alone, found))
 
 
 def _encode(wav):
-    return EgemapsEncoder()(torch.from_numpy(wav)[None]).numpy()
-
-
-def test_no_gradients_and_dtypes(encoder):
-    batch, wav_lens = collate(utterances([8000, 3000]))
-    output = encoder.train()(batch.requires_grad_(True), wav_lens)
-    assert not output.requires_grad and not encoder.training
-    assert output.dtype == torch.float32
-    half = encoder(batch.detach().bfloat16(), wav_lens)
-    assert half.dtype == torch.float32
+    return EgemapsEncoder()(torch.from_numpy(wav)).numpy()
 
 
 def test_fingerprint(encoder, monkeypatch):
-    assert EgemapsEncoder().fingerprint() == encoder.fingerprint()
+    """It knows the version."""
     assert encoder.describe()["opensmile"] == opensmile.__version__
-    prints = {encoder.fingerprint()}
-    prints.add(EgemapsEncoder(output_norm=True).fingerprint())
     monkeypatch.setattr(opensmile, "__version__", "2.0.0")
-    prints.add(EgemapsEncoder().fingerprint())
-    assert len(prints) == 3
+    assert EgemapsEncoder().fingerprint() != encoder.fingerprint()

@@ -14,6 +14,7 @@ from tests.encoders.padding import (
     check_lengths,
     check_local,
     collate,
+    utterance,
     utterances,
 )
 
@@ -71,12 +72,11 @@ def test_state_dict_has_the_names_of_transformers(ssl):
 def test_a_head_and_an_adapter_are_left_out(tmp_path):
     make_ssl_checkpoint(tmp_path, "wav2vec2", vocab_size=12)
     Wav2Vec2ForCTC.from_pretrained(tmp_path).save_pretrained(tmp_path)
-    encoder = SSLEncoder(tmp_path)
-    wav = utterances([8000])[0]
+    encoder, wav = SSLEncoder(tmp_path), utterance(8000)
     plain = Wav2Vec2ForCTC.from_pretrained(tmp_path).wav2vec2.eval()
     with torch.no_grad():
-        expected = plain(wav[None]).last_hidden_state
-    assert torch.allclose(encoder(wav[None]), expected, atol=1e-5)
+        expected = plain(wav).last_hidden_state
+    assert torch.allclose(encoder(wav), expected, atol=1e-5)
     make_ssl_checkpoint(tmp_path, "wav2vec2", add_adapter=True)
     check_lengths(SSLEncoder(tmp_path), [400, 16000])
 
@@ -84,14 +84,11 @@ def test_a_head_and_an_adapter_are_left_out(tmp_path):
 def test_old_checkpoints_with_other_names_and_pickled_weights(tmp_path, wavlm):
     """Most of the Hub: pytorch_model.bin with weight_g and weight_v."""
     original = "parametrizations.weight.original"
-    state = {
-        name.replace(f"{original}0", "weight_g").replace(
-            f"{original}1", "weight_v"
-        ): tensor
-        for name, tensor in AutoModel.from_pretrained(wavlm)
-        .state_dict()
-        .items()
-    }
+    state = AutoModel.from_pretrained(wavlm).state_dict()
+    for name in [name for name in state if original in name]:
+        kind = "gv"[int(name[-1])]
+        old = name.replace(original, "weight_")[:-1] + kind
+        state[old] = state.pop(name)
     assert "encoder.pos_conv_embed.conv.weight_g" in state
     for name in ("config.json", "preprocessor_config.json"):
         shutil.copy(f"{wavlm}/{name}", tmp_path)
@@ -101,28 +98,24 @@ def test_old_checkpoints_with_other_names_and_pickled_weights(tmp_path, wavlm):
 
 def test_fingerprint(tmp_path, wavlm):
     encoder = SSLEncoder(wavlm)
-    prints = [encoder.fingerprint()]
-    assert SSLEncoder(wavlm, freeze=False).fingerprint() == prints[0]
+    usual = encoder.fingerprint()
     moved = make_ssl_checkpoint(tmp_path / "moved", "wavlm")
-    assert SSLEncoder(moved).fingerprint() == prints[0]
-    for options in (
-        {"seed": 1},
-        {"do_normalize": True},
-        {"layer_norm_eps": 1e-6},
-        {"kind": "hubert"},
+    assert SSLEncoder(moved, freeze=False).fingerprint() == usual
+    prints = {usual}
+    for name, value in (
+        ("seed", 1),
+        ("do_normalize", True),
+        ("layer_norm_eps", 1e-6),
+        ("kind", "hubert"),
     ):
-        folder = make_ssl_checkpoint(tmp_path / next(iter(options)), **options)
-        prints.append(SSLEncoder(folder).fingerprint())
-    prints.append(SSLEncoder(wavlm, output_norm=True).fingerprint())
+        folder = make_ssl_checkpoint(tmp_path / name, **{name: value})
+        prints.add(SSLEncoder(folder).fingerprint())
     with torch.no_grad():
         encoder.model.encoder.layer_norm.bias[3] += 1e-3
-    prints.append(encoder.fingerprint())
-    assert len(set(prints)) == 7
+    assert len(prints | {encoder.fingerprint()}) == 6
 
 
-@pytest.fixture(params=SIZES)
-def plain(request, checkpoint):
-    return checkpoint(request.param)
+sizes = pytest.mark.parametrize("ssl", SIZES, indirect=True)
 
 
 @torch.no_grad()
@@ -134,14 +127,16 @@ def projected(folder, wav):
     return (x[0] if isinstance(x, tuple) else x)[0]
 
 
-def test_the_local_encoder_is_the_feature_projection(plain):
+@sizes
+def test_the_local_encoder_is_the_feature_projection(ssl):
     wavs = utterances([16000, 4000, 9001])
-    check_local(plain, wavs, lambda wav: projected(plain, wav))
+    check_local(ssl, wavs, lambda wav: projected(ssl, wav))
 
 
-def test_local_gradients_reach_the_projection(plain):
+@sizes
+def test_local_gradients_reach_the_projection(ssl):
     """Through hidden state 0 alone; the batch holds padding."""
-    encoder = SSLEncoder(plain, freeze=False, local_encoder=True)
+    encoder = SSLEncoder(ssl, freeze=False, local_encoder=True)
     check_gradients(encoder)
     encoder.zero_grad()
     batch, wav_lens = collate(utterances([8000, 3000]))

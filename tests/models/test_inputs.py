@@ -45,23 +45,15 @@ def test_a_batch_has_the_logits_of_its_utterances_alone(tmp_path):
             hidden, lengths = source.hidden(wavs, wav_lens)
             source.normalizer.update(hidden, lengths)
             frames, same = source(wavs, wav_lens)
-            assert torch.equal(lengths, same)
-            assert torch.equal(
-                lengths, encoder.grid.num_frames(torch.tensor(samples))
-            )
+            expected = encoder.grid.num_frames(torch.tensor(samples))
+            assert torch.equal(lengths, same) and torch.equal(lengths, expected)
             stored = source(normalised=(source.normalizer(hidden), lengths))
             torch.testing.assert_close(frames, stored[0])
             together = split(head(frames, lengths), lengths)
             for wav, length, found in zip(wavs, samples, together):
                 alone = head(*source(wav[None, :length]))
                 assert alone.shape == found.shape
-                torch.testing.assert_close(
-                    found,
-                    alone,
-                    atol=2e-4,
-                    rtol=0,
-                    msg=lambda text: f"{type(encoder).__name__}: {text}",
-                )
+                assert (found - alone).abs().max() < 2e-4, type(encoder)
 
 
 @pytest.mark.parametrize("kind", ["global", "speaker"])
@@ -124,10 +116,7 @@ def test_layers_and_length(layers, taken, tmp_path):
     [
         ({"layers": "last"}, "layers: expected one of all, local, contextual"),
         ({"max_length": -3}, "max_length: expected seconds above 0, got -3"),
-        (
-            {"max_length": True},
-            "max_length: expected seconds above 0, got True",
-        ),
+        ({"max_length": True}, "max_length: expected seconds above 0, got Tru"),
     ],
 )
 def test_invalid_options(options, sentence):
