@@ -9,11 +9,11 @@ from contextlib import ExitStack
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModel
 
 from speechbrain_ext.encoders import loading
-from speechbrain_ext.encoders.base import full_precision, length_mask, normalise
+from speechbrain_ext.encoders.base import length_mask, normalise
 from speechbrain_ext.encoders.grid import FrameGrid
 
 
@@ -44,12 +44,8 @@ class SSLEncoder(loading.PretrainedEncoder):
         convolutions = [(kernel, stride, 0) for kernel, stride in sizes]
         self.grid = FrameGrid(convolutions)
         self.convolved_size = config.conv_dim[-1]
-        # The two norms that look across frames are told which are valid.
-        self._group_norm = self._batch_norm = None
-        if config.feat_extract_norm == "group":
-            norm = self.model.feature_extractor.conv_layers[0].layer_norm
-            norm.__class__ = MaskedGroupNorm
-            self._group_norm = (norm, FrameGrid(convolutions[:1]))
+        # The norm that looks across frames is told which are valid.
+        self._batch_norm = None
         norm = getattr(self.model.encoder.pos_conv_embed, "batch_norm", None)
         if norm is not None:
             norm.__class__ = MaskedBatchNorm
@@ -62,13 +58,15 @@ class SSLEncoder(loading.PretrainedEncoder):
             valid = length_mask(lengths, wav.shape[1])
             # As transformers' feature extractor.
             wav = normalise(wav, valid, (1,), 1e-7).masked_fill(~valid, 0.0)
-        if self._group_norm is not None:
-            norm, grid = self._group_norm
-            lengths = lengths.clamp(min=self.grid.min_samples)
-            padded = bool((lengths < wav.shape[1]).any())
-            norm.frames = grid.num_frames(lengths) if padded else None
-        features = self.model.feature_extractor(wav.to(self.model.dtype))
-        return features.transpose(1, 2)
+        extract, wav = self.model.feature_extractor, wav.to(self.model.dtype)
+        lengths = lengths.clamp(min=self.grid.min_samples).tolist()
+        by_groups = self.model.config.feat_extract_norm == "group"
+        if not by_groups or min(lengths) == wav.shape[1]:
+            return extract(wav).transpose(1, 2)
+        # Normalisation of groups looks across all frames. One by one costs no
+        # more than all together with the padding.
+        parts = (extract(x[None, :n])[0].T for x, n in zip(wav, lengths))
+        return pad_sequence([*parts], batch_first=True)
 
     def contextualize(self, features, frames, all_layers):
         model = self.model
@@ -115,35 +113,6 @@ class SSLEncoder(loading.PretrainedEncoder):
             for name, value in self.describe()["config"].items()
             if "feat_extract" in name or "conv_" in name
         } | {"do_normalize": self.do_normalize}
-
-
-# Channels that are normalised together: few enough for a processor's cache.
-_TOGETHER = 32
-
-
-class MaskedGroupNorm(nn.GroupNorm):
-    """Normalisation of each channel over the valid frames of each utterance."""
-
-    frames = None
-
-    def forward(self, x):
-        """Normalise ``[batch, channels, frames]``."""
-        if self.frames is None:
-            return super().forward(x)
-        # In float32 as the plain one is under autocast, and in place of the
-        # convolution's output where no gradient needs it.
-        x = full_precision(x)
-        output = torch.empty_like(x) if x.requires_grad else x
-        for start in range(0, self.num_channels, _TOGETHER):
-            some = slice(start, start + _TOGETHER)
-            weight, bias = self.weight[some], self.bias[some]
-            for index, frames in enumerate(self.frames.tolist()):
-                valid = x[index : index + 1, some, :frames]
-                output[index, some, :frames] = F.group_norm(
-                    valid, valid.shape[1], weight, bias, self.eps
-                )[0]
-                output[index, some, frames:] = 0.0
-        return output
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
