@@ -203,6 +203,7 @@ OPTIONS = {
     "feature_memory": number(0, unit="of gigabytes"),
     "encoder_source": TEXT,
     "encoder.freeze": FLAG,
+    "encoder.freeze_feature_extractor": FLAG,
     "encoder.output_norm": FLAG,
     "encoder.local_encoder": FLAG,
     "freeze_feature_extractor": FLAG,

@@ -23,7 +23,8 @@ YAMLS = sorted((Path(__file__).parents[2] / "recipes").glob("*/hparams/*.yaml"))
 # Of single classes, which check them themselves.
 UNDECLARED = (
     "opt_class encoder_opt_class epoch_counter head encoder_dim "
-    "encoder_layers postprocessing_grid egemaps_encoder egemaps_dim egemaps_normalizer"
+    "encoder_layers postprocessing_grid egemaps_encoder egemaps_dim "
+    "egemaps_normalizer"
 ).split()
 ANYTHING = st.recursive(
     st.none()
