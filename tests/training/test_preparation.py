@@ -281,7 +281,7 @@ ZERO = {**ONCE, "valid": {"passes": 0}}
         ("simulation", [], "simulation: expected options for each of train, "),
         ("simulation", {"test": {}}, "simulation: 'train' is missing; give op"),
         ("simulation", {**ONCE, "dev": {}}, f"simulation: {PARTS}"),
-        ("simulation", ZERO, "simulation.valid: passes: expected a whole num"),
+        ("simulation", ZERO, "simulation.valid.passes: expected a whole num"),
         ("speakers", None, "speakers: expected a list of speakers for each of"),
         ("speakers", NO_TEST, "speakers: 'test' is missing; give a list of"),
         ("speakers", {**SPEAKERS, "dev": ["x"]}, f"speakers: {PARTS}"),
