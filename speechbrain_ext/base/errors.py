@@ -28,6 +28,9 @@ def exits_cleanly(main):
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs):
+        # Names of files may have what a console cannot show.
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return main(*args, **kwargs)
         except UserError as error:

@@ -157,6 +157,8 @@ def check_folder(folder, title):
         raise UserError(f"'{path}' does not exist; {remedy}.")
     if not path.is_dir():
         raise UserError(f"'{path}' is a file, not a folder; {remedy}.")
+    if not _is_utf8(path):
+        raise UserError(f"'{path}': its name is not UTF-8; rename the folder.")
     return path
 
 
@@ -184,7 +186,11 @@ def list_files(folder):
                 seen.add(identity)
                 inside.append(name)
         folders[:] = inside
-        files += [Path(root, name) for name in names if not _is_junk(name)]
+        for path in (Path(root, name) for name in names if not _is_junk(name)):
+            if _is_utf8(path):
+                files.append(path)
+            else:
+                skipped.append((str(path), "its name is not UTF-8; rename it"))
 
     def preference(path):
         parts = path.relative_to(folder).parts
@@ -202,6 +208,11 @@ def pairs(text):
 def _identity(path):
     status = os.stat(path)
     return status.st_dev, status.st_ino
+
+
+def _is_utf8(path):
+    # What is not stands as halves of surrogate pairs, which no file can hold.
+    return not re.search("[\ud800-\udfff]", str(path))
 
 
 def _is_junk(name):

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from speechbrain_ext.base.errors import UserError, exits_cleanly
-from speechbrain_ext.base.files import write_csv
+from speechbrain_ext.base.files import check_replaceable, write_csv
 from speechbrain_ext.base.values import check_keys, check_value, to_number
 
 # What a model needs takes seconds to import: the functions that use it do.
@@ -327,8 +327,7 @@ def _check_writable(option, path):
         return
     path = Path(path)
     try:
-        if path.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
+        check_replaceable(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
