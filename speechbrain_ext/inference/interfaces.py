@@ -168,7 +168,7 @@ def _as_waveforms(wavs):
     if not isinstance(wavs, torch.Tensor):
         what = "a tensor or an array of samples"
         raise expected("wavs", what, type(wavs).__name__)
-    wavs = wavs[None] if wavs.dim() == 1 else wavs
+    wavs = (wavs[None] if wavs.dim() == 1 else wavs).detach()
     if wavs.dim() != 2 or not wavs.numel():
         what, remedy = "the shape [batch, samples]", "give one channel of each"
         raise expected("wavs", what, list(wavs.shape), remedy)
@@ -194,7 +194,7 @@ def _as_lengths(wav_lens, count, num_samples):
     if given.shape != (count,) or not fits.all():
         what = f"{count} fractions, above 0 and up to 1"
         remedy = f"divide lengths in samples by {num_samples}"
-        shown = given.tolist() if len(given) else wav_lens
+        shown = given.tolist() if given.numel() else wav_lens
         raise expected("wav_lens", what, shown, remedy)
     return absolute_lengths(given, num_samples)
 

@@ -137,7 +137,7 @@ def test_wrong_folder(corpus, tmp_path):
 
 
 def test_unknown_corpus():
-    with pytest.raises(UserError, match="expected one of .* got 'emovox'"):
+    with pytest.raises(UserError, match="did you mean 'emovdb'"):
         read_corpus("emovox", "/")
     assert set(SMALL) | {"synthetic"} == set(CORPORA)
 

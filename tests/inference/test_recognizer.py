@@ -293,3 +293,18 @@ def test_invalid_models():
     recognizer = EmotionRecognizer(good, named, CPU)
     for paths in ([], "a.wav"):
         refused("paths: expected a list", recognizer.classify_files, paths)
+    next(encoder.parameters()).data[:] = float("nan")
+    wavs = torch.randn(2, 16000) / 8
+    reason = "'waveform 1': the model gives posteriors that are not finite"
+    refused(reason, recognizer.classify_batch, wavs)
+
+
+@pytest.mark.parametrize("bits", [8, 16, 32])
+def test_whole_numbers_are_scaled(small_recognizer, bits):
+    recognizer, full = load(small_recognizer[0]), 2 ** (bits - 1)
+    whole = (torch.from_numpy(sound(1.0).T).double() * full).round()
+    expected = recognizer.classify_batch(whole / full)[0]
+    for signed, offset in {8: [(1, 0), (0, 128)]}.get(bits, [(1, 0)]):
+        dtype = getattr(torch, f"{'' if signed else 'u'}int{bits}")
+        found = recognizer.classify_batch((whole + offset).to(dtype))[0]
+        close(found, expected)

@@ -58,7 +58,7 @@ def test_row(entry, given, outcome, says, place, time_limit, capfd, caplog):
     if outcome == "sentence":
         errors = [x for x in err.splitlines() if x.startswith("error: ")]
         assert status == 2 and len(errors) == 1, (status, err)
-        assert says in errors[0] and errors[0].endswith((".", ":"))
+        assert says in errors[0] and errors[0].endswith((".", ":", "?"))
     else:
         assert status == 0, err
         assert {"warning": caplog.text + err, "accepted": out}[outcome].count(
