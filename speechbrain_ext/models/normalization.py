@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.values import check_value
 from speechbrain_ext.models.packing import split
 
 # Channels that never vary must not blow up.
@@ -188,8 +189,5 @@ def make_normalizer(kind, num_layers, channels):
     >>> make_normalizer("speaker", 5, 384).by_speaker
     True
     """
-    if kind not in NORMALIZERS:
-        raise UserError(
-            f"normalization: expected speaker or global, got '{kind}'."
-        )
+    check_value("normalization", kind)
     return NORMALIZERS[kind](num_layers, channels)

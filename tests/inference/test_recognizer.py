@@ -299,12 +299,18 @@ def test_invalid_models():
     refused(reason, recognizer.classify_batch, wavs)
 
 
-@pytest.mark.parametrize("bits", [8, 16, 32])
-def test_whole_numbers_are_scaled(small_recognizer, bits):
-    recognizer, full = load(small_recognizer[0]), 2 ** (bits - 1)
-    whole = (torch.from_numpy(sound(1.0).T).double() * full).round()
-    expected = recognizer.classify_batch(whole / full)[0]
-    for signed, offset in {8: [(1, 0), (0, 128)]}.get(bits, [(1, 0)]):
-        dtype = getattr(torch, f"{'' if signed else 'u'}int{bits}")
-        found = recognizer.classify_batch((whole + offset).to(dtype))[0]
-        close(found, expected)
+@pytest.mark.parametrize(
+    "dtype, silence, full_scale",
+    [
+        (torch.uint8, 128, 2**7),
+        (torch.int8, 0, 2**7),
+        (torch.int16, 0, 2**15),
+        (torch.int32, 0, 2**31),
+    ],
+)
+def test_whole_numbers_are_scaled(small_recognizer, dtype, silence, full_scale):
+    recognizer = load(small_recognizer[0])
+    whole = (torch.from_numpy(sound(1.0).T).double() * full_scale).round()
+    expected, *_ = recognizer.classify_batch(whole / full_scale)
+    found, *_ = recognizer.classify_batch((whole + silence).to(dtype))
+    close(found, expected)

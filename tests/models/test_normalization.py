@@ -180,7 +180,7 @@ def test_a_channel_that_never_varies():
 
 def test_no_such_kind():
     with pytest.raises(
-        UserError, match="expected speaker or global, got 'session'"
+        UserError, match="expected one of speaker, global, got 'session'"
     ):
         make_normalizer("session", 1, 1)
 

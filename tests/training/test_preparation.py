@@ -250,7 +250,7 @@ SHORT = {**ONCE, "test": {"max_duration": 0.1}}
         ({"label_map": {"sad": "sad"}}, "label_map: it does not name"),
         ({"corpora": {"ravdess": None}}, "no recording is left"),
         ({"corpora": {"ravdess": "/no/such"}}, "/no/such"),
-        ({"corpora": {"ravdes": "/no/such"}}, "got 'ravdes'"),
+        ({"corpora": {"ravdes": "/no/such"}}, "did you mean 'ravdess'"),
         ({"only": {"language": ["de"]}}, "no recording is left"),
         ({"classes": [*CODES, "bored"]}, "no recording of 'bored'"),
         ({"speakers": ODD}, "'ravdess_25' has no usable recording"),
