@@ -45,8 +45,11 @@ class EmotionModel(Pretrained):
         self, modules, hparams, run_opts=None, window=None, source="the model"
     ):
         device = str((run_opts or {}).get("device") or "cpu")
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise UserError(f"device: '{device}' is not available; choose cpu.")
+        try:
+            torch.empty(0, device=device)
+        except (AssertionError, RuntimeError):
+            sentence = f"device: '{device}' is not available; choose cpu."
+            raise UserError(sentence) from None
         modules = layouts.named_inputs(modules, hparams)
         super().__init__(modules, hparams, run_opts)
         self.classifier = found = layouts.make_classifier(

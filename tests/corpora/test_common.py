@@ -142,6 +142,19 @@ def test_unknown_corpus():
     assert set(SMALL) | {"synthetic"} == set(CORPORA)
 
 
+@pytest.mark.parametrize("corpus", ["savee"])
+def test_names_that_are_not_utf8(small, tmp_path):
+    utterances, _ = read_corpus("savee", small)
+    odd = small / "sa01\udcff.wav"
+    os.rename(utterances[0].wav, os.fsencode(odd))
+    again, skipped = read_corpus("savee", small)
+    assert again == utterances[1:]
+    assert (str(odd), "its name is not UTF-8; rename it") in skipped
+    moved = small.rename(tmp_path / "tree\udcff")
+    with pytest.raises(UserError, match="its name is not UTF-8"):
+        read_corpus("savee", moved)
+
+
 def claim_flac_without_length(path):
     soundfile.write(path, numpy.zeros(160), 16000, format="FLAC")
     data = bytearray(path.read_bytes())

@@ -224,7 +224,10 @@ def test_heads_by_name(name):
             "head_kind: 'lstm' does not fit the inputs",
         ),
         *(
-            ({"kind": "dense", "dropout": p}, f"^dropout: expected .* got {p}")
+            (
+                {"kind": "dense", "dropout": p},
+                f"^dropout: expected .* got {p!r}",
+            )
             for p in (2, 1.0, -0.1, "much", None)
         ),
     ],
