@@ -160,8 +160,8 @@ class AudioStream:
     """
 
     def __init__(self, path):
-        self.path = str(path)
         header = probe(path)
+        self.path = os.fsdecode(path)
         self.duration = header.duration
         self.num_samples = num_samples(header)
         self._notes, self._peak = header.notes, None
@@ -193,6 +193,19 @@ class AudioStream:
             yield _tensor(held[: stop - start].copy())
 
 
+def check_level(peak, path, scale="scale it, and write it again"):
+    """Raise an ``AudioError`` unless samples up to a peak are those of sound.
+
+    ``scale`` says how to mend those of another scale.
+    """
+    if not math.isfinite(peak):
+        remedy = "mend it, or leave it out"
+        raise AudioError("holds samples that are not finite", path, remedy)
+    if peak > MAX_LEVEL:
+        reason = f"holds samples up to {peak:.3g}, expected -1 to 1"
+        raise AudioError(reason, path, scale)
+
+
 def list_notes(notes, duration, peak):
     """What a user is to know of a recording, as parts of a sentence."""
     more = []
@@ -209,7 +222,7 @@ def _opened(path):
     with contextlib.ExitStack() as stack:
         try:
             # To open a pipe would wait for somebody who writes.
-            if not stat.S_ISREG(os.stat(path).st_mode):
+            if not stat.S_ISREG(os.stat(os.fspath(path)).st_mode):
                 _refuse_special(path)
             raw = stack.enter_context(open(path, "rb", buffering=0))
             if os.fstat(raw.fileno()).st_size == 0:
@@ -220,8 +233,9 @@ def _opened(path):
             other = reason, "check its permissions"
             reason, remedy = _REASONS.get(type(error), other)
             raise AudioError(reason, path, remedy) from None
-        except ValueError:
-            raise AudioError("is no path", str(path)[:80]) from None
+        except (TypeError, ValueError):
+            remedy = "give the path of a recording"
+            raise AudioError("is no path", str(path)[:80], remedy) from None
         except soundfile.LibsndfileError as error:
             reason = f"is not readable as audio: {error.error_string}"
             remedy = "replace the file, or convert it to WAV"
@@ -298,11 +312,7 @@ def _decode(file, path, begin, end):
 def _as_mono(block, path):
     """The mean of the channels of sound samples."""
     peak = np.abs(block).max()
-    if not np.isfinite(peak):
-        raise AudioError("holds samples that are not finite", path)
-    if peak > MAX_LEVEL:
-        reason = f"holds samples up to {peak:.3g}, expected -1 to 1"
-        raise AudioError(reason, path, "scale it, and write it again")
+    check_level(peak, path)
     mono = block.mean(axis=1)
     if peak > SILENCE and np.abs(mono).max() < _CANCELLED * peak:
         remedy = "give one of its channels"

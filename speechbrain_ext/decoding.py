@@ -7,13 +7,14 @@ the highest posterior.
 import heapq
 import itertools
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from speechbrain_ext.audio import SAMPLE_RATE
 from speechbrain_ext.base.emotions import NEUTRAL
-from speechbrain_ext.base.errors import UserError, expected, is_number
+from speechbrain_ext.base.errors import UserError, expected
+from speechbrain_ext.base.values import check_keys, check_value
 from speechbrain_ext.encoders.grid import labels_to_segments
 
 
@@ -57,15 +58,8 @@ class PostProcessing:
     one_event: bool = False
 
     def __post_init__(self):
-        for name in ("threshold", "median", "min_duration"):
-            value = getattr(self, name)
-            most = 1 if name == "threshold" else math.inf
-            if value is None or is_number(value) and 0 <= value <= most:
-                continue
-            wanted = "from 0 to 1" if most == 1 else "of seconds from 0"
-            raise expected(name, f"a number {wanted}, or null", value)
-        if not isinstance(self.one_event, bool):
-            raise expected("one_event", "true or false", self.one_event)
+        for name, value in vars(self).items():
+            check_value(f"postprocessing.{name}", value)
         if self.one_event and self.threshold is not None:
             raise UserError(
                 "threshold and one_event exclude each other; give one of them."
@@ -86,7 +80,8 @@ class PostProcessing:
         shortest = 1
         if self.min_duration:
             # 0.14 / 0.02 is a little more than 7.
-            shortest = max(1, math.ceil(self.min_duration / stride - 1e-6))
+            shortest = min(self.min_duration / stride - 1e-6, len(log_probs))
+            shortest = max(1, math.ceil(shortest))
         if self.one_event:
             best = _one_event(log_probs, neutral, shortest)
         else:
@@ -199,19 +194,14 @@ def candidates(grid):
 
 
 def _check_values(name, values):
-    known = [field.name for field in fields(PostProcessing)]
-    if name not in known:
-        what = f"an option among {', '.join(known)}"
-        raise expected("postprocessing_grid", what, name)
+    check_keys("postprocessing", [name], "postprocessing_grid")
+    where = f"postprocessing_grid: {name}"
     if not isinstance(values, list) or not values:
         off = "[false]" if name == "one_event" else "[null]"
         what = f"a list of values, such as {off} to leave the option off"
-        raise expected(f"postprocessing_grid: {name}", what, values)
-    try:
-        for value in values:
-            PostProcessing(**{name: value})
-    except UserError as error:
-        raise UserError(f"postprocessing_grid: {error}") from None
+        raise expected(where, what, values)
+    for value in values:
+        check_value(f"postprocessing.{name}", value, where)
 
 
 def tune(grid, evaluate):

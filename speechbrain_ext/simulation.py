@@ -9,8 +9,9 @@ from collections import defaultdict
 
 from speechbrain_ext.audio import SAMPLE_RATE, read_audio, to_samples
 from speechbrain_ext.base.emotions import NEUTRAL
-from speechbrain_ext.base.errors import UserError, expected, is_number, is_whole
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.random import stable_rng
+from speechbrain_ext.base.values import check_keys, check_value
 from speechbrain_ext.utterance import Utterance
 
 #: Figure 5: an emotional event alone, and before, after or between neutral.
@@ -20,26 +21,6 @@ SEQUENCES = (
     ("emotion", NEUTRAL),
     (NEUTRAL, "emotion", NEUTRAL),
 )
-
-
-def _is_count(value):
-    return is_whole(value) and is_number(value) and value >= 1
-
-
-def _is_amount(value, least=1e-300):
-    # No infinity: no plan reaches it.
-    return is_number(value, (int, float)) and value >= least
-
-
-#: What ``simulate`` lets a user choose: which values, whether null is one of
-#: them, and how to say that.
-OPTIONS = {
-    "passes": (_is_count, False, "a whole number from 1"),
-    "utterances": (_is_count, True, "a whole number from 1, or null"),
-    "hours": (_is_amount, True, "a number above 0, or null"),
-    "crossfade": (lambda x: _is_amount(x, 0), False, "seconds, 0 or more"),
-    "max_duration": (_is_amount, True, "seconds above 0, or null"),
-}
 
 
 def simulate(
@@ -61,8 +42,9 @@ def simulate(
     passes as ``utterances`` or ``hours`` take; pieces blend over ``crossfade``
     seconds. The plan follows from ids, seed and epoch, not from the order.
     """
-    options = passes, utterances, hours, crossfade, max_duration
-    check_simulation(dict(zip(OPTIONS, options)))
+    options = {"passes": passes, "utterances": utterances, "hours": hours}
+    options |= {"crossfade": crossfade, "max_duration": max_duration}
+    check_simulation(options)
     speakers, skipped = _by_speaker(recordings)
     plan, seconds, number = [], 0.0, 0
     while True:
@@ -97,14 +79,10 @@ def simulate(
 
 def check_simulation(options, where="simulation"):
     """Raise a ``UserError`` unless ``simulate`` can follow these options."""
-    if not isinstance(options, dict):
-        raise expected(where, "options such as {passes: 1}", options)
+    check_value("simulation.*", options, where)
+    check_keys("simulation.*", options, where)
     for name, value in options.items():
-        if name not in OPTIONS:
-            raise expected(where, f"options of {', '.join(OPTIONS)}", name)
-        is_valid, may_be_null, wanted = OPTIONS[name]
-        if not (may_be_null and value is None or is_valid(value)):
-            raise expected(f"{where}: {name}", wanted, value)
+        check_value(f"simulation.*.{name}", value, f"{where}.{name}")
     defaults = {"passes": 1, "utterances": None, "hours": None}
     given = [x for x in defaults if options.get(x, defaults[x]) != defaults[x]]
     if len(given) > 1:

@@ -18,8 +18,9 @@ import torch
 from speechbrain.utils.distributed import infer_device, run_on_main
 from tqdm import tqdm
 
-from speechbrain_ext.base.errors import UserError, expected, is_number
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import atomic_path, fingerprint
+from speechbrain_ext.base.values import check_value
 from speechbrain_ext.data import load_waveform
 from speechbrain_ext.encoders.base import ConvolvedFeatures
 from speechbrain_ext.models.inputs import LAYERS, Input
@@ -65,8 +66,7 @@ class FeatureStore:
     """
 
     def __init__(self, folder, source, dtype="float16"):
-        if dtype not in ("float16", "float32"):
-            raise expected("feature_dtype", "float16 or float32", dtype)
+        check_value("feature_dtype", dtype)
         if not source.encoder.frozen:
             raise UserError(
                 "feature_folder: the features of an encoder that is trained "
@@ -206,8 +206,7 @@ class FeatureMemory:
     """Features in memory, up to a bound; what is beyond is read from files."""
 
     def __init__(self, gigabytes):
-        if not is_number(gigabytes) or gigabytes < 0:
-            raise expected("feature_memory", "gigabytes from 0", gigabytes)
+        check_value("feature_memory", gigabytes)
         self.bound = gigabytes * 1e9
         self.kept = {}
         self.size = 0

@@ -7,11 +7,42 @@ layout of ZED.json, for simulated data, ZED and a user's own data alike.
 import reprlib
 from dataclasses import dataclass, field, fields
 
-from speechbrain_ext.base.errors import UserError, is_number
+from speechbrain_ext.base.errors import UserError, expected, is_number
 from speechbrain_ext.base.files import read_json, write_json
+from speechbrain_ext.base.values import FILE, SECONDS, Kind, number, optional
 
 # Fields that are no fields of a record.
 _APART = {"id", "extra"}
+# The longest recording (s), over thirty years.
+_LONGEST = 1e9
+_TIME = number(0, unit="of seconds")
+_NAME = Kind("a name", lambda value: isinstance(value, str))
+# What the fields of pieces, and those of a manifest's records, take.
+_PIECE = {"wav": FILE, "start": _TIME, "stop": SECONDS, "gain": number(0)}
+_FIELDS = {
+    "speaker": _NAME,
+    "corpus": _NAME,
+    "wav": optional(FILE),
+    "pieces": Kind(
+        f"null, or a list of objects with {', '.join(_PIECE)}",
+        lambda value: value is None
+        or isinstance(value, list)
+        and all(map(_is_piece, value)),
+    ),
+    **dict.fromkeys(("gender", "language", "session", "text"), optional(_NAME)),
+    "start": optional(_TIME),
+    "stop": optional(SECONDS),
+}
+
+
+def _is_piece(value):
+    return (
+        isinstance(value, dict)
+        and all(name in value for name in _PIECE)
+        and all(kind.takes(value[name]) for name, kind in _PIECE.items())
+        and value["start"] < value["stop"]
+        and _TIME.takes(value.get("crossfade", 0))
+    )
 
 
 @dataclass(frozen=True)
@@ -105,6 +136,13 @@ def load_manifest(path):
         if record.get("wav") is None and record.get("pieces") is None:
             raise UserError(f"{where}: it has neither 'wav' nor 'pieces'.")
         check_duration(record["duration"], where)
+        for name, kind in _FIELDS.items():
+            if not kind.takes(record.get(name)):
+                raise expected(f"{where}, {name}", kind.what, record.get(name))
+        start, stop = (record.get(name) for name in ("start", "stop"))
+        if stop is not None and stop <= (start or 0):
+            what = f"seconds after the start at {start or 0} s"
+            raise expected(f"{where}, stop", what, stop)
         if not isinstance(record["emotion"], str):
             check_segments(record["emotion"], record["duration"], where)
         utterances.append(Utterance.from_dict(id, record))
@@ -113,7 +151,7 @@ def load_manifest(path):
 
 def check_duration(duration, where):
     """Raise a ``UserError`` unless ``duration`` is a length in seconds."""
-    if not is_number(duration, (int, float)) or duration <= 0:
+    if not is_number(duration, (int, float)) or not 0 < duration <= _LONGEST:
         shown = reprlib.repr(duration)
         raise UserError(
             f"{where}: the field 'duration' is {shown}, not a length in "

@@ -11,6 +11,7 @@ from speechbrain_ext.audio import read_audio
 from speechbrain_ext.base.files import read_json, write_json
 from speechbrain_ext.listening import listen
 from speechbrain_ext.utterance import Utterance
+from tests.inputs.recordings import MAKERS
 
 
 def utterances(paths, **fields):
@@ -139,3 +140,27 @@ def test_real_recordings(ravdess_folder, max_silence):
     seconds = sum(b - a for a, b in one.extra["speech"]) / 16000
     assert 0.8 < seconds < 3.0
     assert skipped[0][1] == "keeps less than 1 % of its energy as speech"
+
+
+@pytest.mark.parametrize(
+    "name, reason",
+    [
+        ("scaled_by_32768.wav", "holds samples up to"),
+        ("1e25.wav", "holds samples up to"),
+        ("nan.wav", "not finite"),
+        ("opposite.wav", "channels that cancel each other"),
+        ("half.wav", "is truncated"),
+        ("half.flac", "is truncated"),
+        ("half.ogg", "is truncated"),
+        ("joined.mp3", "is 2 MP3 files"),
+    ],
+)
+def test_recordings_that_would_ruin_statistics_are_skipped(
+    good, tmp_path, name, reason
+):
+    path = tmp_path / name
+    MAKERS[name](path)
+    data = utterances([*good, path])
+    usable, [(file, found)] = listen(data, progress=False)
+    assert [one.wav for one in usable] == list(map(str, good))
+    assert file == str(path) and reason in found

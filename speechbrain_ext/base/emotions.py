@@ -18,8 +18,12 @@ LETTERS = {"n": NEUTRAL, "h": "happy", "s": "sad", "a": "angry"}
 def emotion_name(label, where="a segment"):
     """The full English word for a label."""
     name = label.strip().lower() if isinstance(label, str) else ""
-    # Half of a surrogate pair cannot be written.
-    if not name or any("\ud800" <= char <= "\udfff" for char in name):
+    # Half of a surrogate pair cannot be written; NIST's <NA> stands for nothing.
+    if (
+        not any(map(str.isalpha, name))
+        or any("\ud800" <= char <= "\udfff" for char in name)
+        or name == "<na>"
+    ):
         raise UserError(
             f"{where}: the emotion {reprlib.repr(label)} is not a word."
         )

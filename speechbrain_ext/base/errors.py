@@ -4,6 +4,7 @@ import difflib
 import functools
 import math
 import numbers
+import os
 import sys
 
 # Longer values are cut.
@@ -28,8 +29,15 @@ def exits_cleanly(main):
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs):
+        # Names of files may have what a console cannot show.
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return main(*args, **kwargs)
+        except BrokenPipeError:
+            # Whoever read what is printed, such as head, is gone.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(1) from None
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2) from None

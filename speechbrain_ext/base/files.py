@@ -40,12 +40,20 @@ def check_writable(option, folder):
         ) from None
 
 
+def check_replaceable(path):
+    """Raise an ``OSError`` where there is what no file may take the place of,
+    such as a folder or /dev/null."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(0, "it is no regular file")
+
+
 @contextlib.contextmanager
 def atomic_path(path):
     """Give a temporary path that takes the place of ``path`` at the end."""
     path = Path(path)
     part = None
     try:
+        check_replaceable(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(
             dir=path.parent, prefix=f".{path.stem}{_PART}", suffix=path.suffix
@@ -71,8 +79,10 @@ def atomic_path(path):
 @contextlib.contextmanager
 def atomic_open(path, newline=None):
     """Open a text file (UTF-8) that appears only when it is complete."""
+    # Names of files need not be UTF-8.
+    how = {"encoding": "utf-8", "errors": "backslashreplace"}
     with atomic_path(path) as part:
-        with open(part, "w", encoding="utf-8", newline=newline) as file:
+        with open(part, "w", newline=newline, **how) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -91,8 +101,8 @@ def write_json(data, path):
         file.write(text + "\n")
 
 
-def read_text(path, encoding="utf-8"):
-    """Read a text file."""
+def read_text(path, encoding="utf-8-sig"):
+    """Read a text file, with a byte order mark or without."""
     try:
         return Path(path).read_text(encoding=encoding)
     except FileNotFoundError:

@@ -6,6 +6,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from speechbrain_ext.base.errors import (
 # Sizes beyond these are mistakes that exhaust memory.
 MAX_SIZE = 100_000
 MAX_COUNT = 10**9
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 # numpy takes no larger seed.
 _MAX_SEED = 2**32 - 1
 
@@ -163,7 +165,8 @@ OPTIONS = {
     "simulation.*": MAPPING,
     "simulation.*.passes": COUNT,
     "simulation.*.utterances": optional(COUNT),
-    "simulation.*.hours": optional(RATE),
+    # More than all corpora together can give in a life.
+    "simulation.*.hours": optional(number(above=0, most=10_000)),
     "simulation.*.crossfade": number(0, unit="of seconds"),
     "simulation.*.max_duration": optional(SECONDS),
     "resimulate": FLAG,
@@ -222,7 +225,8 @@ OPTIONS = {
     "overlap": number(0, unit="of seconds"),
     "postprocessing": MAPPING,
     "postprocessing.threshold": optional(FRACTION),
-    "postprocessing.median": optional(number(0, unit="of seconds")),
+    # A filter over longer stretches takes hours.
+    "postprocessing.median": optional(number(0, 60, unit="of seconds")),
     "postprocessing.min_duration": optional(number(0, unit="of seconds")),
     "postprocessing.one_event": FLAG,
     "postprocessing_grid": MAPPING,
@@ -235,6 +239,14 @@ OPTIONS = {
     ),
     "augmentation.probability": FRACTION,
 }
+
+
+def to_number(text):
+    """The number that a text is in plain decimals; any other text as it is.
+
+    Python's own reading takes 1_0, nan and digits of all scripts, too.
+    """
+    return float(text) if _NUMBER.fullmatch(text) else text
 
 
 def check_value(option, value, where=None):

@@ -7,7 +7,7 @@ reads WAV or FLAC at any depth, and never writes into its folder.
 
 import importlib
 
-from speechbrain_ext.base.errors import expected
+from speechbrain_ext.base.errors import UserError, did_you_mean
 from speechbrain_ext.corpora.base import Corpus
 
 __all__ = ["CORPORA", "Corpus", "find_corpus", "read_corpus"]
@@ -21,7 +21,10 @@ CORPORA = {x: f"speechbrain_ext.corpora.{x}" for x in _NAMES.split()}
 def find_corpus(name):
     """The corpus of a name, a key of ``CORPORA``."""
     if name not in CORPORA:
-        raise expected("corpus", f"one of {', '.join(CORPORA)}", name)
+        raise UserError(
+            f"corpus: there is no corpus '{name}' among {', '.join(CORPORA)}"
+            f"{did_you_mean(str(name), CORPORA)}"
+        )
     return importlib.import_module(CORPORA[name]).CORPUS
 
 

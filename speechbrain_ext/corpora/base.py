@@ -71,9 +71,12 @@ class Corpus:
     def read(self, folder):
         """Utterances and what was skipped, as ``read_corpus``."""
         folder = Path(os.path.abspath(folder))
-        if not folder.is_dir():
-            is_file = folder.exists()
-            what = "is a file, not a folder" if is_file else "does not exist"
+        if not folder.is_dir() or not _is_utf8(folder):
+            what = "does not exist"
+            if folder.exists():
+                what = "is a file, not a folder"
+            if not _is_utf8(folder):
+                what = "has a name that is not UTF-8"
             raise UserError(
                 f"'{folder}' {what}; give the folder where {self.title} was "
                 "unpacked."
@@ -170,7 +173,11 @@ def list_files(folder):
             if place not in seen:
                 seen.add(place)
                 folders.append(name)
-        files += [Path(root, name) for name in names if not _is_junk(name)]
+        for path in (Path(root, name) for name in names if not _is_junk(name)):
+            if _is_utf8(path):
+                files.append(path)
+            else:
+                skipped.append((str(path), "its name is not UTF-8; rename it"))
 
     def preference(path):
         parts = path.relative_to(folder).parts
@@ -182,6 +189,11 @@ def list_files(folder):
         is_audio = path.suffix.lower() in AUDIO_SUFFIXES
         (audio if is_audio else others).append(path)
     return audio, others, skipped
+
+
+def _is_utf8(path):
+    # What is not stands as halves of surrogate pairs, which no file can hold.
+    return not re.search("[\ud800-\udfff]", str(path))
 
 
 def _is_junk(name):

@@ -5,8 +5,8 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.base.files import read_json
+from speechbrain_ext.base.errors import UserError, is_number
+from speechbrain_ext.base.files import read_json, read_text
 from speechbrain_ext.corpora.base import Corpus, list_files, pairs, probe_all
 from speechbrain_ext.utterance import check_segments
 
@@ -51,7 +51,7 @@ def _read(folder):
         fields = {
             "speaker": "",
             "emotion": segments,
-            "text": record.get("transcription") or None,
+            "text": str(record.get("transcription") or "") or None,
             "original_label": [one["emo"] for one in segments],
         }
         utterances.append(CORPUS.utterance(id, wav, seconds, fields))
@@ -68,9 +68,8 @@ def _read_records(path, skipped):
     repeated = []
     # read_json has the sentences for a file that is no JSON.
     read_json(path, unique_keys=False)
-    text = path.read_text(encoding="utf-8")
     # The outermost object comes last.
-    records = json.loads(text, object_pairs_hook=as_object)
+    records = json.loads(read_text(path), object_pairs_hook=as_object)
     if not isinstance(records, dict) or not records:
         raise UserError(
             f"'{path}' holds no object of ids; take the official ZED.json."
@@ -88,14 +87,13 @@ def _wav_of(record, path):
         return None
     name = name.replace("\\", "/").replace("datafolder", str(path.parent), 1)
     wav = Path(os.path.normpath(path.parent / name))
-    flac = wav.with_suffix(".flac")
+    flac = wav.parent / f"{wav.stem}.flac"
     return flac if flac.exists() and not wav.exists() else wav
 
 
 def _segments_of(record, seconds, where):
     duration = record.get("duration", seconds)
-    is_time = isinstance(duration, (int, float))
-    if not is_time or abs(duration - seconds) > TOLERANCE:
+    if not is_number(duration, (int, float)) or abs(duration - seconds) > TOLERANCE:
         raise UserError(
             f"{where}: the field 'duration' is {duration!r}, but the "
             f"recording lasts {seconds:.3f} s (truncated, or another one)."

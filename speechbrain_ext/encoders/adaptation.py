@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from speechbrain_ext.base.errors import UserError, expected
+from speechbrain_ext.base.values import check_value
 
 
 def trainable_ever(encoder):
@@ -31,10 +32,7 @@ def parameter_groups(encoder, lr, decay):
     what comes before the layers as one layer more. Parameters that are frozen
     for the moment are there. ``scale`` is a group's rate by the top layer's.
     """
-    if not 0 < decay <= 1:
-        remedy = "0.9 is usual, and 1 gives all layers the same learning rate"
-        what = "a number over 0 and up to 1"
-        raise expected("layer_decay", what, decay, remedy)
+    check_value("layer_decay", decay)
     depths = _depths(encoder)
     groups = {}
     for parameter in trainable_ever(encoder).values():
@@ -62,9 +60,7 @@ def unfreeze_top(encoder, num_layers):
 
 def unfrozen_layers(epoch, every):
     """How many of the top layers train in an epoch."""
-    if every < 1:
-        remedy = "give epochs a layer, or null for all layers at once"
-        raise expected("unfreeze_every", "1 or more", every, remedy)
+    check_value("unfreeze_every", every)
     return (epoch - 1) // every
 
 

@@ -3,14 +3,14 @@
 import argparse
 import collections
 import contextlib
-import csv
 import logging
 import sys
 import tempfile
 from pathlib import Path
 
 from speechbrain_ext.base.errors import UserError, exits_cleanly
-from speechbrain_ext.base.files import atomic_open
+from speechbrain_ext.base.files import check_replaceable, write_csv
+from speechbrain_ext.base.values import check_keys, check_value, to_number
 
 # What a model needs takes seconds to import: the functions that use it do.
 
@@ -60,7 +60,7 @@ def main(arguments=None):
         "off. A model's own one_event is for recordings of one window",
     )
     shared = "what windows share (default: what the model says, or 5)"
-    add("--overlap", metavar="S", type=float, help=shared)
+    add("--overlap", metavar="S", type=to_number, help=shared)
     summary = "find the emotion of each file"
     add = _add_command(commands, recognize_files, summary)
     add("--csv", metavar="OUT", help="write all results as a table")
@@ -107,7 +107,7 @@ def _add_command(commands, run, summary):
         "longer recordings are cut into parts of at most this length "
         "(default: what the model says, or 30)"
     )
-    add("--window", metavar="S", type=float, help=longest)
+    add("--window", metavar="S", type=to_number, help=longest)
     return add
 
 
@@ -138,6 +138,7 @@ def diarize_files(options):
     from speechbrain_ext.metrics.hypotheses import write_rttm
 
     postprocessing = parse_options(options.postprocessing)
+    _check_times(options, "window", "overlap")
     _check_outputs(options)
     truth = _references(options)
     diarizer = _load("EmotionDiarizer", options, overlap=options.overlap)
@@ -161,6 +162,7 @@ def diarize_files(options):
 
 def recognize_files(options):
     """The command ``recognize``."""
+    _check_times(options, "window")
     _check_writable("--csv", options.csv)
     recognizer = _load("EmotionRecognizer", options)
     if options.speaker and not recognizer.by_speaker:
@@ -175,38 +177,41 @@ def recognize_files(options):
     print(row.format(*header), flush=True)
     found, problems = [], []
     try:
-        for path, result in _results(recognizer, options, problems):
+        for stream, result in _results(recognizer, options, problems):
+            path, remarks = stream.path, recognizer.remarks(stream)
             out_prob, score, _, [name] = result
             numbers = [score.item(), *out_prob[0].tolist()]
             short = [f"{x:.3f}" for x in numbers]
             print(row.format(path, name, *short), flush=True)
-            found.append([path, name, *(f"{x:.6f}" for x in numbers)])
+            exact = [f"{x:.6f}" for x in numbers]
+            found.append([path, name, *exact, "; ".join(remarks)])
     finally:
         # Even when the run is interrupted: what is done is done.
         if options.csv and found:
-            with atomic_open(options.csv, newline="") as file:
-                table = csv.writer(file, lineterminator="\n")
-                table.writerows([header, *found])
+            write_csv(options.csv, [*header, "warning"], found)
     _raise(problems, options)
 
 
 def _results(recognizer, options, problems):
-    """Path and result of every file that can be used."""
+    """Stream and result of every file that can be used."""
     from speechbrain_ext.audio import AudioStream
 
     if not recognizer.by_speaker:
         for path in options.files:
             with _noted(problems):
-                yield path, *recognizer.iterate_files([path], progress=True)
+                stream = AudioStream(path)
+                yield stream, *recognizer.iterate_files([stream], None, True)
         return
     # A file that breaks off must not have had its share in the statistics.
     usable = []
     for path in options.files:
         with _noted(problems):
-            collections.deque(AudioStream(path).blocks(), maxlen=0)
-            usable.append(path)
+            stream = AudioStream(path)
+            collections.deque(stream.blocks(), maxlen=0)
+            usable.append(stream)
     if usable:
-        speakers = [SPEAKERS[options.speaker or "one"](path) for path in usable]
+        speaker = SPEAKERS[options.speaker or "one"]
+        speakers = [speaker(stream.path) for stream in usable]
         results = recognizer.iterate_files(usable, speakers, progress=True)
         yield from zip(usable, results)
 
@@ -214,7 +219,6 @@ def _results(recognizer, options, problems):
 def parse_options(pairs):
     """Options of post-processing."""
     from speechbrain_ext.decoding import PostProcessing
-    from speechbrain_ext.inference.diarizer import check_options
 
     options = {}
     for pair in pairs:
@@ -225,13 +229,18 @@ def parse_options(pairs):
                 f"--postprocessing: expected KEY=VALUE, got '{pair}'; write, "
                 "for example, median=0.2, and the files before the options."
             )
-        try:
-            options[key] = _WORDS[word] if word in _WORDS else float(word)
-        except ValueError:
-            options[key] = text
+        options[key] = _WORDS[word] if word in _WORDS else to_number(text)
     # What is wrong with a value is found before the model is loaded.
-    PostProcessing(**check_options(options))
+    check_keys("postprocessing", options, "--postprocessing")
+    PostProcessing(**options)
     return options
+
+
+def _check_times(options, *names):
+    """Refuse values before the model, which may set other bounds, is there."""
+    for name in names:
+        if (value := getattr(options, name)) is not None:
+            check_value(name, value, f"--{name}")
 
 
 def _references(options):
@@ -318,8 +327,7 @@ def _check_writable(option, path):
         return
     path = Path(path)
     try:
-        if path.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
+        check_replaceable(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:

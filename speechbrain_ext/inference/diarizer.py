@@ -1,13 +1,14 @@
 """Which emotion appears when, in any recording."""
 
 import logging
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from speechbrain_ext.audio import SAMPLE_RATE, AudioStream
 from speechbrain_ext.base.emotions import NEUTRAL
-from speechbrain_ext.base.errors import UserError, expected
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.values import check_keys, check_value
 from speechbrain_ext.decoding import PostProcessing
 from speechbrain_ext.inference import interfaces
 
@@ -119,6 +120,7 @@ class EmotionDiarizer(interfaces.EmotionModel):
         stream = AudioStream(path)
         options = self._options(postprocessing, stream)
         log_probs = self._windowed(stream, progress)
+        self.warn(stream)
         segments = self._segments(options, log_probs, stream)
         edges = self.grid.edges(stream.num_samples) / SAMPLE_RATE
         # The last sample at 16 kHz may begin before and end after the file.
@@ -129,15 +131,19 @@ class EmotionDiarizer(interfaces.EmotionModel):
         """Segments of every waveform of a batch.
 
         ``wavs`` is ``[batch, samples]`` at 16 kHz; what it holds beyond the
-        relative lengths ``wav_lens`` ``[batch]`` does not matter.
+        relative lengths ``wav_lens`` ``[batch]`` does not matter. Samples are
+        from -1 to 1, or whole numbers of 8, 16 or 32 bits.
         """
         recordings, wavs, lengths = interfaces.as_batch(wavs, wav_lens)
         options = [self._options(postprocessing, one) for one in recordings]
         if len(self.spans(wavs.shape[1])) == 1:
-            found = self.log_probs(self.encode(wavs, lengths))
+            encoded = self.encode(wavs, lengths)
+            found = self.log_probs(encoded, recordings=recordings)
             found = [log_probs.numpy() for log_probs in found]
         else:
             found = [self._windowed(recording) for recording in recordings]
+        for recording in recordings:
+            self.warn(recording)
         return list(map(self._segments, options, found, recordings))
 
     forward = diarize_batch
@@ -164,7 +170,9 @@ class EmotionDiarizer(interfaces.EmotionModel):
     def _options(self, postprocessing, recording):
         if isinstance(postprocessing, PostProcessing):
             return postprocessing
-        changes = check_options(postprocessing or {})
+        changes = postprocessing or {}
+        check_value("postprocessing", changes)
+        check_keys("postprocessing", changes)
         options = replace(self.postprocessing, **changes)
         long = len(self.spans(recording.num_samples)) > 1
         if options.one_event and long and "one_event" not in changes:
@@ -176,12 +184,3 @@ class EmotionDiarizer(interfaces.EmotionModel):
             )
             options = replace(options, one_event=False)
         return options
-
-
-def check_options(options):
-    """Refuse options of post-processing that do not exist."""
-    known = [field.name for field in fields(PostProcessing)]
-    for name in set(options).difference(known):
-        what = f"an option among {', '.join(known)}"
-        raise expected("postprocessing", what, name)
-    return options

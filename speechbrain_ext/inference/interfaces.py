@@ -1,5 +1,6 @@
 """What the interfaces share: a model from a source, batches and windows."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,32 @@ import torch
 from speechbrain.inference.interfaces import Pretrained
 from tqdm import tqdm
 
-from speechbrain_ext.audio import SAMPLE_RATE, to_samples
-from speechbrain_ext.base.errors import UserError, expected, is_number
+from speechbrain_ext.audio import (
+    SAMPLE_RATE,
+    check_level,
+    list_notes,
+    to_samples,
+)
+from speechbrain_ext.base.errors import UserError, expected
+from speechbrain_ext.base.values import check_value, check_windows
 from speechbrain_ext.encoders.grid import absolute_lengths
 from speechbrain_ext.inference import layouts
 from speechbrain_ext.inference.loading import Place, load_model
+
+logger = logging.getLogger("speechbrain_ext.inference")
+
+# Samples as whole numbers: which one is silence, and which one full scale.
+_INTEGERS = {
+    torch.uint8: (128, 128),
+    torch.int8: (0, 2**7),
+    torch.int16: (0, 2**15),
+    torch.int32: (0, 2**31),
+}
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+# Relative lengths of little precision may exceed 1 by this.
+_ROUNDING = 1e-3
+# Without a limit of the encoder (samples): time that is still a number.
+_ENDLESS = 2**62
 
 
 class EmotionModel(Pretrained):
@@ -23,8 +45,11 @@ class EmotionModel(Pretrained):
         self, modules, hparams, run_opts=None, window=None, source="the model"
     ):
         device = str((run_opts or {}).get("device") or "cpu")
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise UserError(f"device: '{device}' is not available; choose cpu.")
+        try:
+            torch.empty(0, device=device)
+        except (AssertionError, RuntimeError):
+            sentence = f"device: '{device}' is not available; choose cpu."
+            raise UserError(sentence) from None
         modules = layouts.named_inputs(modules, hparams)
         super().__init__(modules, hparams, run_opts)
         self.classifier = found = layouts.make_classifier(
@@ -32,7 +57,7 @@ class EmotionModel(Pretrained):
         )
         self.grid, self.by_speaker = found.grid, found.by_speaker
         self.classes = layouts.classes_of(hparams, source, found.num_classes)
-        longest = (found.max_samples or float("inf")) / SAMPLE_RATE
+        longest = (found.max_samples or _ENDLESS) / SAMPLE_RATE
         given = hparams.get("window") if window is None else window
         self.window = min(30.0, longest) if given is None else given
         check_window(self.window, self.grid, longest)
@@ -57,30 +82,47 @@ class EmotionModel(Pretrained):
         modules, hparams = load_model(place, hparams_file, overrides)
         return cls(modules, hparams, run_opts, source=str(source), **options)
 
-    def log_probs(self, encoded, speakers=None):
-        """Log posteriors of every utterance, on the CPU."""
+    def log_probs(self, encoded, speakers=None, recordings=()):
+        """Log posteriors of every utterance, on the CPU.
+
+        ``recordings`` are what an error names.
+        """
         with torch.inference_mode(), self.inference_ctx:
             found = self.classifier.log_probs(encoded, speakers)
         found = [x.float().cpu() for x in found]
-        if not all(x.exp().isfinite().all() for x in found):
-            raise UserError(
-                "The model gives posteriors that are not finite numbers: its "
-                "parameters are damaged; use another checkpoint."
-            )
+        for number, each in enumerate(found):
+            if not each.exp().isfinite().all():
+                at = f"'{recordings[number].path}': " if recordings else ""
+                raise UserError(
+                    f"{at}the model gives posteriors that are not finite "
+                    "numbers: its parameters are damaged; use another "
+                    "checkpoint."
+                )
         return found
+
+    def remarks(self, recording):
+        """What a user is to know of a recording that was analysed, and of its
+        result: parts of a sentence."""
+        return recording.notes
+
+    def warn(self, recording):
+        """Say what a user is to know of a recording that was analysed."""
+        for remark in self.remarks(recording):
+            logger.warning(f"'{recording.path}' {remark}.")
 
     def encode(self, wavs, lengths=None):
         """What ``log_probs`` needs of a batch of waveforms."""
         if lengths is None:
             lengths = torch.tensor([wavs.shape[1]] * len(wavs))
-        wavs, lengths = wavs.float().to(self.device), lengths.to(self.device)
+        wavs, lengths = wavs.to(self.device), lengths.to(self.device)
         with torch.inference_mode(), self.inference_ctx:
             return self.classifier.encode(wavs, lengths)
 
     def by_window(self, recording, progress=False, speakers=None):
         """Log posteriors of every window of a recording."""
         for wav in self.windows(recording, progress):
-            yield self.log_probs(self.encode(wav[None]), speakers)[0]
+            encoded = self.encode(wav[None])
+            yield self.log_probs(encoded, speakers, [recording])[0]
 
     def windows(self, recording, progress=False):
         """Read a recording part by part, with a bar if there are several."""
@@ -101,11 +143,10 @@ class Waveform:
         self.wav, self.path = wav, f"waveform {number}"
         self.num_samples = len(wav)
         self.duration = len(wav) / SAMPLE_RATE
-        if not torch.isfinite(wav).all():
-            raise UserError(
-                f"Waveform {number} of the batch holds samples that are not "
-                "finite numbers (NaN or infinity); mend it or leave it out."
-            )
+        peak = float(wav.abs().max())
+        scale = "divide samples of 16 bits by 32768"
+        check_level(peak, self.path, scale)
+        self.notes = list_notes((), self.duration, peak)
 
     def windows(self, spans):
         """As ``AudioStream.windows``."""
@@ -114,14 +155,51 @@ class Waveform:
 
 def as_batch(wavs, wav_lens=None):
     """Waveforms one by one, all of them as short as can be, and the lengths."""
-    if wavs.dim() != 2 or not wavs.shape[1]:
-        raise ValueError(f"wavs is [batch, samples], not {wavs.shape}")
-    if wav_lens is None:
-        wav_lens = torch.ones(len(wavs))
-    lengths = absolute_lengths(wav_lens.cpu(), wavs.shape[1])
+    wavs = _as_waveforms(wavs)
+    lengths = _as_lengths(wav_lens, *wavs.shape)
     pairs = zip(wavs, lengths.tolist())
     alone = [Waveform(wav[:n], at) for at, (wav, n) in enumerate(pairs, 1)]
     return alone, wavs[:, : lengths.max()], lengths
+
+
+def _as_waveforms(wavs):
+    """A tensor or an array as float32 ``[batch, samples]`` from -1 to 1."""
+    if isinstance(wavs, np.ndarray) and wavs.dtype.kind in "biufc":
+        # torch takes neither another order of bytes nor negative strides.
+        native = wavs.dtype.newbyteorder("=")
+        wavs = torch.from_numpy(wavs.astype(native, order="C"))
+    if not isinstance(wavs, torch.Tensor):
+        what = "a tensor or an array of samples"
+        raise expected("wavs", what, type(wavs).__name__)
+    wavs = (wavs[None] if wavs.dim() == 1 else wavs).detach()
+    if wavs.dim() != 2 or not wavs.numel():
+        what, remedy = "the shape [batch, samples]", "give one channel of each"
+        raise expected("wavs", what, list(wavs.shape), remedy)
+    if wavs.dtype in _INTEGERS:
+        silence, full_scale = _INTEGERS[wavs.dtype]
+        return (wavs.float() - silence) / full_scale
+    if wavs.dtype not in _FLOATS:
+        known = ", ".join(map(str, [*_FLOATS, *_INTEGERS]))
+        remedy = "divide samples of 16 bits by 32768"
+        raise expected("wavs", f"one of {known}", str(wavs.dtype), remedy)
+    return wavs.float()
+
+
+def _as_lengths(wav_lens, count, num_samples):
+    """Relative lengths, which are all 1 if absent, in samples."""
+    if wav_lens is None:
+        wav_lens = torch.ones(count)
+    try:
+        given = torch.as_tensor(wav_lens, dtype=torch.float64, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        given = torch.empty(0)
+    fits = (given > 0) & (given <= 1 + _ROUNDING)
+    if given.shape != (count,) or not fits.all():
+        what = f"{count} fractions, above 0 and up to 1"
+        remedy = f"divide lengths in samples by {num_samples}"
+        shown = given.tolist() if given.numel() else wav_lens
+        raise expected("wav_lens", what, shown, remedy)
+    return absolute_lengths(given, num_samples)
 
 
 def plan_windows(num_samples, window, overlap, grid):
@@ -154,7 +232,8 @@ def plan_windows(num_samples, window, overlap, grid):
 def check_window(window, grid, longest):
     """Refuse a window that is no length, or does not fit."""
     least = (grid.min_samples + 2 * grid.stride) / SAMPLE_RATE
-    if not is_number(window) or window < least:
+    check_value("window", window)
+    if window < least:
         raise expected("window", f"{least:g} s or more", window)
     if window > longest:
         what = f"at most the {longest:g} s that the model's encoder can take"
@@ -163,10 +242,11 @@ def check_window(window, grid, longest):
 
 def check_overlap(overlap, window, grid):
     """Refuse an overlap that is no length, or leaves nothing of a window."""
-    size = to_samples(window) // grid.stride
-    ramp = ramp_frames(overlap, grid) if is_number(overlap) else size
-    if ramp >= size or overlap < 0:
-        what = f"0 or more and less than the window of {window} s"
+    check_value("overlap", overlap)
+    check_windows(window, overlap)
+    # In whole frames it may still fill the window.
+    if ramp_frames(overlap, grid) >= to_samples(window) // grid.stride:
+        what = f"less than the window of {window} s"
         raise expected("overlap", what, overlap)
 
 

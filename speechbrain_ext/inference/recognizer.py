@@ -1,6 +1,7 @@
 """Which emotion a recording expresses, one for the whole of it."""
 
 import logging
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from tqdm import tqdm
 
 from speechbrain_ext.audio import AudioStream, to_samples
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.inference.interfaces import EmotionModel, as_batch
 
 logger = logging.getLogger("speechbrain_ext.inference")
@@ -71,15 +72,21 @@ class EmotionRecognizer(EmotionModel):
         return self.classify_files([path])
 
     def classify_files(self, paths, speakers=None):
-        """Classify recordings, which ``speakers`` (a list) have spoken."""
+        """Classify recordings, which ``speakers`` (a list) have spoken.
+
+        ``paths`` may hold an ``AudioStream`` in place of its path.
+        """
         found = self.iterate_files(paths, speakers)
         return self._result([out_prob[0] for out_prob, *_ in found])
 
     def iterate_files(self, paths, speakers=None, progress=False):
         """As ``classify_files``, each result as soon as it is there."""
-        if not paths:
-            raise ValueError("there are no recordings")
-        recordings = [AudioStream(path) for path in paths]
+        if isinstance(paths, str | bytes | os.PathLike) or not paths:
+            raise expected("paths", "a list of recordings", paths)
+        recordings = [
+            path if isinstance(path, AudioStream) else AudioStream(path)
+            for path in paths
+        ]
         names = self._speakers(speakers, len(paths))
         for row in self._each(recordings, names, progress):
             yield self._result([row])
@@ -88,20 +95,20 @@ class EmotionRecognizer(EmotionModel):
         """Classify waveforms ``[batch, samples]`` (or one) at 16 kHz.
 
         What they hold beyond the relative lengths ``[batch]`` does not matter.
+        Samples are from -1 to 1, or whole numbers of 8, 16 or 32 bits.
         """
-        wavs = wavs[None] if wavs.dim() == 1 else wavs
         recordings, wavs, lengths = as_batch(wavs, wav_lens)
         names = self._speakers(speakers, len(wavs))
         if len(self.spans(wavs.shape[1])) > 1:
             return self._result(list(self._each(recordings, names)))
-        for recording in recordings:
-            self._warn(recording)
         encoded = self.encode(wavs, lengths)
         if self.by_speaker:
             self.classifier.forget()
             self.classifier.learn(encoded, names)
             _report(recordings, names)
-        rows = self.log_probs(encoded, names)
+        rows = self.log_probs(encoded, names, recordings)
+        for recording in recordings:
+            self.warn(recording)
         return self._result([row.exp() for row in rows])
 
     forward = classify_batch
@@ -115,7 +122,8 @@ class EmotionRecognizer(EmotionModel):
                 "they make no difference; leave them out."
             )
         if len(speakers) != count:
-            raise ValueError(f"{len(speakers)} speakers, {count} recordings")
+            what = f"one for each of {count} recordings"
+            raise expected("speakers", what, speakers)
         return speakers
 
     def _each(self, recordings, speakers, progress=False):
@@ -123,8 +131,8 @@ class EmotionRecognizer(EmotionModel):
         if self.by_speaker:
             self._survey(recordings, speakers, progress)
         for recording, speaker in zip(recordings, speakers):
-            self._warn(recording)
             rows = list(self.by_window(recording, progress, [speaker]))
+            self.warn(recording)
             yield torch.stack(rows).exp().mean(0)
 
     def _survey(self, recordings, speakers, progress):
@@ -138,23 +146,25 @@ class EmotionRecognizer(EmotionModel):
                 self.classifier.learn(self.encode(wav[None]), [speaker])
         _report(recordings, speakers)
 
-    def _warn(self, recording):
-        """Say where stretches are averaged, or the end is left out."""
-        lasts = f"'{recording.path}' lasts {recording.duration:.2f} s, longer"
+    def remarks(self, recording):
+        """Where stretches are averaged or the end is left out, too."""
+        lasts = f"lasts {recording.duration:.2f} s, longer"
         most, limit = self.classifier.max_length, self.classifier.limit
         count = recording.num_samples
+        found = list(recording.notes)
         if (parts := len(self.spans(count))) > 1:
-            logger.warning(
+            found.append(
                 f"{lasts} than a window ({self.window:g} s): the posteriors of "
                 f"{parts} stretches are averaged; a diarizer shows how emotion "
-                "changes in it."
+                "changes in it"
             )
         elif limit is not None and self.grid.num_frames(count) > limit:
-            logger.warning(
+            found.append(
                 f"{lasts} than the model's max_length: only its first {most:g} "
                 "s are judged, as in training; cut the recording into parts of "
-                f"at most {most:g} s to have all of it judged."
+                f"at most {most:g} s to have all of it judged"
             )
+        return found
 
     def spans(self, num_samples):
         """Equal stretches, as few as there can be."""

@@ -78,13 +78,14 @@ def main(arguments=None):
         "--hypothesis",
         required=True,
         help="RTTM; or JSON like ZED.json's or SpeechBrain's "
-        "Speech_Emotion_Diarization's",
+        "Speech_Emotion_Diarization's. If an RTTM has several channels of a "
+        "file, the reference names them FILE:CHANNEL",
     )
     csv = "errors of each utterance (default: HYPOTHESIS_eder.csv beside it)"
     add("--csv", help=csv)
     options = parser.parse_args(arguments)
     source = Path(options.hypothesis)
-    target = Path(options.csv or source.with_name(f"{source.stem}_eder.csv"))
+    target = Path(options.csv or source.parent / f"{source.stem}_eder.csv")
     read = Path(options.reference).resolve(), source.resolve()
     if target.resolve() in read:
         raise UserError(

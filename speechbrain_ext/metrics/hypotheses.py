@@ -2,16 +2,23 @@
 
 RTTM has one line a segment: ``SPEAKER id 1 onset duration <NA> <NA> emotion
 <NA> <NA>`` (NIST, Rich Transcription evaluation plan RT-09, appendix A), with
-the emotion where speaker diarization has the speaker.
+the emotion where speaker diarization has the speaker. Field 3 is the channel:
+where a file has several, each is a recording of its own.
 """
 
-import math
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from pathlib import Path, PurePosixPath
 
 from speechbrain_ext.base.emotions import emotion_name
-from speechbrain_ext.base.errors import UserError, expected, is_whole
-from speechbrain_ext.base.files import atomic_open, read_json
+from speechbrain_ext.base.errors import (
+    UserError,
+    expected,
+    is_number,
+    is_whole,
+)
+from speechbrain_ext.base.files import atomic_open, read_json, read_text
+from speechbrain_ext.base.values import to_number
 from speechbrain_ext.metrics.segments import check_fields, check_hypothesis
 from speechbrain_ext.utterance import check_duration, check_segments
 
@@ -61,7 +68,8 @@ def read_hypothesis(path, ids=()):
     SpeechBrain's ``Speech_Emotion_Diarization``, ``{id or audio file:
     [{"start", "end", "emotion": "h"}]}``. A name that is among ``ids``, those
     of the reference, stays as it is; any other that looks like an audio file
-    gives way to its stem.
+    gives way to its stem. Of several channels in an RTTM each is an utterance,
+    ``file:channel``.
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".rttm":
@@ -92,11 +100,12 @@ def read_hypothesis(path, ids=()):
 
 
 def _id(name):
+    name, channel = re.fullmatch(r"(.*?)(:[^:./\\]+)?", name, re.S).groups("")
     # Whoever wrote the file may have worked on Windows.
     file = PurePosixPath(name.replace("\\", "/"))
     if len(file.parts) > 1 or file.suffix.lower() in AUDIO_SUFFIXES:
-        return file.stem
-    return name
+        name = file.stem
+    return name + channel
 
 
 def _objects(path, what):
@@ -109,21 +118,22 @@ def _objects(path, what):
 
 
 def read_rttm(path):
-    """Segments by id; empty lines, comments and SPKR-INFO are passed over."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"'{path}' does not exist; check the path.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", "it is not UTF-8 text")
-        raise UserError(f"Cannot read '{path}': {reason}.") from None
+    """Segments by the name of a file, or ``file:channel`` if it has several.
+
+    Empty lines, comments and SPKR-INFO are passed over.
+    """
     found = {}
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         fields = line.split()
         if fields and not fields[0].startswith((";;", "SPKR-INFO")):
             segment = _parse(fields, f"'{path}', line {number}")
-            found.setdefault(fields[1], []).append(segment)
-    return found
+            channels = found.setdefault(fields[1], {})
+            channels.setdefault(fields[2], []).append(segment)
+    return {
+        f"{name}:{channel}" if len(channels) > 1 else name: segments
+        for name, channels in found.items()
+        for channel, segments in channels.items()
+    }
 
 
 def _parse(values, where):
@@ -148,13 +158,10 @@ def _parse(values, where):
 
 
 def _seconds(text, field):
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        value = Decimal("nan")
-    if value.is_finite() and value >= 0 and math.isfinite(value):
-        return value
-    wrong = "negative" if value.is_signed() else "not a number of seconds"
+    value = to_number(text)
+    if is_number(value) and value >= 0:
+        return Decimal(repr(value))
+    wrong = "negative" if is_number(value) else "not a number of seconds"
     raise UserError(f"{field} is '{text}', {wrong}; correct the line.")
 
 

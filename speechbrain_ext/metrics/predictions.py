@@ -2,12 +2,12 @@
 
 import csv
 import functools
-import math
 
 import numpy as np
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, is_number
 from speechbrain_ext.base.files import atomic_open
+from speechbrain_ext.base.values import to_number
 from speechbrain_ext.metrics.intervals import interval
 
 #: The predictions of a run, by split.
@@ -30,7 +30,7 @@ def write_predictions(path, rows):
 def read_predictions(path, columns=()):
     """Rows of a run's predictions, from id to (where it stands, row)."""
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             lines = [(reader.line_num, row) for row in reader]
             names = reader.fieldnames or []
@@ -48,6 +48,8 @@ def read_predictions(path, columns=()):
                 f"'{path}' has no column '{name}'; expected id, "
                 f"{', '.join(columns)}; or for diarization id, eder."
             )
+    if len(set(names)) < len(names):
+        raise UserError(f"'{path}' has two columns of one name; {_AGAIN}.")
     rows = {}
     for line, row in lines:
         where, id = f"'{path}', line {line}", row["id"]
@@ -62,14 +64,12 @@ def read_predictions(path, columns=()):
     return rows
 
 
-def read_number(row, column, where):
-    """A finite number from a row."""
-    try:
-        value = float(row[column])
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        wrong = f"{column} is '{row[column]}', not a number"
+def read_number(row, column, where, most=100):
+    """A number from 0 to ``most`` from a row."""
+    value = to_number(row[column])
+    # What is written may have been rounded up.
+    if not is_number(value) or not 0 <= value <= most + 1e-5:
+        wrong = f"{column} is '{row[column]}', not a number from 0 to {most}"
         raise UserError(f"{where}: {wrong}; {_AGAIN}.")
     return value
 

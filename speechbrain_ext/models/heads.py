@@ -8,7 +8,8 @@ A head takes packed frames ``[frames, channels]`` and the utterances'
 import torch
 from torch import nn
 
-from speechbrain_ext.base.errors import UserError, expected, is_number
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.values import check_value
 from speechbrain_ext.encoders.base import length_mask
 from speechbrain_ext.models import packing
 
@@ -309,16 +310,13 @@ def make_head(kind, **options):
     >>> head(torch.randn(8, 8), torch.tensor([5, 3])).shape
     torch.Size([2, 4])
     """
-    if kind not in HEADS:
-        raise expected("head_kind", f"one of {', '.join(HEADS)}", kind)
+    check_value("head_kind", kind)
     if (kind == "fusion") != ("fusion_size" in options):
         raise UserError(
             f"head_kind: '{kind}' does not fit the inputs of this YAML; fusion "
             "needs two, and no other head takes a second one."
         )
-    dropout = options.get("dropout", 0.0)
-    if not is_number(dropout) or not 0 <= dropout < 1:
-        raise expected("dropout", "a number from 0 to below 1", dropout)
+    check_value("dropout", options.get("dropout", 0.0))
     return HEADS[kind](**options)
 
 

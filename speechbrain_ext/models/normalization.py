@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from speechbrain_ext.base.errors import UserError, expected
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.values import check_value
 from speechbrain_ext.models.packing import split
 
 # Channels that never vary must not blow up.
@@ -183,6 +184,5 @@ def make_normalizer(kind, num_layers, channels):
     >>> make_normalizer("speaker", 5, 384).by_speaker
     True
     """
-    if kind not in NORMALIZERS:
-        raise expected("normalization", "speaker or global", kind)
+    check_value("normalization", kind)
     return NORMALIZERS[kind](num_layers, channels)

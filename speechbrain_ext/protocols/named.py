@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from speechbrain_ext.base.emotions import VOCABULARY
 from speechbrain_ext.base.errors import UserError, expected, is_whole
+from speechbrain_ext.base.values import check_value
 from speechbrain_ext.corpora import CORPORA, find_corpus
 from speechbrain_ext.protocols import folds as ways
 from speechbrain_ext.protocols.partition import Partition
@@ -88,8 +89,7 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
     if not is_whole(fold) or not 1 <= fold <= folds:
         what = f"from 1 to {folds}, the folds of {protocol.name} on this data"
         raise expected("fold", f"a number {what}", fold)
-    if not is_whole(seed) or not 0 <= seed < 2**32:
-        raise expected("seed", "a whole number from 0", seed)
+    check_value("seed", seed)
     parts = protocol.divide(kept, fold, folds, seed)
     train, valid, test = (sorted(part, key=_id) for part in parts)
     remedy = "give the whole corpus, or choose another protocol"

@@ -49,7 +49,10 @@ def _read(run, split):
     return (
         classes,
         [(id, row["reference"], row["speaker"]) for id, (_, row) in rows],
-        [[read_number(r, n, where) for n in columns] for _, (where, r) in rows],
+        [
+            [read_number(row, name, where, most=1) for name in columns]
+            for _, (where, row) in rows
+        ],
     )
 
 

@@ -13,7 +13,7 @@ from speechbrain_ext.base.files import (
     write_csv,
     write_json,
 )
-from speechbrain_ext.corpora import read_corpus
+from speechbrain_ext.corpora import find_corpus, read_corpus
 from speechbrain_ext.listening import listen
 from speechbrain_ext.protocols import PROTOCOLS, classes_of, partition
 from speechbrain_ext.protocols.splits import WAYS, map_labels, split_by_options
@@ -62,6 +62,8 @@ def prepare(
     """
     if corpora is None:
         corpora = {corpus: str(data_folder)}
+    for name in corpora:
+        find_corpus(name)
     is_named = protocol in PROTOCOLS
     if is_named:
         given = [name for name in corpora if corpora[name] is not None]

@@ -123,13 +123,26 @@ def test_wrong_folder(corpus, tmp_path):
 
 
 def test_unknown_corpus():
-    with pytest.raises(UserError, match="expected one of .* got 'emovox'"):
+    with pytest.raises(UserError, match="did you mean 'emovdb'"):
         read_corpus("emovox", "/")
     assert set(SMALL) | {"synthetic"} == set(CORPORA)
 
 
 def cut(path, stop):
     path.write_bytes(path.read_bytes()[:stop])
+
+
+@pytest.mark.parametrize("corpus", ["savee"])
+def test_names_that_are_not_utf8(small, tmp_path):
+    utterances, _ = read_corpus("savee", small)
+    odd = small / "sa01\udcff.wav"
+    os.rename(utterances[0].wav, os.fsencode(odd))
+    again, skipped = read_corpus("savee", small)
+    assert again == utterances[1:]
+    assert (str(odd), "its name is not UTF-8; rename it") in skipped
+    moved = small.rename(tmp_path / "tree\udcff")
+    with pytest.raises(UserError, match="name that is not UTF-8"):
+        read_corpus("savee", moved)
 
 
 def claim_flac_without_length(path):

@@ -104,7 +104,9 @@ def test_long_batches_equal_files(small_run, tmp_path):
     found = diarizer.diarize_batch(batch, torch.tensor([1.0, 40000 / len(wav)]))
     assert found[0] == diarizer.diarize_file(path)
     assert covers(found[1], 2.5)
-    refused("Waveform 2 of the batch", diarizer.diarize_batch, batch)
+    refused(
+        "'waveform 2' holds samples that are not", diarizer.diarize_batch, batch
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ def test_options_of_a_finished_run(run, tmp_path):
     masked = diarizer.diarize_file(path, {"threshold": 1.0})
     assert masked == [{"start": 0.0, "end": 4.0, "emotion": "neutral"}]
     wrong = {"treshold": 1.0}
-    refused("got 'treshold'", diarizer.diarize_file, path, wrong)
+    refused("did you mean 'threshold'", diarizer.diarize_file, path, wrong)
     (run / "results.json").write_text('{"postprocessing": {"x": 1}}')
     refused("results.json'", load, run)
 

@@ -239,8 +239,8 @@ def test_speakers(speaker_run, recordings, caplog, names, groups, sentence):
     if names == "abc":
         found, *_ = recognizer.classify_file(paths[1])
         close(found, expected[1:2], 2e-4)
-    with pytest.raises(ValueError, match="2 speakers, 3 recordings"):
-        recognizer.classify_files(paths, "ab")
+    reason = "speakers: expected one for each of 3 recordings, got 'ab'"
+    refused(reason, recognizer.classify_files, paths, "ab")
 
 
 def test_statistics_of_long_recordings(speaker_run, recordings):
@@ -290,5 +290,27 @@ def test_invalid_models():
         (strides, named, "^inputs: .* 20 ms .* 10 ms"),
     ]:
         refused(reason, EmotionRecognizer, modules, hparams, CPU)
-    with pytest.raises(ValueError, match="no recordings"):
-        EmotionRecognizer(good, named, CPU).classify_files([])
+    recognizer = EmotionRecognizer(good, named, CPU)
+    for paths in ([], "a.wav"):
+        refused("paths: expected a list", recognizer.classify_files, paths)
+    next(encoder.parameters()).data[:] = float("nan")
+    wavs = torch.randn(2, 16000) / 8
+    reason = "'waveform 1': the model gives posteriors that are not finite"
+    refused(reason, recognizer.classify_batch, wavs)
+
+
+@pytest.mark.parametrize(
+    "dtype, silence, full_scale",
+    [
+        (torch.uint8, 128, 2**7),
+        (torch.int8, 0, 2**7),
+        (torch.int16, 0, 2**15),
+        (torch.int32, 0, 2**31),
+    ],
+)
+def test_whole_numbers_are_scaled(small_recognizer, dtype, silence, full_scale):
+    recognizer = load(small_recognizer[0])
+    whole = (torch.from_numpy(sound(1.0).T).double() * full_scale).round()
+    expected, *_ = recognizer.classify_batch(whole / full_scale)
+    found, *_ = recognizer.classify_batch((whole + silence).to(dtype))
+    close(found, expected)

@@ -1,6 +1,7 @@
 """The entry points of the project, by the names that the tables use."""
 
 import functools
+import os
 import runpy
 import shlex
 import sys
@@ -11,6 +12,7 @@ from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.experiment import command as experiments
 from speechbrain_ext.inference import command
 from speechbrain_ext.training.run import read_command_line
+from tests.inputs import files, tensors
 from tests.inputs.recordings import MAKERS
 
 # Contents of YAMLs by name.
@@ -56,7 +58,11 @@ class Place:
     models: dict
 
     def words(self, text):
-        """Words of a command line; {here} is the folder."""
+        """Words of a command line.
+
+        {here} is the folder, {ff} a byte that is not UTF-8.
+        """
+        text = text.replace("{ff}", os.fsdecode(b"\xff"))
         return shlex.split(text.replace("{here}", str(self.folder)))
 
 
@@ -112,11 +118,22 @@ def experiment(given, place):
 def _judge(name, model, given, place):
     """FILE... OPTION...: what a command makes of recordings."""
     words = place.words(given)
-    for word in words:
+    options = [word for word in words if word.startswith("--")]
+    names = [word for word in words if word not in options]
+    for word in names:
         if word in MAKERS:
             MAKERS[word](place.folder / word)
     model = str(place.models[model])
-    command.main([name, model, "--device=cpu", "--", *words])
+    command.main([name, model, "--device=cpu", *options, "--", *names])
+
+
+def _on_ascii(given, place):
+    """The same on a console that shows nothing but ASCII."""
+    sys.stdout.reconfigure(encoding="ascii", errors="strict")
+    try:
+        _judge("recognize", "recognizer", given, place)
+    finally:
+        sys.stdout.reconfigure(encoding="utf-8")
 
 
 ENTRIES = {
@@ -126,4 +143,7 @@ ENTRIES = {
     "experiment": experiment,
     "recognize": functools.partial(_judge, "recognize", "recognizer"),
     "diarize": functools.partial(_judge, "diarize", "diarizer"),
+    "recognize on an ASCII console": _on_ascii,
+    **files.ENTRIES,
+    **tensors.ENTRIES,
 }

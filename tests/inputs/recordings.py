@@ -43,6 +43,12 @@ def _half(path, **how):
     path.write_bytes(data[: len(data) // 2])
 
 
+def _open_ogg(path):
+    """Cut where the last page begins."""
+    data = _bytes(".ogg", path.parent)
+    path.write_bytes(data[: data.rfind(b"OggS")])
+
+
 def _without_xing(path):
     _write(path, _quiet_then_loud(), bitrate_mode="VARIABLE")
     data = path.read_bytes()
@@ -113,11 +119,13 @@ MAKERS = {
     "-dash.wav": lambda p: _write(p, _noise()),
     "ümläut-日本.wav": lambda p: _write(p, _noise()),
     "no_suffix": lambda p: _write(p, _noise(), format="WAV"),
+    "bad\udcff.wav": lambda p: _write(os.fsencode(p), _noise()),
     "joined.mp3": _joined,
     "joined_constant.mp3": functools.partial(_joined, bitrate_mode="CONSTANT"),
     "without_xing.mp3": _without_xing,
     "half.mp3": _half,
     "half.ogg": _half,
+    "open.ogg": _open_ogg,
     "half.opus": functools.partial(_half, format="OGG", subtype="OPUS"),
     "half.flac": _half,
     "half.wav": _half,

@@ -216,7 +216,7 @@ def test_heads_by_name(name):
         *(
             (
                 {"kind": "dense", "dropout": p},
-                f"^dropout: expected .* got '?{p}",
+                f"^dropout: expected .* got {p!r}",
             )
             for p in (2, 1.0, -0.1, "much", None)
         ),

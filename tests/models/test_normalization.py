@@ -159,6 +159,6 @@ def test_a_speaker_nobody_knows():
 
 
 def test_no_such_kind():
-    sentence = "expected speaker or global, got 'session'"
+    sentence = "expected one of speaker, global, got 'session'"
     with pytest.raises(UserError, match=sentence):
         make_normalizer("session", 1, 1)
