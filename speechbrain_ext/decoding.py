@@ -16,6 +16,9 @@ from speechbrain_ext.base.emotions import NEUTRAL
 from speechbrain_ext.base.errors import UserError, expected, is_number
 from speechbrain_ext.encoders.grid import labels_to_segments
 
+# A median filter's time grows with its length.
+MAX_SECONDS = 60
+
 
 @dataclass(frozen=True)
 class PostProcessing:
@@ -59,11 +62,13 @@ class PostProcessing:
     def __post_init__(self):
         for name in ("threshold", "median", "min_duration"):
             value = getattr(self, name)
-            most = 1 if name == "threshold" else math.inf
+            unit, most = "of seconds ", MAX_SECONDS
+            if name == "threshold":
+                unit, most = "", 1
             if value is None or is_number(value) and 0 <= value <= most:
                 continue
-            wanted = "from 0 to 1" if most == 1 else "of seconds from 0"
-            raise expected(name, f"a number {wanted}, or null", value)
+            wanted = f"a number {unit}from 0 to {most}, or null"
+            raise expected(name, wanted, value)
         if not isinstance(self.one_event, bool):
             raise expected("one_event", "true or false", self.one_event)
         if self.one_event and self.threshold is not None:

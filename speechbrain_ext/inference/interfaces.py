@@ -13,6 +13,9 @@ from speechbrain_ext.encoders.grid import absolute_lengths
 from speechbrain_ext.inference import layouts
 from speechbrain_ext.inference.loading import Place, load_model
 
+# More than any recording lasts (s).
+_LONGEST = 1e6
+
 
 class EmotionModel(Pretrained):
     """A trained model, ready to use."""
@@ -154,7 +157,7 @@ def plan_windows(num_samples, window, overlap, grid):
 def check_window(window, grid, longest):
     """Refuse a window that is no length, or does not fit."""
     least = (grid.min_samples + 2 * grid.stride) / SAMPLE_RATE
-    if not is_number(window) or window < least:
+    if not is_number(window) or not least <= window <= _LONGEST:
         raise expected("window", f"{least:g} s or more", window)
     if window > longest:
         what = f"at most the {longest:g} s that the model's encoder can take"
@@ -164,7 +167,8 @@ def check_window(window, grid, longest):
 def check_overlap(overlap, window, grid):
     """Refuse an overlap that is no length, or leaves nothing of a window."""
     size = to_samples(window) // grid.stride
-    ramp = ramp_frames(overlap, grid) if is_number(overlap) else size
+    short = is_number(overlap) and overlap < window
+    ramp = ramp_frames(overlap, grid) if short else size
     if ramp >= size or overlap < 0:
         what = f"0 or more and less than the window of {window} s"
         raise expected("overlap", what, overlap)

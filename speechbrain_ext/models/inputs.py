@@ -6,7 +6,7 @@ packed frames (``speechbrain_ext.models.packing``), which a head takes.
 
 from torch import nn
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, is_number
 from speechbrain_ext.encoders.grid import absolute_lengths
 from speechbrain_ext.models.packing import pack, pad
 
@@ -67,9 +67,7 @@ class Input(nn.Module):
         self.layers = _taken(layers)
         self.limit = None
         if max_length is not None:
-            if isinstance(max_length, bool) or not (
-                isinstance(max_length, (int, float)) and max_length > 0
-            ):
+            if not is_number(max_length) or not 0 < max_length < 1e6:
                 raise UserError(
                     f"max_length: expected seconds above 0, got {max_length}."
                 )
