@@ -40,7 +40,7 @@ def exits_cleanly(main):
 def expected(option, what, value, remedy=None):
     """The error of an option or file whose value is not what it takes."""
     end = f"; {remedy}." if remedy else "."
-    got = repr(value)
+    got = " ".join(line.strip() for line in repr(value).splitlines())
     got = got if len(got) <= _LONG else f"{got[: _LONG - 3]}..."
     return UserError(f"{option}: expected {what}, got {got}{end}")
 

@@ -8,9 +8,10 @@ import torch
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.inference.model_yaml import MAX_EVENTS, Call, bad_yaml
 
-# The largest size of a layer, the most objects, and the most parameters of
-# those that are not checked against a file before they are made.
+# The largest size of a layer, the most of them and of all objects, and the most
+# parameters of those that are not checked against a file before they are made.
 MAX_SIZE = 10_000
+MAX_LAYERS = 100
 MAX_CALLS = 200
 MAX_PARAMETERS = 100_000_000
 
@@ -130,9 +131,13 @@ def _refusal(call, where):
             more = f"'{min(unknown)}'" if unknown else "so many"
             return f"{call.path}: there is no argument {more}"
     try:
-        inspect.signature(function(call.path)).bind(*call.args, **call.kwargs)
+        signature = inspect.signature(function(call.path))
+        given = signature.bind(*call.args, **call.kwargs).arguments
     except TypeError as error:
         return f"{call.path}: {error}"
+    layers = {**call.kwargs, **given}.get("layers")
+    if isinstance(layers, int) and layers > MAX_LAYERS:
+        return f"{call.path}: {layers} layers are more than {MAX_LAYERS}"
 
 
 def function(path):

@@ -40,9 +40,11 @@ _GIVE_TO = {
 def named_inputs(modules, hparams):
     """Modules with ``Input`` for the encoders of older models."""
     for name, module in modules.items():
-        kind = Encoder if name.endswith("encoder") else torch.nn.Module
+        kind, what = torch.nn.Module, "a module"
+        if name.endswith("encoder"):
+            kind, what = Encoder, "an encoder"
         if not isinstance(module, kind):
-            what, remedy = f"a {kind.__name__}", "correct its hyperparams.yaml"
+            remedy = "correct its hyperparams.yaml"
             raise expected(f"model: modules: {name}", what, module, remedy)
     if "encoder" not in modules or "head" not in modules:
         return dict(modules)
@@ -75,6 +77,8 @@ class NamedInputs:
         self.max_samples = min(limits, default=None)
         self.by_speaker = any(x.by_speaker for x in self.inputs.values())
         found = self._trial()
+        if found.dim() != 2:
+            raise ValueError(f"the head gives {found.dim()} dimensions")
         self.by_frame = len(found) == 2
         self.num_classes = found.shape[-1]
 

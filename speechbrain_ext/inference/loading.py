@@ -142,6 +142,10 @@ def load_model(place, hparams_file="hyperparams.yaml", overrides=None):
     built = {}
     hparams = construction.construct(path, values, built)
     saved = construction.construct(path, saved, built)
+    given = hparams.get("postprocessing")
+    if not isinstance(given, (PostProcessing, type(None))):
+        what, remedy = "a PostProcessing", "correct the YAML"
+        raise expected(f"'{path}', 'postprocessing'", what, given, remedy)
     modules = named_inputs(hparams.pop("modules"), hparams)
     if run:
         _load_checkpoint(place.folder / "save", modules, saved)

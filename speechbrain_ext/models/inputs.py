@@ -162,7 +162,7 @@ def count_layers(encoder, layers):
 
 
 def _taken(layers):
-    if layers not in LAYERS:
+    if not isinstance(layers, str) or layers not in LAYERS:
         raise UserError(
             f"layers: expected one of {', '.join(LAYERS)}, got '{layers}'."
         )

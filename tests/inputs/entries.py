@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from speechbrain.utils.fetching import FetchConfig
 
 from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.experiment import command as experiments
@@ -180,14 +181,17 @@ def damaged_in_memory(given, place):
     cls = EmotionRecognizer if given == "recognizer" else EmotionDiarizer
     model = cls.from_hparams(place.models[given])
     with torch.no_grad():
-        next(iter(model.mods.parameters())).fill_(float("nan"))
+        for parameter in model.mods.parameters():
+            parameter.fill_(float("nan"))
     exits_cleanly(model)(torch.linspace(-1, 1, 16000)[None])
 
 
 def source(given, place):
     """WORD: a model of that name."""
     given = {"long": "x" * 5000, "null": "a\0b"}.get(given, given)
-    exits_cleanly(EmotionDiarizer.from_hparams)(given)
+    offline = FetchConfig(allow_network=False)
+    load = exits_cleanly(EmotionDiarizer.from_hparams)
+    load(given, fetch_config=offline)
 
 
 ENTRIES = {

@@ -71,7 +71,9 @@ def write_export(folder, modules):
     folder.mkdir()
     (folder / "hyperparams.yaml").write_text(EXPORT)
     for name in ("encoder", "head"):
-        module = modules["speech"].encoder if name == "encoder" else modules[name]
+        module = (
+            modules["speech"].encoder if name == "encoder" else modules[name]
+        )
         torch.save(module.state_dict(), folder / f"{name}.ckpt")
     return folder
 
@@ -115,8 +117,10 @@ def change_yaml(folder, change, made):
     if old := pattern.search(text):
         anchor = old[1] or ""
         change = change.replace(f"{key}:", f"{key}:{anchor}", 1)
-        text = text[: old.start()] + text[old.end() :]
-    path.write_text(f"{text}\n{change}\n{BOMBS if 'BOMB' in change else ''}")
+        text = f"{text[: old.start()]}{change}\n{text[old.end() :]}"
+    else:
+        text += f"\n{change}"
+    path.write_text(f"{text}\n{BOMBS if 'BOMB' in change else ''}")
 
 
 class Hostile:
@@ -172,12 +176,16 @@ def _huge(path, size):
 
 
 _LEGACY = {"_use_new_zipfile_serialization": False}
-_TENSOR = b'{"linear.weight":{"dtype":"F32","shape":[%s],"data_offsets":[0,%s]}}'
+_TENSOR = (
+    b'{"linear.weight":{"dtype":"F32","shape":[%s],"data_offsets":[0,%s]}}'
+)
 #: From a word to what it makes of a file; ``made`` must not come to be.
 CHANGES = {
     "missing": lambda p, made: p.unlink(),
     "empty": lambda p, made: p.write_bytes(b""),
-    "half": lambda p, made: p.write_bytes(p.read_bytes()[: -(len(p.read_bytes()) // 2)]),
+    "half": lambda p, made: p.write_bytes(
+        p.read_bytes()[: -(len(p.read_bytes()) // 2)]
+    ),
     "zeros": lambda p, made: p.write_bytes(bytes(5000)),
     "pickled": lambda p, made: _save(p, Hostile(os.mkdir, str(made))),
     "pickled-within": lambda p, made: _values(
@@ -200,15 +208,15 @@ CHANGES = {
         p, {"a": Hostile(bytearray, 10**10)}, **_LEGACY
     ),
     "compressed": lambda p, made: _repack(p, "data/0", bytes(10**8)),
-    "long-pickle": lambda p, made: _repack(p, ".pkl", b"N0" * 2 * 10**6 + b"N."),
+    "long-pickle": lambda p, made: _repack(
+        p, ".pkl", b"N0" * 2 * 10**6 + b"N."
+    ),
     "vast-shape": lambda p, made: _first(
         p, lambda x: torch.zeros(1).expand(10**6, 10**6)
     ),
     "vast-storage": lambda p, made: (
         _save(p, {"a": torch.zeros(77)}, **_LEGACY),
-        p.write_bytes(
-            p.read_bytes().replace(b"KM", b"\x8a\x06\0\0\0\0\0\x10")
-        ),
+        p.write_bytes(p.read_bytes().replace(b"KM", b"\x8a\x06\0\0\0\0\0\x10")),
     ),
     "sparse": lambda p, made: _first(p, lambda x: x.to_sparse()),
     "meta": lambda p, made: _first(p, lambda x: x.to("meta")),
@@ -249,7 +257,7 @@ def change_file(path, how, made):
     how = how.replace("MADE", str(made)).replace("\\n", "\n")
     for word, text in WORDS.items():
         how = how.replace(word, text)
-    if path.suffix == ".json" and how.startswith("{"):
+    if path.suffix == ".json" and how.endswith("}"):
         old = json.loads(path.read_text()) if path.exists() else {}
         how = json.dumps({**old, **json.loads(how)})
     path.write_text(how)
