@@ -45,6 +45,12 @@ def expected(option, what, value, remedy=None):
     return UserError(f"{option}: expected {what}, got {got}{end}")
 
 
+def reason(error, most=200):
+    """What an error of another library says, in one line of whole words."""
+    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return text if len(text) <= most else f"{text[:most].rsplit(' ', 1)[0]} ..."
+
+
 def is_number(value, kind=numbers.Real):
     """Whether a value is a finite number; true and false are none."""
     if not isinstance(value, kind) or isinstance(value, bool):

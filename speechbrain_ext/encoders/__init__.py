@@ -10,13 +10,7 @@ from speechbrain_ext.base.errors import expected
 
 __all__ = ["load_encoder"]
 
-# By the type of a checkpoint, or by a source that is none.
-PRETRAINED = {
-    "wav2vec2": "ssl.SSLEncoder",
-    "hubert": "ssl.SSLEncoder",
-    "wavlm": "ssl.SSLEncoder",
-    "whisper": "whisper.WhisperEncoder",
-}
+# By a source that is no checkpoint.
 FEATURES = {
     "egemaps": "egemaps.EgemapsEncoder",
     "spectrogram": "spectra.SpectrogramEncoder",
@@ -74,12 +68,9 @@ def load_encoder(
         lora = None
     if source in FEATURES:
         return _load_features(source, pad_to_30s, lora, **options)
-    from speechbrain_ext.encoders.loading import load_config
+    from speechbrain_ext.encoders.loading import PRETRAINED, load_config
 
     kind = load_config(source, save_path).model_type
-    if kind not in PRETRAINED:
-        types = f"a checkpoint of the type {', '.join(PRETRAINED)}"
-        raise expected("encoder source", f"{types} in '{source}'", kind)
     if kind == "whisper":
         options["pad_to_30s"] = pad_to_30s
     encoder = _class(PRETRAINED[kind])(source, save_path, **options)

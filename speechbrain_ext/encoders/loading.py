@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
@@ -17,27 +18,35 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from speechbrain_ext.base.errors import UserError, is_number
+from speechbrain_ext.base.errors import UserError, expected, is_number, reason
 from speechbrain_ext.base.parameters import MAX_OTHER_BYTES, check_parameters
 
+# By the type of a checkpoint, its class in speechbrain_ext.encoders.
+PRETRAINED = {
+    "wav2vec2": "ssl.SSLEncoder",
+    "hubert": "ssl.SSLEncoder",
+    "wavlm": "ssl.SSLEncoder",
+    "whisper": "whisper.WhisperEncoder",
+}
+# What comes of settings that are none.
+_INVALID = (OSError, ValueError, TypeError, AttributeError, ArithmeticError)
 # The largest setting, the most layers, and the largest size of a spectrum.
 MAX_SETTING = 1_000_000
 MAX_LAYERS = 200
 MAX_SPECTRUM = 10_000
 
 
-def load_config(source, save_path=None):
-    """Configuration of a checkpoint."""
+def load_config(source, save_path=None, weights=True):
+    """Configuration of a checkpoint, which has ``weights`` beside it."""
     folder = Path(_place(source))
     if os.path.isdir(folder):
-        _check_folder(folder)
+        _check_folder(folder, weights)
     try:
         config = AutoConfig.from_pretrained(
             str(folder), cache_dir=save_path, trust_remote_code=False
         )
-        check_config(config)
-        return config
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        _check_config(config)
+    except (*_INVALID, StrictDataclassError) as error:
         wrong = (
             f"'{folder / 'config.json'}' is invalid, or of an architecture "
             f"that transformers does not know ({reason(error)}); give another "
@@ -47,9 +56,14 @@ def load_config(source, save_path=None):
             "Hugging Face Hub; check the path, or the name and the connection."
         )
         raise UserError(f"encoder source: {wrong}") from error
+    if config.model_type not in PRETRAINED:
+        types = f"a checkpoint of the type {', '.join(PRETRAINED)}"
+        what = f"{types} in '{source}'"
+        raise expected("encoder source", what, config.model_type)
+    return config
 
 
-def check_config(config):
+def _check_config(config):
     """Raise a ``ValueError`` where settings would exhaust memory or time, or
     would have other code loaded."""
     for name, value in config.to_dict().items():
@@ -81,13 +95,7 @@ def load_feature_extractor(source, save_path=None):
         extractor = AutoFeatureExtractor.from_pretrained(
             place, cache_dir=save_path, trust_remote_code=False
         )
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-    ) as error:
+    except _INVALID as error:
         raise UserError(
             f"encoder source: '{source}' has no valid "
             f"preprocessor_config.json ({reason(error)}), which says how the "
@@ -144,11 +152,18 @@ def config_dict(config):
     return {name: settings[name] for name in settings if name not in others}
 
 
-def _check_folder(folder):
+def _check_folder(folder, weights):
+    for name in ("config.json", "preprocessor_config.json"):
+        path = folder / name
+        if path.is_file() and path.stat().st_size > MAX_OTHER_BYTES:
+            raise UserError(
+                f"encoder source: '{path}' is far too large; give another "
+                "checkpoint's folder."
+            )
     missing = None
     if not (folder / "config.json").is_file():
         missing = "config.json"
-    elif not any(
+    elif weights and not any(
         x.suffix in (".safetensors", ".bin") for x in folder.iterdir()
     ):
         missing = "model.safetensors"
@@ -180,9 +195,3 @@ def _place(source):
     """What transformers takes: it does not know what a tilde means."""
     folder = os.path.expanduser(source)
     return folder if os.path.isdir(folder) else str(source)
-
-
-def reason(error):
-    """What an error says, in one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200].rsplit(' ', 1)[0]} ..."

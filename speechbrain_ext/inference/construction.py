@@ -97,7 +97,8 @@ def check(path, values):
             size = sum(visit(x, where or str(key), call) for key, x in items)
             sizes[id(value)] = size = 1 + size
             if size > MAX_EVENTS:
-                raise bad_yaml(path, f"'{where}' is too long")
+                what = f"'{where}'" if where else "it"
+                raise bad_yaml(path, f"{what} is too long")
         return sizes[id(value)]
 
     try:

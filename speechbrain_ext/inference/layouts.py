@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from transformers import AutoModel
 
 from speechbrain_ext.base.emotions import emotion_name
-from speechbrain_ext.base.errors import UserError, expected
+from speechbrain_ext.base.errors import UserError, expected, reason
 from speechbrain_ext.encoders import loading
 from speechbrain_ext.encoders.base import Encoder
 from speechbrain_ext.encoders.grid import FrameGrid
@@ -184,9 +184,16 @@ class SafeWav2Vec2(Wav2Vec2):
     """SpeechBrain's wav2vec 2.0, HuBERT or WavLM model from a checkpoint that
     is not trusted."""
 
+    filled = False
+
+    def __init__(self, source, save_path, *args, **options):
+        # It refuses settings that no model has.
+        loading.load_config(source, save_path, weights=not self.filled)
+        super().__init__(source, save_path, *args, **options)
+
     def override_config(self, config):
-        """Refuse settings that no model has."""
-        loading.check_config(config)
+        """Choose the usual attention: a name may stand for code on the Hub."""
+        config._attn_implementation = None
         return config
 
     def load_feature_extractor(self, source, cache_dir, **options):
@@ -201,6 +208,8 @@ class SafeWav2Vec2(Wav2Vec2):
 
 class BareWav2Vec2(SafeWav2Vec2):
     """One that takes no memory until it is given its parameters."""
+
+    filled = True
 
     def _from_pretrained(self, source, save_path, cache_dir, **options):
         with torch.device("meta"):
@@ -227,7 +236,7 @@ def make_classifier(modules, hparams, source, by_frame):
     except _MISFITS as error:
         raise UserError(
             f"model: the parts of '{source}' do not fit together "
-            f"({loading.reason(error)}); correct its hyperparams.yaml."
+            f"({reason(error)}); correct its hyperparams.yaml."
         ) from error
     return classifier
 

@@ -15,12 +15,11 @@ from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from speechbrain.utils import checkpoints
 from speechbrain.utils.fetching import LocalStrategy, fetch
 
-from speechbrain_ext.base.errors import UserError, expected, is_number
+from speechbrain_ext.base.errors import UserError, expected, is_number, reason
 from speechbrain_ext.base.files import read_json
 from speechbrain_ext.base.parameters import MAX_OTHER_BYTES, check_parameters
 from speechbrain_ext.decoding import PostProcessing
 from speechbrain_ext.encoders.base import Encoder
-from speechbrain_ext.encoders.loading import reason
 from speechbrain_ext.inference import construction
 from speechbrain_ext.inference.layouts import (
     BareWav2Vec2,
@@ -310,7 +309,7 @@ def _load(module, path):
         # Of training alone.
         wrong = [x for x in keys if "masked_spec_embed'" not in x]
     except (RuntimeError, TypeError, AttributeError) as error:
-        wrong = [str(error).strip().splitlines()[-1].strip()]
+        wrong = [str(error).strip().splitlines()[-1].strip(" .\t")]
     if wrong:
         raise UserError(
             f"model: '{path}' does not fit hyperparams.yaml: {wrong[0]}; use "

@@ -14,7 +14,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
-from speechbrain_ext.base.errors import UserError, did_you_mean, is_number
+from speechbrain_ext.base.errors import (
+    UserError,
+    did_you_mean,
+    is_number,
+    reason,
+)
 
 # A hundred times what models have.
 MAX_BYTES = 200_000
@@ -119,9 +124,9 @@ class ModelYaml:
         node = _compose(overrides, "overrides")
         for name, new in self._pairs(node).items():
             if name not in self.keys:
-                reason = f"overrides name '{name}', which it does not have"
-                near = did_you_mean(name, self.keys).rstrip(".")
-                raise bad_yaml(self.path, reason + near)
+                what = f"overrides name '{name}', which it does not have"
+                near = did_you_mean(name, self.keys)
+                raise bad_yaml(self.path, what + near)
             self.keys[name] = self._updated(self.keys[name], new)
 
     def _updated(self, old, new):
@@ -141,8 +146,8 @@ class ModelYaml:
         found = {}
         for key, value in node.value if node.id == "mapping" else ():
             if key.id != "scalar" or key.tag.endswith(":merge"):
-                reason = "keys are words; merge keys (<<) are not supported"
-                raise self._bad(key, reason)
+                what = "keys are words; merge keys (<<) are not supported"
+                raise self._bad(key, what)
             name = self._scalar(key)
             if name in found:
                 raise self._bad(key, f"the key '{name}' is there twice")
@@ -234,16 +239,15 @@ class ModelYaml:
             return self._call(node, "!apply:getattr", [value, attribute])
         return value
 
-    def _bad(self, node, reason):
-        return bad_yaml(self.path, f"line {node.start_mark.line + 1}: {reason}")
+    def _bad(self, node, what):
+        return bad_yaml(self.path, f"line {node.start_mark.line + 1}: {what}")
 
 
 def bad_yaml(path, error):
     """What is wrong with a YAML, as a sentence."""
-    reason = " ".join(str(error).split()) or type(error).__name__
     return UserError(
-        f"'{path}' does not describe a model ({reason[:300]}); restore the "
-        "file that came with the model."
+        f"'{path}' does not describe a model ({reason(error, 300)}); restore "
+        "the file that came with the model."
     )
 
 

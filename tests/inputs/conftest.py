@@ -15,6 +15,7 @@ def models(small_run, small_recognizer, tmp_path_factory):  # noqa: F811
         "diarizer": small_run[0],
         "recognizer": small_recognizer[0],
         "export": write_export(folder / "export", small_run[1]),
+        "safe": write_export(folder / "safe", small_run[1], "safetensors"),
         **write_layouts(folder),
     }
 

@@ -5,12 +5,10 @@ import os
 import pickle
 import re
 import shutil
-import time
 import zipfile
-from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from tests.checkpoints import make_ssl_checkpoint
 from tests.inference.published import RECOGNIZER, write_published
@@ -47,34 +45,28 @@ WORDS = {
     "MANY": "[" + "!new:torch.nn.ModuleList []," * 300 + "]",
     "NAME": "x" * 5_000,
 }
-# Each line doubles what an expansion of all aliases would hold.
-BOMBS = "\n".join(
-    [
-        "a0: &a0 [x, x]",
-        "t0: xx",
-        "c0: [x]",
-        *(
-            f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n"
-            f"t{i}: !ref <t{i - 1}><t{i - 1}>\n"
-            f"c{i}: [!copy <c{i - 1}>, !copy <c{i - 1}>]"
-            for i in range(1, 60)
-        ),
-        f"m: [{'1,' * 1500}]",
-        f"refs: [{'!ref <m>,' * 1500}]",
-        f"copies: [{'!copy <m>,' * 100}]",
-    ]
-)
+# Texts of which each line doubles what it stands for, by what a row refers to.
+BOMBS = {
+    "a59": "a0: &a0 [x, x]\n"
+    + "\n".join(f"a{i + 1}: &a{i + 1} [*a{i}, *a{i}]" for i in range(59)),
+    "t59": "t0: xx\n"
+    + "\n".join(f"t{i + 1}: !ref <t{i}><t{i}>" for i in range(59)),
+    "c59": "c0: [x]\n"
+    + "\n".join(f"c{i + 1}: [!copy <c{i}>, !copy <c{i}>]" for i in range(59)),
+    "refs": f"m: [{'1,' * 1500}]\nrefs: [{'!ref <m>,' * 1500}]",
+    "copies": f"m: [{'1,' * 1500}]\ncopies: [{'!copy <m>,' * 100}]",
+}
 
 
-def write_export(folder, modules):
+def write_export(folder, modules, suffix="ckpt"):
     """Write the modules of a diarizer as an exported model."""
     folder.mkdir()
-    (folder / "hyperparams.yaml").write_text(EXPORT)
-    for name in ("encoder", "head"):
-        module = (
-            modules["speech"].encoder if name == "encoder" else modules[name]
-        )
-        torch.save(module.state_dict(), folder / f"{name}.ckpt")
+    text = EXPORT.replace("head.ckpt", f"head.{suffix}")
+    (folder / "hyperparams.yaml").write_text(text)
+    state = modules["speech"].encoder.state_dict()
+    torch.save(state, folder / "encoder.ckpt")
+    save = torch.save if suffix == "ckpt" else save_file
+    save(modules["head"].state_dict(), folder / f"head.{suffix}")
     return folder
 
 
@@ -83,6 +75,7 @@ def write_layouts(folder):
     found = {}
     for name, kind, options in (
         ("published", "wavlm", {"labels": "nhsa"}),
+        ("frozen", "wavlm", {"labels": "nhsa"}),
         (
             "iemocap",
             "wav2vec2",
@@ -99,6 +92,9 @@ def write_layouts(folder):
         state = AutoModel.from_pretrained(hub).state_dict()
         state = {f"model.{key}": x for key, x in state.items()}
         head = torch.randn(4, 32, generator=torch.Generator().manual_seed(1))
+        if name == "frozen":
+            # The encoder's parameters are those beside its config.json.
+            state = None
         made = write_published(folder / name, "hub", state, head, **options)
         shutil.copytree(hub, made / "hub")
         found[name] = made
@@ -120,7 +116,8 @@ def change_yaml(folder, change, made):
         text = f"{text[: old.start()]}{change}\n{text[old.end() :]}"
     else:
         text += f"\n{change}"
-    path.write_text(f"{text}\n{BOMBS if 'BOMB' in change else ''}")
+    text += "".join(f"\n{BOMBS[x]}" for x in BOMBS if f"<{x}>" in change)
+    path.write_text(text)
 
 
 class Hostile:
@@ -236,8 +233,9 @@ CHANGES = {
     "vast-tensor": lambda p, made: _safetensors(
         p, _TENSOR % (b"1000000,1000000", b"4000000000000")
     ),
-    "good.safetensors": lambda p, made: save_file(
-        torch.load(p.with_name("head.ckpt")), p
+    "bin": lambda p, made: (
+        torch.save(load_file(p), p.with_name("pytorch_model.bin")),
+        p.unlink(),
     ),
     "pipe": lambda p, made: (p.unlink(missing_ok=True), os.mkfifo(p)),
     "device": lambda p, made: (p.unlink(), p.symlink_to("/dev/zero")),
