@@ -47,4 +47,5 @@ def _check_pickle(file):
             raise ValueError("its pickle is far too large")
         if code.name in ("GLOBAL", "INST", "STACK_GLOBAL"):
             if not _NAMES.fullmatch(str(given)):
-                raise ValueError(f"it asks for '{str(given)[:60]}'")
+                what = str(given or "objects of other kinds")[:60]
+                raise ValueError(f"it asks for '{what}'")

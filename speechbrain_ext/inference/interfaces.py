@@ -158,7 +158,8 @@ def check_window(window, grid, longest):
     """Refuse a window that is no length, or does not fit."""
     least = (grid.min_samples + 2 * grid.stride) / SAMPLE_RATE
     if not is_number(window) or not least <= window <= _LONGEST:
-        raise expected("window", f"{least:g} s or more", window)
+        what = f"{least:g} s or more, at most {_LONGEST:g} s"
+        raise expected("window", what, window)
     if window > longest:
         what = f"at most the {longest:g} s that the model's encoder can take"
         raise expected("window", what, window)
