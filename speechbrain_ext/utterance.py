@@ -25,9 +25,11 @@ _FIELDS = {
     "wav": optional(FILE),
     "pieces": Kind(
         f"null, or a list of objects with {', '.join(_PIECE)}",
-        lambda value: value is None
-        or isinstance(value, list)
-        and all(map(_is_piece, value)),
+        lambda value: (
+            value is None
+            or isinstance(value, list)
+            and all(map(_is_piece, value))
+        ),
     ),
     **dict.fromkeys(("gender", "language", "session", "text"), optional(_NAME)),
     "start": optional(_TIME),

@@ -48,9 +48,15 @@ def exits_cleanly(main):
 def expected(option, what, value, remedy=None):
     """The error of an option or file whose value is not what it takes."""
     end = f"; {remedy}." if remedy else "."
-    got = repr(value)
+    got = " ".join(line.strip() for line in repr(value).splitlines())
     got = got if len(got) <= _LONG else f"{got[: _LONG - 3]}..."
     return UserError(f"{option}: expected {what}, got {got}{end}")
+
+
+def reason(error, most=200):
+    """What an error of another library says, in one line of whole words."""
+    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return text if len(text) <= most else f"{text[:most].rsplit(' ', 1)[0]} ..."
 
 
 def is_number(value, kind=numbers.Real):

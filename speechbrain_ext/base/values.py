@@ -122,6 +122,8 @@ FILE = Kind("the path of a file", _is_path)
 MAPPING = Kind("a mapping of options", _is_mapping)
 LABEL_MAP = Kind("a mapping from emotion to class", _is_label_map)
 SECONDS = number(above=0, unit="of seconds")
+# No recording lasts longer.
+TIME = number(above=0, most=1e6, unit="of seconds")
 RATE = number(above=0)
 SEED = whole(0, _MAX_SEED)
 SIZE = whole(1, MAX_SIZE)
@@ -215,13 +217,13 @@ OPTIONS = {
     "lora_alpha": RATE,
     "layers": word("all", "local", "contextual"),
     "normalization": word("speaker", "global"),
-    "max_length": optional(SECONDS),
+    "max_length": optional(TIME),
     "head_kind": word("dense", "lstm", "fusion", "mean", "conv"),
     "hidden": SIZE,
     "recurrent_head.projection": SIZE,
     "recurrent_head.hidden": SIZE,
     "dropout": number(0, below=1),
-    "window": SECONDS,
+    "window": TIME,
     "overlap": number(0, unit="of seconds"),
     "postprocessing": MAPPING,
     "postprocessing.threshold": optional(FRACTION),

@@ -93,7 +93,10 @@ def _wav_of(record, path):
 
 def _segments_of(record, seconds, where):
     duration = record.get("duration", seconds)
-    if not is_number(duration, (int, float)) or abs(duration - seconds) > TOLERANCE:
+    if (
+        not is_number(duration, (int, float))
+        or abs(duration - seconds) > TOLERANCE
+    ):
         raise UserError(
             f"{where}: the field 'duration' is {duration!r}, but the "
             f"recording lasts {seconds:.3f} s (truncated, or another one)."

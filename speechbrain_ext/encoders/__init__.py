@@ -10,11 +10,7 @@ from speechbrain_ext.base.errors import expected
 
 __all__ = ["load_encoder"]
 
-# By the type of a checkpoint, or by a source that is none.
-PRETRAINED = {
-    **dict.fromkeys(("wav2vec2", "hubert", "wavlm"), "ssl.SSLEncoder"),
-    "whisper": "whisper.WhisperEncoder",
-}
+# By a source that is no checkpoint.
 FEATURES = {
     "egemaps": "egemaps.EgemapsEncoder",
     "spectrogram": "spectra.SpectrogramEncoder",
@@ -88,12 +84,9 @@ def load_encoder(
                 what = f"{needed} for '{source}', which is no pretrained model"
                 raise expected(name, what, value)
         return _class(FEATURES[source])(output_norm)
-    from speechbrain_ext.encoders.loading import load_config
+    from speechbrain_ext.encoders.loading import PRETRAINED, load_config
 
     kind = load_config(source, save_path).model_type
-    if kind not in PRETRAINED:
-        types = f"a checkpoint of the type {', '.join(PRETRAINED)}"
-        raise expected("encoder source", f"{types} in '{source}'", kind)
     options = freeze, freeze_feature_extractor, output_norm, local_encoder
     encoder_class = _class(PRETRAINED[kind])
     encoder = encoder_class(source, save_path, *options, pad_to_30s)

@@ -2,18 +2,38 @@
 
 SpeechBrain's interface asks the Hub about what lies in the cache, loads
 Whisper's decoder, keeps the file's dtype, and what it freezes drops out again.
+No code beside a checkpoint is run, and no size is taken on trust.
 """
 
+import os
 from pathlib import Path
 
-from transformers import AutoConfig, AutoFeatureExtractor
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    FeatureExtractionMixin,
+)
 from transformers.utils import logging as transformers_logging
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected, is_number, reason
+from speechbrain_ext.base.parameters import MAX_OTHER_BYTES, check_parameters
 from speechbrain_ext.encoders.base import Encoder
 
+# By the type of a checkpoint, its class in speechbrain_ext.encoders.
+PRETRAINED = {
+    **dict.fromkeys(("wav2vec2", "hubert", "wavlm"), "ssl.SSLEncoder"),
+    "whisper": "whisper.WhisperEncoder",
+}
 # Settings of a configuration that do not shape the output.
 _LOOSE = "_name_or_path", "architectures", "dtype", "transformers_version"
+# What comes of settings that are none.
+_INVALID = (OSError, ValueError, TypeError, AttributeError, ArithmeticError)
+# The largest setting, the most layers, and the largest size of a spectrum.
+MAX_SETTING = 1_000_000
+MAX_LAYERS = 200
+MAX_SPECTRUM = 10_000
 
 
 class PretrainedEncoder(Encoder):
@@ -54,40 +74,76 @@ class PretrainedEncoder(Encoder):
         return {"config": settings, "local_encoder": self.local_encoder}
 
 
-def load_config(source, save_path=None):
-    """Configuration of a checkpoint."""
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        _check_folder(folder)
+def load_config(source, save_path=None, weights=True):
+    """Configuration of a checkpoint, which has ``weights`` beside it."""
+    folder = Path(_place(source))
+    if os.path.isdir(folder):
+        _check_folder(folder, weights)
     try:
-        return AutoConfig.from_pretrained(_place(source), cache_dir=save_path)
-    except (OSError, ValueError) as error:
+        config = AutoConfig.from_pretrained(
+            str(folder), cache_dir=save_path, trust_remote_code=False
+        )
+        _check_config(config)
+    except (*_INVALID, StrictDataclassError) as error:
         wrong = (
             f"'{folder / 'config.json'}' is invalid, or of an architecture "
-            "that transformers does not know; give another checkpoint's folder."
-            if folder.is_dir()
+            f"that transformers does not know ({reason(error)}); give another "
+            "checkpoint's folder."
+            if os.path.isdir(folder)
             else f"'{source}' is neither a folder nor a model found on the "
             "Hugging Face Hub; check the path, or the name and the connection."
         )
         raise UserError(f"encoder source: {wrong}") from error
+    if config.model_type not in PRETRAINED:
+        types = f"a checkpoint of the type {', '.join(PRETRAINED)}"
+        what = f"{types} in '{source}'"
+        raise expected("encoder source", what, config.model_type)
+    return config
+
+
+def _check_config(config):
+    """Raise a ``ValueError`` where settings would exhaust memory or time, or
+    would have other code loaded."""
+    for name, value in config.to_dict().items():
+        values = value if isinstance(value, list) else [value]
+        most = MAX_LAYERS if "_layers" in name else MAX_SETTING
+        if any(is_number(x) and abs(x) > most for x in values):
+            raise ValueError(f"'{name}' is larger than {most}")
+        if "conv_" in name and len(values) > MAX_LAYERS:
+            raise ValueError(f"'{name}' is longer than {MAX_LAYERS}")
+    if getattr(config, "quantization_config", None):
+        raise ValueError("quantised models are not supported")
+    # It may name code on the Hub; the usual one is chosen again.
+    config._attn_implementation = None
 
 
 def load_feature_extractor(source, save_path):
     """Feature extractor of a checkpoint, for the settings that it holds."""
+    place = _place(source)
     try:
-        extractor = AutoFeatureExtractor.from_pretrained(
-            _place(source), cache_dir=save_path
+        settings, _ = FeatureExtractionMixin.get_feature_extractor_dict(
+            place, cache_dir=save_path
         )
-    except (OSError, ValueError) as error:
+        for name, value in settings.items():
+            most = MAX_SETTING
+            if name in ("feature_size", "n_fft", "hop_length"):
+                most = MAX_SPECTRUM
+            if is_number(value) and value > most:
+                raise ValueError(f"'{name}' is larger than {most}")
+        extractor = AutoFeatureExtractor.from_pretrained(
+            place, cache_dir=save_path, trust_remote_code=False
+        )
+    except _INVALID as error:
         raise UserError(
             f"encoder source: '{source}' has no valid "
-            "preprocessor_config.json, which says how the waveform is "
-            "normalised; put the model's own file beside its config.json."
+            f"preprocessor_config.json ({reason(error)}), which says how the "
+            "waveform is normalised; put the model's own file beside its "
+            "config.json."
         ) from error
-    if extractor.sampling_rate != Encoder.sample_rate:
+    if getattr(extractor, "sampling_rate", None) != Encoder.sample_rate:
         raise UserError(
             f"encoder source: expected a model for 16000 Hz, got '{source}' "
-            f"for audio of {extractor.sampling_rate} Hz; choose another one."
+            f"for other audio; choose another one."
         )
     return extractor
 
@@ -101,6 +157,7 @@ def load_weights(model_class, source, config, save_path, names=None):
     # Heads and decoders that are left out would be reported as unexpected.
     transformers_logging.set_verbosity_error()
     try:
+        _check_weights(model_class, _place(source), config)
         model, report = model_class.from_pretrained(
             _place(source),
             config=config,
@@ -113,7 +170,7 @@ def load_weights(model_class, source, config, save_path, names=None):
         # Any of the libraries that read a damaged file may raise its own.
         raise UserError(
             f"encoder source: the weights of '{source}' are invalid "
-            f"({str(error).strip().splitlines()[0]}); download them again."
+            f"({reason(error)}); download them again."
         ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
@@ -129,11 +186,18 @@ def load_weights(model_class, source, config, save_path, names=None):
     return model
 
 
-def _check_folder(folder):
+def _check_folder(folder, weights):
+    for name in ("config.json", "preprocessor_config.json"):
+        path = folder / name
+        if path.is_file() and path.stat().st_size > MAX_OTHER_BYTES:
+            raise UserError(
+                f"encoder source: '{path}' is far too large; give another "
+                "checkpoint's folder."
+            )
     suffixes = {path.suffix for path in folder.iterdir()}
     if not (folder / "config.json").is_file():
         missing = "config.json"
-    elif suffixes.isdisjoint((".safetensors", ".bin")):
+    elif weights and suffixes.isdisjoint((".safetensors", ".bin")):
         missing = "model.safetensors"
     else:
         return
@@ -143,7 +207,24 @@ def _check_folder(folder):
     )
 
 
+def _check_weights(model_class, folder, config):
+    """Look at the files in a folder before memory is taken for them."""
+    if not os.path.isdir(folder):
+        return
+    kept = 0
+    for path in Path(folder).iterdir():
+        if path.suffix == ".bin" and path.is_file():
+            check_parameters(path)
+        if path.suffix in (".bin", ".safetensors") and path.is_file():
+            kept += path.stat().st_size
+    with torch.device("meta"):
+        make = getattr(model_class, "from_config", model_class)
+        needed = sum(x.numel() for x in make(config).parameters())
+    if needed > kept + MAX_OTHER_BYTES:
+        raise ValueError(f"its config.json needs {needed} values")
+
+
 def _place(source):
     """What transformers takes: it does not know what a tilde means."""
-    folder = Path(source).expanduser()
-    return str(folder if folder.is_dir() else source)
+    folder = os.path.expanduser(source)
+    return folder if os.path.isdir(folder) else str(source)

@@ -8,9 +8,12 @@ import torch
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.inference.model_yaml import MAX_EVENTS, Call, bad_yaml
 
-# The largest size of a layer, and the most parameters of one module.
+# The largest size of a layer, the most of them and of all objects, and the most
+# parameters of those that are not checked against a file before they are made.
 MAX_SIZE = 10_000
-MAX_PARAMETERS = 1_000_000_000
+MAX_LAYERS = 100
+MAX_CALLS = 200
+MAX_PARAMETERS = 100_000_000
 
 _OURS = "speechbrain_ext"
 _HUGGINGFACE = "speechbrain.integrations.huggingface"
@@ -86,13 +89,16 @@ def check(path, values):
                 items = [("", x) for x in (*value.args, *value.kwargs.values())]
                 call = value
                 calls.append(call)
+                if len(calls) > MAX_CALLS:
+                    raise bad_yaml(path, f"it asks for {MAX_CALLS} objects")
             else:
                 named = isinstance(value, dict)
                 items = value.items() if named else [("", x) for x in value]
             size = sum(visit(x, where or str(key), call) for key, x in items)
             sizes[id(value)] = size = 1 + size
             if size > MAX_EVENTS:
-                raise bad_yaml(path, f"'{where}' is too long")
+                what = f"'{where}'" if where else "it"
+                raise bad_yaml(path, f"{what} is too long")
         return sizes[id(value)]
 
     try:
@@ -126,12 +132,17 @@ def _refusal(call, where):
             more = f"'{min(unknown)}'" if unknown else "so many"
             return f"{call.path}: there is no argument {more}"
     try:
-        inspect.signature(_function(call.path)).bind(*call.args, **call.kwargs)
+        signature = inspect.signature(function(call.path))
+        given = signature.bind(*call.args, **call.kwargs).arguments
     except TypeError as error:
         return f"{call.path}: {error}"
+    layers = {**call.kwargs, **given}.get("layers")
+    if isinstance(layers, int) and layers > MAX_LAYERS:
+        return f"{call.path}: {layers} layers are more than {MAX_LAYERS}"
 
 
-def _function(path):
+def function(path):
+    """What a dotted path of ``ALLOWED`` names."""
     module, _, name = path.rpartition(".")
     return getattr(importlib.import_module(module), name)
 
@@ -156,20 +167,24 @@ def _build(value, built):
         elif isinstance(value, list):
             made = [_build(item, built) for item in value]
         else:
-            function = _function(value.path)
+            make = function(value.path)
             parts = value.args, value.kwargs
             args, kwargs = (_build(part, built) for part in parts)
             if value.path.startswith(_SIZED):
                 with torch.device("meta"):
-                    check_size(function(*args, **kwargs), value.path)
-            made = function(*args, **kwargs)
+                    size = count_values(make(*args, **kwargs))
+                built["values"] = built.get("values", 0) + size
+                if built["values"] > MAX_PARAMETERS:
+                    what = f"{MAX_PARAMETERS} values"
+                    raise ValueError(f"{value.path} has more than {what}")
+            made = make(*args, **kwargs)
         built[id(value)] = made
     return built[id(value)]
 
 
-def check_size(module, name):
-    """Refuse a module that is too large; it is on the device ``meta``."""
-    if isinstance(module, torch.nn.Module):
-        tensors = (*module.parameters(), *module.buffers())
-        if sum(tensor.numel() for tensor in tensors) > MAX_PARAMETERS:
-            raise ValueError(f"{name} has more than {MAX_PARAMETERS} values")
+def count_values(module):
+    """Number of values of a module's parameters and buffers."""
+    if not isinstance(module, torch.nn.Module):
+        return 0
+    tensors = (*module.parameters(), *module.buffers())
+    return sum(tensor.numel() for tensor in tensors)

@@ -2,15 +2,32 @@
 what ``encode`` makes of a batch goes to ``log_probs``, and of ``by_speaker``
 models, after ``forget``, to ``learn`` first. Padding never changes a result."""
 
+from functools import partial
+
 import torch
 from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from torch.nn import functional as F
+from transformers import AutoModel
 
 from speechbrain_ext.base.emotions import emotion_name
-from speechbrain_ext.base.errors import UserError, expected
+from speechbrain_ext.base.errors import UserError, expected, reason
+from speechbrain_ext.encoders import loading
+from speechbrain_ext.encoders.base import Encoder
 from speechbrain_ext.encoders.grid import FrameGrid
-from speechbrain_ext.inference.construction import check_size
 from speechbrain_ext.models.inputs import Input, check_strides
+
+# Frames closer than 5 ms, or of more than a minute, exhaust memory.
+_LEAST_STRIDE = 80
+_MOST_SAMPLES = 60 * 16000
+# What parts that do not fit may raise.
+_MISFITS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 _GIVE_TO = {
     True: "finds which emotion appears when; give it to EmotionDiarizer (the "
@@ -22,6 +39,13 @@ _GIVE_TO = {
 
 def named_inputs(modules, hparams):
     """Modules with ``Input`` for the encoders of older models."""
+    for name, module in modules.items():
+        kind, what = torch.nn.Module, "a module"
+        if name.endswith("encoder"):
+            kind, what = Encoder, "an encoder"
+        if not isinstance(module, kind):
+            remedy = "correct its hyperparams.yaml"
+            raise expected(f"model: modules: {name}", what, module, remedy)
     if "encoder" not in modules or "head" not in modules:
         return dict(modules)
     mixed = "all" if "mixture" in modules else "contextual"
@@ -42,7 +66,7 @@ def named_inputs(modules, hparams):
 class NamedInputs:
     """This project's models: inputs by name, and a head."""
 
-    def __init__(self, modules, source):
+    def __init__(self, modules):
         self.head = modules["head"]
         self.inputs = {k: m for k, m in modules.items() if isinstance(m, Input)}
         check_strides(self.inputs)
@@ -52,25 +76,21 @@ class NamedInputs:
         limits = {x.encoder.max_samples for x in self.inputs.values()} - {None}
         self.max_samples = min(limits, default=None)
         self.by_speaker = any(x.by_speaker for x in self.inputs.values())
-        found = self._trial(source)
+        found = self._trial()
+        if found.dim() != 2:
+            raise ValueError(f"the head gives {found.dim()} dimensions")
         self.by_frame = len(found) == 2
         self.num_classes = found.shape[-1]
 
-    def _trial(self, source):
+    def _trial(self):
         """What the head makes of an utterance of two frames."""
         given = []
         weight = next(self.head.parameters(), torch.empty(0))
         for one in self.inputs.values():
             zeros = weight.new_zeros(2, one.encoder.output_size)
             given += zeros, torch.tensor([2], device=weight.device)
-        try:
-            with torch.inference_mode():
-                return self.head(*given)
-        except (RuntimeError, TypeError, ValueError) as error:
-            raise UserError(
-                f"model: the head of '{source}' does not fit its inputs "
-                f"({str(error).splitlines()[0]}); correct its hyperparams.yaml."
-            ) from error
+        with torch.inference_mode():
+            return self.head(*given)
 
     def encode(self, wavs, lengths):
         """Hidden states of a batch, by input."""
@@ -160,30 +180,84 @@ def pooling_convolution(avg_pool):
     return kernel, stride, padding
 
 
-class BareWav2Vec2(Wav2Vec2):
-    """A wav2vec 2.0, HuBERT or WavLM model that waits for its parameters."""
+class SafeWav2Vec2(Wav2Vec2):
+    """SpeechBrain's wav2vec 2.0, HuBERT or WavLM model from a checkpoint that
+    is not trusted."""
+
+    filled = False
+
+    def __init__(self, source, save_path, *args, **options):
+        # It refuses settings that no model has.
+        loading.load_config(source, save_path, weights=not self.filled)
+        super().__init__(source, save_path, *args, **options)
+
+    def override_config(self, config):
+        """Choose the usual attention: a name may stand for code on the Hub."""
+        config._attn_implementation = None
+        return config
+
+    def load_feature_extractor(self, source, cache_dir, **options):
+        """Read how waveforms are normalised."""
+        found = loading.load_feature_extractor(source, cache_dir)
+        self.feature_extractor = found
+
+    def _from_pretrained(self, source, save_path, cache_dir, **options):
+        found = loading.load_weights(AutoModel, source, self.config, save_path)
+        self.model = found
+
+
+class BareWav2Vec2(SafeWav2Vec2):
+    """One that takes no memory until it is given its parameters."""
+
+    filled = True
 
     def _from_pretrained(self, source, save_path, cache_dir, **options):
         with torch.device("meta"):
-            check_size(self.auto_class.from_config(self.config), str(source))
-        self.model = self.auto_class.from_config(self.config)
+            self.model = AutoModel.from_config(self.config)
 
 
 def make_classifier(modules, hparams, source, by_frame):
     """The classifier that a model's modules make; it must be of that kind."""
     inputs = any(isinstance(module, Input) for module in modules.values())
-    if "head" in modules and inputs:
-        classifier = NamedInputs(modules, source)
-    elif "output_mlp" in modules and {"wav2vec", "wav2vec2"} & set(modules):
-        classifier = Published(modules, hparams)
-    else:
+    ours = "head" in modules and inputs
+    published = {"wav2vec", "wav2vec2"} & set(modules)
+    if not ours and not (published and "output_mlp" in modules):
         raise UserError(
             f"model: '{source}' has the modules {', '.join(modules)}; expected "
             "inputs and head, encoder and head, or wav2vec2 and output_mlp."
         )
-    if classifier.by_frame != by_frame:
-        raise UserError(f"model: '{source}' {_GIVE_TO[classifier.by_frame]}.")
+    try:
+        make = NamedInputs if ours else partial(Published, hparams=hparams)
+        classifier = make(modules)
+        if classifier.by_frame != by_frame:
+            kind = _GIVE_TO[classifier.by_frame]
+            raise UserError(f"model: '{source}' {kind}.")
+        _try(classifier, next(modules.parameters(), torch.empty(0)).device)
+    except _MISFITS as error:
+        raise UserError(
+            f"model: the parts of '{source}' do not fit together "
+            f"({reason(error)}); correct its hyperparams.yaml."
+        ) from error
     return classifier
+
+
+def _try(classifier, device):
+    """Judge a moment, so that what does not fit is found before recordings."""
+    grid = classifier.grid
+    count = grid.min_samples + grid.stride
+    if grid.stride < _LEAST_STRIDE or count > _MOST_SAMPLES:
+        raise ValueError(f"its frames are {grid.stride / 16:g} ms apart")
+    wav = torch.linspace(-1, 1, count, device=device)[None]
+    with torch.inference_mode():
+        encoded = classifier.encode(wav, wav.new_tensor([count]).long())
+        if classifier.by_speaker:
+            classifier.forget()
+            classifier.learn(encoded, ["someone"])
+        found = classifier.log_probs(encoded, ["someone"])[0]
+        if classifier.by_speaker:
+            classifier.forget()
+    if found.dim() != 1 + classifier.by_frame:
+        raise ValueError(f"the result has {found.dim()} dimensions")
 
 
 def classes_of(hparams, source, count):

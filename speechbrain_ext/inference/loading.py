@@ -2,22 +2,30 @@
 and repositories (whose YAML has a ``pretrainer``). Nothing is trusted: the YAML
 is data, Python files are never imported, parameters are tensors alone."""
 
+import inspect
+import os
 import re
 from pathlib import Path
 
 import torch
+from huggingface_hub import errors
 from huggingface_hub.constants import HF_HUB_CACHE
 from safetensors.torch import load_file as load_safetensors
 from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from speechbrain.utils import checkpoints
-from speechbrain.utils.fetching import fetch
+from speechbrain.utils.fetching import LocalStrategy, fetch
 
-from speechbrain_ext.base.errors import UserError, expected, is_number
+from speechbrain_ext.base.errors import UserError, expected, is_number, reason
 from speechbrain_ext.base.files import read_json
+from speechbrain_ext.base.parameters import MAX_OTHER_BYTES, check_parameters
 from speechbrain_ext.decoding import PostProcessing
 from speechbrain_ext.encoders.base import Encoder
 from speechbrain_ext.inference import construction
-from speechbrain_ext.inference.layouts import BareWav2Vec2, named_inputs
+from speechbrain_ext.inference.layouts import (
+    BareWav2Vec2,
+    SafeWav2Vec2,
+    named_inputs,
+)
 from speechbrain_ext.inference.model_yaml import Call, ModelYaml
 from speechbrain_ext.models.inputs import Input
 from speechbrain_ext.models.normalization import SpeakerNormalizer
@@ -28,18 +36,31 @@ _KEYS = (
     "label_encoder avg_pool"
 ).split()
 _REMOTE = re.compile(r"https?://.*|[\w-][\w.-]*/[\w-][\w.-]*")
-# Of a file, beyond the parameters in twice their precision.
-MAX_OTHER_BYTES = 10_000_000
+# Why the Hub does not give a file, the first that fits.
+_HUB_REASONS = {
+    errors.HFValidationError: "the Hub has no such names",
+    errors.GatedRepoError: "access must be asked for on its page",
+    errors.RepositoryNotFoundError: "there is no such repository, or it is "
+    "private",
+    errors.RevisionNotFoundError: "there is no such revision",
+    errors.LocalEntryNotFoundError: "it is not among the downloads, and the "
+    "Hub cannot be reached",
+    errors.EntryNotFoundError: "the repository has no such file",
+    errors.OfflineModeIsEnabled: "HF_HUB_OFFLINE is set",
+}
+# What a system says that allows no links.
+_NO_LINK = (OSError, PermissionError, NotImplementedError)
+MAX_LABEL_BYTES = 100_000
 
 
 class Place:
     """Where a model is, and how its files are had from there."""
 
     def __init__(self, source, savedir, **fetching):
-        path = Path(source).expanduser()
-        self.folder = path.resolve() if path.is_dir() else None
+        path = os.path.expanduser(source)
+        self.folder = Path(path).resolve() if os.path.isdir(path) else None
         self.source, self.savedir, self.fetching = source, savedir, fetching
-        away = _REMOTE.fullmatch(source) and not path.exists()
+        away = _REMOTE.fullmatch(source) and not os.path.exists(path)
         if self.folder is None and not away:
             raise UserError(
                 f"model: '{source}' is neither a folder nor the name of a "
@@ -55,20 +76,30 @@ class Place:
         if self.folder is not None:
             return _existing(self.folder / name)
         try:
-            found = fetch(name, self.source, self.savedir, **self.fetching)
-            return Path(found)
+            return self._fetch(name)
         except Exception as error:
             # Of the Hub's client, the network or the file system.
-            reason = " ".join(str(error).split())[:200]
+            kinds = (x for x in _HUB_REASONS if isinstance(error, x))
+            why = _HUB_REASONS.get(next(kinds, None)) or reason(error)
             raise UserError(
                 f"model: '{self.source}' is no folder here, and the Hugging "
-                f"Face Hub does not give its '{name}' ({reason}); check the "
+                f"Face Hub does not give its '{name}' ({why}); check the "
                 "name and the connection."
             ) from error
 
+    def _fetch(self, name):
+        given = name, self.source, self.savedir
+        try:
+            return Path(fetch(*given, **self.fetching))
+        except Exception as error:
+            if type(error) not in _NO_LINK:
+                raise
+        copied = {**self.fetching, "local_strategy": LocalStrategy.COPY}
+        return Path(fetch(*given, **copied))
+
 
 def _existing(path):
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(
             f"model: '{path}' does not exist; restore the file, or give "
             "another folder."
@@ -82,7 +113,7 @@ def load_model(place, hparams_file="hyperparams.yaml", overrides=None):
     text = ModelYaml(path, overrides)
     values = {key: text.get(key) for key in _KEYS if key in text}
     run = "pretrainer" not in text
-    listed = isinstance(values.get("modules"), dict)
+    listed = isinstance(values.get("modules"), dict) and values["modules"]
     if not listed or (run and place.folder is None):
         key = "pretrainer" if listed else "modules"
         raise UserError(
@@ -91,7 +122,8 @@ def load_model(place, hparams_file="hyperparams.yaml", overrides=None):
         )
     saver = text.get("checkpointer" if run else "pretrainer")
     saver = saver.kwargs if isinstance(saver, Call) else {}
-    saved = saver.get("recoverables" if run else "loadables") or {}
+    saved = _mapping(path, saver, "recoverables" if run else "loadables")
+    paths = {} if run else _mapping(path, saver, "paths")
     base = place.folder
     calls = construction.check(path, [values, {} if run else saved])
     if run:
@@ -102,28 +134,42 @@ def load_model(place, hparams_file="hyperparams.yaml", overrides=None):
     filled = [] if run else list(saved.values())
     for call in calls:
         _relocate(call, base, cache)
-        if call in filled and call.path in construction.SSL_CLASSES:
-            # A file brings all parameters.
-            call.path = f"{BareWav2Vec2.__module__}.{BareWav2Vec2.__name__}"
+        if call.path in construction.SSL_CLASSES:
+            # To the one a file brings all parameters.
+            ours = BareWav2Vec2 if call in filled else SafeWav2Vec2
+            call.path = f"{ours.__module__}.{ours.__name__}"
     built = {}
     hparams = construction.construct(path, values, built)
     saved = construction.construct(path, saved, built)
+    given = hparams.get("postprocessing")
+    if not isinstance(given, (PostProcessing, type(None))):
+        what, remedy = "a PostProcessing", "correct the YAML"
+        raise expected(f"'{path}', 'postprocessing'", what, given, remedy)
     modules = named_inputs(hparams.pop("modules"), hparams)
     if run:
         _load_checkpoint(place.folder / "save", modules, saved)
         if "postprocessing" in hparams:
             hparams["postprocessing"] = _chosen(place.folder, hparams)
     else:
-        paths = saver.get("paths") or {}
         for name, module in saved.items():
             _load(module, place.file(str(paths.get(name, f"{name}.ckpt"))))
         _check_complete(place.source, modules, saved)
     return modules, hparams
 
 
+def _mapping(path, saver, key):
+    """A mapping that a pretrainer or a checkpointer is given."""
+    found = saver.get(key) or {}
+    if not isinstance(found, dict):
+        remedy = "restore the file that came with the model"
+        raise expected(f"'{path}', '{key}'", "a mapping", found, remedy)
+    return found
+
+
 def _training_folder(run, output_folder):
     """Folder in which a run was started, if it is where it was."""
-    parts = Path(output_folder or "/").parts
+    known = isinstance(output_folder, str)
+    parts = Path(output_folder if known else "/").parts
     if parts[:1] == ("/",) or run.parts[-len(parts) :] != parts:
         return None
     return Path(*run.parts[: -len(parts)])
@@ -131,12 +177,19 @@ def _training_folder(run, output_folder):
 
 def _relocate(call, base, cache):
     """Make an encoder's relative paths mean the same from everywhere."""
+    if call.path.startswith("builtins."):
+        return
+    names = [*inspect.signature(construction.function(call.path)).parameters]
+    if names[:1] != ["source"]:
+        return
+    call.kwargs.update(zip(names, call.args))
+    call.args = []
     for key in ("source", "save_path"):
         value = call.kwargs.get(key)
         if not isinstance(value, str):
             continue
-        found = base is not None and (base / value).is_dir()
-        if found and not Path(value).is_dir():
+        found = base is not None and os.path.isdir(base / value)
+        if found and not os.path.isdir(value):
             call.kwargs[key] = str(base / value)
         elif key == "save_path" and not found:
             call.kwargs[key] = cache
@@ -169,31 +222,32 @@ def _load_checkpoint(folder, modules, saved):
     checkpoint = _best_checkpoint(folder)
     for label, module in _parts(modules):
         name = Path(str(names.get(id(module), label))).name
-        path = checkpoint.path / f"{name}.ckpt"
-        if path.is_file() or _is_trained(module):
+        path = checkpoint / f"{name}.ckpt"
+        if os.path.isfile(path) or _is_trained(module):
             _load(module, _existing(path))
 
 
 def _best_checkpoint(folder):
-    found = []
-    try:
-        if folder.is_dir():
-            found = checkpoints.Checkpointer(folder).list_checkpoints()
-    except Exception as error:
-        raise UserError(
-            f"model: a CKPT.yaml in '{folder}' cannot be read ({error}); "
-            "delete its folder, or train again."
-        ) from error
-    found = [c for c in found if is_number(c.meta.get("error"))]
+    found = {}
+    for path in sorted(folder.glob("CKPT+*/CKPT.yaml")):
+        meta = ModelYaml(_existing(path))
+        error, files = meta.get("error"), meta.get("files") or []
+        if not isinstance(error, (float, int, type(None))) or not isinstance(
+            files, list
+        ):
+            what, remedy = "an error and files", "delete its folder"
+            raise expected(f"'{path}'", what, [error, files], remedy)
+        if is_number(error):
+            found[path.parent] = error, files
     if not found:
         raise UserError(
             f"model: '{folder}' holds no checkpoint with a validation error; "
             "let the training finish an epoch first."
         )
-    best = min(found, key=lambda c: c.meta["error"])
+    best = min(found, key=lambda path: found[path][0])
     # A worse one must not take the place of an incomplete one without a word.
-    for name in best.meta.get("files", []):
-        _existing(best.path / name)
+    for name in map(str, found[best][1]):
+        _existing(best / Path(name).name)
     return best
 
 
@@ -213,12 +267,15 @@ def _check_complete(source, modules, saved):
 def _load(module, path):
     """Fill a module, or the names of classes, from a file."""
     try:
-        tensors = getattr(module, "state_dict", dict)().values()
-        size = sum(x.numel() * x.element_size() for x in tensors)
-        if path.stat().st_size > 4 * size + MAX_OTHER_BYTES:
+        labels = not isinstance(module, torch.nn.Module)
+        most = MAX_LABEL_BYTES if labels else 4 * _bytes(module.state_dict())
+        most += 0 if labels else MAX_OTHER_BYTES
+        if path.stat().st_size > most:
             raise ValueError("it is far larger than the module")
-        if not isinstance(module, torch.nn.Module):
+        if labels:
             return module.load(path)
+        if path.suffix != ".safetensors":
+            check_parameters(path)
         hooks = checkpoints.DEFAULT_TRANSFER_HOOKS
         hook = checkpoints.get_default_hook(module, hooks)
         # SpeechBrain's own leaves what the file lacks at random values.
@@ -228,22 +285,31 @@ def _load(module, path):
             state = load_safetensors(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
+        if _bytes(state) > most:
+            raise ValueError("its shapes are far larger than the module")
     except Exception as error:
         # Zip, pickle, torch and SpeechBrain each have their own.
         raise UserError(
             f"model: '{path}' cannot be read (damaged, incomplete, or no file "
-            f"of parameters: {' '.join(str(error).split())[:100]}); restore "
+            f"of parameters: {reason(error)}); restore "
             "the file that came with the model."
         ) from error
+    bare = isinstance(module, BareWav2Vec2)
+    if bare:
+        # Its parameters have no memory of their own.
+        state = {key: tensor.float() for key, tensor in state.items()}
+        if hasattr(module.model, "masked_spec_embed"):
+            size = module.model.config.hidden_size
+            state.setdefault("model.masked_spec_embed", torch.zeros(size))
     try:
-        report = module.load_state_dict(state, strict=False)
+        report = module.load_state_dict(state, strict=False, assign=bare)
         keys = [f"it lacks '{key}'" for key in sorted(report.missing_keys)]
         more = sorted(report.unexpected_keys)
         keys += [f"it holds '{key}', which the model has not" for key in more]
         # Of training alone.
         wrong = [x for x in keys if "masked_spec_embed'" not in x]
     except (RuntimeError, TypeError, AttributeError) as error:
-        wrong = [str(error).strip().splitlines()[-1].strip()]
+        wrong = [str(error).strip().splitlines()[-1].strip(" .\t")]
     if wrong:
         raise UserError(
             f"model: '{path}' does not fit hyperparams.yaml: {wrong[0]}; use "
@@ -251,16 +317,24 @@ def _load(module, path):
         )
 
 
+def _bytes(state):
+    """Size of tensors, were each of their values kept."""
+    return sum(x.numel() * x.element_size() for x in state.values())
+
+
 def _chosen(run, hparams):
     """Post-processing: that of a finished run was chosen on validation."""
     path = run / "results.json"
     if not path.exists():
         return hparams["postprocessing"] or PostProcessing()
+    where, remedy = f"'{path}', 'postprocessing'", "restore or delete the file"
+    if _existing(path).stat().st_size > MAX_OTHER_BYTES:
+        raise UserError(f"'{path}' is far too large; {remedy}.")
     options = read_json(path)
     try:
         options = options["postprocessing"]
         return PostProcessing(**options)
     except (TypeError, KeyError):
-        where, what = f"'{path}', 'postprocessing'", "what a run writes"
-        remedy = "restore the file or delete it"
-        raise expected(where, what, options, remedy) from None
+        raise expected(where, "what a run writes", options, remedy) from None
+    except UserError as error:
+        raise UserError(f"{where}: {str(error).rstrip('.')}; {remedy}.")

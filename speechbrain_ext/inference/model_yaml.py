@@ -14,12 +14,17 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
-from speechbrain_ext.base.errors import UserError, did_you_mean, is_number
+from speechbrain_ext.base.errors import (
+    UserError,
+    did_you_mean,
+    is_number,
+    reason,
+)
 
-MAX_BYTES = 1_000_000
-MAX_EVENTS = 50_000
+# A hundred times what models have.
+MAX_BYTES = 200_000
+MAX_EVENTS = 10_000
 MAX_DEPTH = 50
-MAX_COPIES = 100
 MAX_TEXT = 2_000
 MAX_NUMBER = 1e12
 _HUGGINGFACE = "speechbrain.integrations.huggingface"
@@ -91,8 +96,10 @@ class ModelYaml:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise bad_yaml(path, error) from None
+        self._constructor = _yaml().constructor
+        self._found, self._branches = {}, {}
+        self._open, self._copied = set(), 0
         self.keys = self._pairs(_compose(text, path))
-        self._found, self._open, self._copies = {}, set(), 0
         if overrides:
             self._override(overrides)
 
@@ -110,21 +117,24 @@ class ModelYaml:
 
     def _override(self, overrides):
         if not isinstance(overrides, str):
-            overrides = json.dumps(dict(overrides))
+            try:
+                overrides = json.dumps(dict(overrides))
+            except (TypeError, ValueError, RecursionError) as error:
+                raise bad_yaml("overrides", error) from None
         node = _compose(overrides, "overrides")
         for name, new in self._pairs(node).items():
             if name not in self.keys:
-                reason = f"overrides name '{name}', which it does not have"
-                near = did_you_mean(name, self.keys).rstrip(".")
-                raise bad_yaml(self.path, reason + near)
+                what = f"overrides name '{name}', which it does not have"
+                near = did_you_mean(name, self.keys)
+                raise bad_yaml(self.path, what + near)
             self.keys[name] = self._updated(self.keys[name], new)
 
     def _updated(self, old, new):
         if old.id != "mapping" or new.id != "mapping":
             return new
-        places = {key.value: at for at, (key, _) in enumerate(old.value)}
-        for key, value in new.value:
-            at = places.get(key.value)
+        places = {name: at for at, name in enumerate(self._pairs(old))}
+        for name, (key, value) in zip(self._pairs(new), new.value):
+            at = places.get(name)
             if at is None:
                 old.value.append((key, value))
             else:
@@ -136,8 +146,8 @@ class ModelYaml:
         found = {}
         for key, value in node.value if node.id == "mapping" else ():
             if key.id != "scalar" or key.tag.endswith(":merge"):
-                reason = "keys are words; merge keys (<<) are not supported"
-                raise self._bad(key, reason)
+                what = "keys are words; merge keys (<<) are not supported"
+                raise self._bad(key, what)
             name = self._scalar(key)
             if name in found:
                 raise self._bad(key, f"the key '{name}' is there twice")
@@ -179,7 +189,7 @@ class ModelYaml:
 
     def _scalar(self, node):
         try:
-            return _yaml().constructor.construct_object(node)
+            return self._constructor.construct_object(node)
         except Exception as error:
             raise self._bad(node, f"invalid value: {error}") from error
 
@@ -216,10 +226,12 @@ class ModelYaml:
             if part not in keys:
                 raise self._bad(node, f"the reference <{name}> is not valid")
             branch = keys[part]
-            keys = self._pairs(branch)
+            if id(branch) not in self._branches:
+                self._branches[id(branch)] = branch, self._pairs(branch)
+            keys = self._branches[id(branch)][1]
         if fresh:
-            self._copies += 1
-            if self._copies > MAX_COPIES:
+            self._copied += _count_nodes(branch)
+            if self._copied > MAX_EVENTS:
                 raise self._bad(node, "too long with all its copies")
             branch = copy.deepcopy(branch)
         value = self._value(branch)
@@ -227,16 +239,15 @@ class ModelYaml:
             return self._call(node, "!apply:getattr", [value, attribute])
         return value
 
-    def _bad(self, node, reason):
-        return bad_yaml(self.path, f"line {node.start_mark.line + 1}: {reason}")
+    def _bad(self, node, what):
+        return bad_yaml(self.path, f"line {node.start_mark.line + 1}: {what}")
 
 
 def bad_yaml(path, error):
     """What is wrong with a YAML, as a sentence."""
-    reason = " ".join(str(error).split()) or type(error).__name__
     return UserError(
-        f"'{path}' does not describe a model ({reason[:300]}); restore the "
-        "file that came with the model."
+        f"'{path}' does not describe a model ({reason(error, 300)}); restore "
+        "the file that came with the model."
     )
 
 
@@ -254,6 +265,20 @@ def _evaluate(node):
     if not is_number(found) or abs(found) > MAX_NUMBER:
         raise OverflowError("the result is no number, or too large")
     return found
+
+
+def _count_nodes(node):
+    """Nodes of a tree, each counted once."""
+    found, left = {}, [node]
+    while left:
+        node = left.pop()
+        if id(node) in found:
+            continue
+        found[id(node)] = node
+        if node.id != "scalar":
+            for item in node.value:
+                left += item if isinstance(item, tuple) else [item]
+    return len(found)
 
 
 def _yaml():

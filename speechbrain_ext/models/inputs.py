@@ -6,7 +6,8 @@ packed frames (``speechbrain_ext.models.packing``), which a head takes.
 
 from torch import nn
 
-from speechbrain_ext.base.errors import UserError, expected, is_number
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.values import check_value
 from speechbrain_ext.encoders.grid import absolute_lengths
 from speechbrain_ext.models.packing import pack, pad
 
@@ -68,8 +69,7 @@ class Input(nn.Module):
         self.layers = _taken(layers)
         self.limit = None
         if max_length is not None:
-            if not is_number(max_length) or max_length <= 0:
-                raise expected("max_length", "seconds above 0", max_length)
+            check_value("max_length", max_length)
             self.limit = max(1, round(max_length * 16000 / self.grid.stride))
         self.max_length = max_length
 
@@ -137,8 +137,7 @@ def count_layers(encoder, layers):
 
 
 def _taken(layers):
-    if layers not in LAYERS:
-        raise expected("layers", f"one of {', '.join(LAYERS)}", layers)
+    check_value("layers", layers)
     return LAYERS[layers]
 
 

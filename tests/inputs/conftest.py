@@ -6,13 +6,26 @@ import pytest
 
 from tests.inference.conftest import small_recognizer, small_run  # noqa: F401
 from tests.inputs.entries import Place
+from tests.inputs.models import write_export, write_layouts
+
+
+@pytest.fixture(scope="session")
+def models(small_run, small_recognizer, tmp_path_factory):  # noqa: F811
+    """Folders of models by their layouts."""
+    folder = tmp_path_factory.mktemp("models")
+    return {
+        "diarizer": small_run[0],
+        "recognizer": small_recognizer[0],
+        "export": write_export(folder / "export", small_run[1]),
+        "safe": write_export(folder / "safe", small_run[1], "safetensors"),
+        **write_layouts(folder),
+    }
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch, small_run, small_recognizer):  # noqa: F811
+def place(tmp_path, monkeypatch, models):
     """An empty folder, which is the current one."""
     monkeypatch.chdir(tmp_path)
-    models = {"diarizer": small_run[0], "recognizer": small_recognizer[0]}
     # A run sets up logging, to streams that end with the test.
     handlers = logging.root.handlers[:]
     yield Place(tmp_path, models)

@@ -1,18 +1,28 @@
 """The entry points of the project, by the names that the tables use."""
 
 import functools
+import json
 import os
+import resource
 import runpy
 import shlex
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from speechbrain.utils.fetching import FetchConfig
+
 from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.experiment import command as experiments
-from speechbrain_ext.inference import command
+from speechbrain_ext.inference import (
+    EmotionDiarizer,
+    EmotionRecognizer,
+    command,
+)
 from speechbrain_ext.training.run import read_command_line
-from tests.inputs import files, tensors
+from tests.inputs import files, models, tensors
 from tests.inputs.recordings import MAKERS
 
 # Contents of YAMLs by name.
@@ -136,7 +146,75 @@ def _on_ascii(given, place):
         sys.stdout.reconfigure(encoding="utf-8")
 
 
+def _stranger(change, given, place):
+    """LAYOUT CHANGE: what a command makes of a stranger's model."""
+    layout, _, given = given.partition(" ")
+    folder, made = place.folder / "model", place.folder / "made"
+    shutil.copytree(place.models[layout], folder, symlinks=True)
+    for name in ("custom", "torch", "ruamel", "speechbrain_ext"):
+        text = f"import os; os.mkdir({str(made)!r})\n"
+        (folder / f"{name}.py").write_text(text)
+    change(folder, given, made)
+    name = "recognize" if layout in ("recognizer", "iemocap") else "diarize"
+    sound = place.folder / "good.wav"
+    MAKERS["good.wav"](sound)
+    os.chdir(folder)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        command.main([name, str(folder), "--device=cpu", "--", str(sound)])
+    finally:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        assert not made.exists(), "code of the model was run"
+        assert peak < 500_000, f"{peak} KB were taken"
+
+
+def _file(folder, given, made):
+    """FILE HOW..., several separated by " ; "."""
+    for one in given.split(" ; "):
+        name, _, how = one.partition(" ")
+        models.change_file(folder / name, how, made)
+
+
+def overridden(given, place):
+    """LAYOUT OVERRIDES: ``from_hparams`` with overrides, a text or JSON."""
+    layout, _, given = given.partition(" ")
+    made = place.folder / "made"
+    given = given.replace("MADE", str(made))
+    if given.startswith("{"):
+        given = json.loads(given)
+    cls = EmotionRecognizer if layout == "recognizer" else EmotionDiarizer
+    wavs = torch.linspace(-1, 1, 16000)[None]
+    try:
+        folder = place.models[layout]
+        exits_cleanly(cls.from_hparams)(folder, overrides=given)(wavs)
+    finally:
+        assert not made.exists(), "code of the model was run"
+
+
+def damaged_in_memory(given, place):
+    """LAYOUT: a batch for a model with parameters that are no numbers."""
+    cls = EmotionRecognizer if given == "recognizer" else EmotionDiarizer
+    model = cls.from_hparams(place.models[given])
+    with torch.no_grad():
+        for parameter in model.mods.parameters():
+            parameter.fill_(float("nan"))
+    exits_cleanly(model)(torch.linspace(-1, 1, 16000)[None])
+
+
+def source(given, place):
+    """WORD: a model of that name."""
+    given = {"long": "x" * 5000, "null": "a\0b"}.get(given, given)
+    offline = FetchConfig(allow_network=False)
+    load = exits_cleanly(EmotionDiarizer.from_hparams)
+    load(given, fetch_config=offline)
+
+
 ENTRIES = {
+    "model": functools.partial(_stranger, models.change_yaml),
+    "model file": functools.partial(_stranger, _file),
+    "overrides": overridden,
+    "batch": damaged_in_memory,
+    "source": source,
     "options": options,
     "yaml": yaml_file,
     "recipe": recipe,
