@@ -9,12 +9,17 @@ from dataclasses import dataclass, field, fields
 
 from speechbrain_ext.base.errors import UserError, expected, is_number
 from speechbrain_ext.base.files import read_json, write_json
-from speechbrain_ext.base.values import FILE, SECONDS, Kind, number, optional
+from speechbrain_ext.base.values import (
+    FILE,
+    SECONDS,
+    TIME,
+    Kind,
+    number,
+    optional,
+)
 
 # Fields that are no fields of a record.
 _APART = {"id", "extra"}
-# The longest recording (s), over thirty years.
-_LONGEST = 1e9
 _TIME = number(0, unit="of seconds")
 _NAME = Kind("a name", lambda value: isinstance(value, str))
 # What the fields of pieces, and those of a manifest's records, take.
@@ -153,7 +158,7 @@ def load_manifest(path):
 
 def check_duration(duration, where):
     """Raise a ``UserError`` unless ``duration`` is a length in seconds."""
-    if not is_number(duration, (int, float)) or not 0 < duration <= _LONGEST:
+    if not TIME.takes(duration):
         shown = reprlib.repr(duration)
         raise UserError(
             f"{where}: the field 'duration' is {shown}, not a length in "
@@ -167,8 +172,8 @@ def check_segments(segments, duration, where):
         raise UserError(
             f"{where}: the field 'emotion' is not a list of segments."
         )
-    for number, segment in enumerate(segments, 1):
-        one = f"{where}: segment {number}"
+    for at, segment in enumerate(segments, 1):
+        one = f"{where}: segment {at}"
         for name in ("emo", "start", "end"):
             if not isinstance(segment, dict) or name not in segment:
                 raise UserError(f"{one} lacks the field '{name}'.")

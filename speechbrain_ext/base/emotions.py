@@ -18,7 +18,7 @@ LETTERS = {"n": NEUTRAL, "h": "happy", "s": "sad", "a": "angry"}
 def emotion_name(label, where="a segment"):
     """The full English word for a label."""
     name = label.strip().lower() if isinstance(label, str) else ""
-    # Half of a surrogate pair cannot be written; NIST's <NA> stands for nothing.
+    # Half of a surrogate pair cannot be written; NIST writes <NA> for nothing.
     if (
         not any(map(str.isalpha, name))
         or any("\ud800" <= char <= "\udfff" for char in name)
