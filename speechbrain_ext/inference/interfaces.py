@@ -1,5 +1,6 @@
 """What the interfaces share: a model from a source, batches and windows."""
 
+import itertools
 import logging
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from speechbrain_ext.base.values import check_value, check_windows
 from speechbrain_ext.encoders.grid import absolute_lengths
 from speechbrain_ext.inference import layouts
 from speechbrain_ext.inference.loading import Place, load_model
+from speechbrain_ext.metrics.predictions import check_posteriors
 
 logger = logging.getLogger("speechbrain_ext.inference")
 
@@ -90,14 +92,9 @@ class EmotionModel(Pretrained):
         with torch.inference_mode(), self.inference_ctx:
             found = self.classifier.log_probs(encoded, speakers)
         found = [x.float().cpu() for x in found]
-        for number, each in enumerate(found):
-            if not each.exp().isfinite().all():
-                at = f"'{recordings[number].path}': " if recordings else ""
-                raise UserError(
-                    f"{at}the model gives posteriors that are not finite "
-                    "numbers: its parameters are damaged; use another "
-                    "checkpoint."
-                )
+        names = [f"'{recording.path}'" for recording in recordings]
+        for each, name in itertools.zip_longest(found, names):
+            check_posteriors(each.numpy(), name or "a recording")
         return found
 
     def remarks(self, recording):
