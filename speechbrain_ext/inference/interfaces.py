@@ -1,5 +1,6 @@
 """What the interfaces share: a model from a source, batches and windows."""
 
+import contextlib
 import itertools
 import logging
 from pathlib import Path
@@ -46,9 +47,12 @@ class EmotionModel(Pretrained):
     def __init__(
         self, modules, hparams, run_opts=None, window=None, source="the model"
     ):
-        device = str((run_opts or {}).get("device") or "cpu")
+        run_opts = dict(run_opts or {})
+        device = str(run_opts.get("device") or "cpu")
+        if "device" in run_opts:
+            run_opts["device"] = device
         try:
-            torch.empty(0, device=device)
+            torch.empty(0, device=device).cpu()
         except (AssertionError, RuntimeError):
             sentence = f"device: '{device}' is not available; choose cpu."
             raise UserError(sentence) from None
@@ -161,11 +165,14 @@ def as_batch(wavs, wav_lens=None):
 
 def _as_waveforms(wavs):
     """A tensor or an array as float32 ``[batch, samples]`` from -1 to 1."""
-    if isinstance(wavs, np.ndarray) and wavs.dtype.kind in "biufc":
+    if isinstance(wavs, np.ndarray):
         # torch takes neither another order of bytes nor negative strides.
         native = wavs.dtype.newbyteorder("=")
-        wavs = torch.from_numpy(wavs.astype(native, order="C"))
-    if not isinstance(wavs, torch.Tensor):
+        # And there are types of arrays that it does not know.
+        with contextlib.suppress(TypeError):
+            wavs = torch.from_numpy(wavs.astype(native, order="C"))
+    dense = isinstance(wavs, torch.Tensor) and wavs.layout == torch.strided
+    if not dense or wavs.is_meta:
         what = "a tensor or an array of samples"
         raise expected("wavs", what, type(wavs).__name__)
     wavs = (wavs[None] if wavs.dim() == 1 else wavs).detach()
@@ -188,7 +195,7 @@ def _as_lengths(wav_lens, count, num_samples):
         wav_lens = torch.ones(count)
     try:
         given = torch.as_tensor(wav_lens, dtype=torch.float64, device="cpu")
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         given = torch.empty(0)
     fits = (given > 0) & (given <= 1 + _ROUNDING)
     if given.shape != (count,) or not fits.all():
