@@ -16,6 +16,7 @@ from speechbrain_ext.base.emotions import NEUTRAL
 from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.values import check_keys, check_value
 from speechbrain_ext.encoders.grid import labels_to_segments
+from speechbrain_ext.metrics.predictions import check_posteriors
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class PostProcessing:
     def decode(self, log_probs, classes, stride):
         """Label of every frame, from log posteriors ``[frames, classes]`` and
         the seconds from one frame to the next."""
+        check_posteriors(log_probs, "a recording")
         if self.median:
             from scipy.ndimage import median_filter
 

@@ -12,7 +12,12 @@ from dataclasses import replace
 from tqdm import tqdm
 
 from speechbrain_ext import vad
-from speechbrain_ext.audio import AudioError, read_audio, to_samples
+from speechbrain_ext.audio import (
+    MAX_LEVEL,
+    AudioError,
+    read_audio,
+    to_samples,
+)
 from speechbrain_ext.base.files import fingerprint, read_json, write_json
 
 # A recording of which less of the energy is kept is not used: the detector
@@ -135,7 +140,8 @@ def _key(utterance, max_silence):
     bounds = None if max_silence is None else [max_silence, KEPT_ENERGY]
     return fingerprint(
         [utterance.id, os.path.basename(utterance.wav), state],
-        [utterance.start, utterance.stop, bounds],
+        # What the reader refuses.
+        [utterance.start, utterance.stop, bounds, MAX_LEVEL],
     )
 
 

@@ -174,6 +174,8 @@ def test_options_that_do_not_work(name):
             candidates({name: [value]})
     with pytest.raises(UserError, match="^threshold and one_event exclude"):
         PostProcessing(one_event=True, threshold=0.5)
+    with pytest.raises(UserError, match="posteriors that are not finite"):
+        PostProcessing().decode(np.full((5, 3), np.nan), CLASSES, 0.02)
 
 
 @pytest.mark.parametrize(

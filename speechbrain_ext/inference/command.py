@@ -4,6 +4,7 @@ import argparse
 import collections
 import contextlib
 import logging
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -163,7 +164,7 @@ def diarize_files(options):
 def recognize_files(options):
     """The command ``recognize``."""
     _check_times(options, "window")
-    _check_writable("--csv", options.csv)
+    _check_writable("--csv", options.csv, options.files)
     recognizer = _load("EmotionRecognizer", options)
     if options.speaker and not recognizer.by_speaker:
         raise UserError(
@@ -318,13 +319,18 @@ def _check_outputs(options):
             f"--plot: '{options.plot}' does not end in one of "
             f"{', '.join(_PICTURES)}; rename it."
         )
-    _check_writable("--rttm", options.rttm)
-    _check_writable("--plot", options.plot)
+    read = [*options.files, options.reference or ""]
+    _check_writable("--rttm", options.rttm, read)
+    _check_writable("--plot", options.plot, read)
 
 
-def _check_writable(option, path):
+def _check_writable(option, path, read):
     if path is None:
         return
+    if os.path.realpath(path) in map(os.path.realpath, read):
+        raise UserError(
+            f"{option}: '{path}' is a file to read; give another name."
+        )
     path = Path(path)
     try:
         check_replaceable(path)

@@ -1,5 +1,7 @@
 """What the interfaces share: a model from a source, batches and windows."""
 
+import contextlib
+import itertools
 import logging
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from speechbrain_ext.base.values import check_value, check_windows
 from speechbrain_ext.encoders.grid import absolute_lengths
 from speechbrain_ext.inference import layouts
 from speechbrain_ext.inference.loading import Place, load_model
+from speechbrain_ext.metrics.predictions import check_posteriors
 
 logger = logging.getLogger("speechbrain_ext.inference")
 
@@ -44,9 +47,12 @@ class EmotionModel(Pretrained):
     def __init__(
         self, modules, hparams, run_opts=None, window=None, source="the model"
     ):
-        device = str((run_opts or {}).get("device") or "cpu")
+        run_opts = dict(run_opts or {})
+        device = str(run_opts.get("device") or "cpu")
+        if "device" in run_opts:
+            run_opts["device"] = device
         try:
-            torch.empty(0, device=device)
+            torch.empty(0, device=device).cpu()
         except (AssertionError, RuntimeError):
             sentence = f"device: '{device}' is not available; choose cpu."
             raise UserError(sentence) from None
@@ -90,14 +96,9 @@ class EmotionModel(Pretrained):
         with torch.inference_mode(), self.inference_ctx:
             found = self.classifier.log_probs(encoded, speakers)
         found = [x.float().cpu() for x in found]
-        for number, each in enumerate(found):
-            if not each.exp().isfinite().all():
-                at = f"'{recordings[number].path}': " if recordings else ""
-                raise UserError(
-                    f"{at}the model gives posteriors that are not finite "
-                    "numbers: its parameters are damaged; use another "
-                    "checkpoint."
-                )
+        names = [f"'{recording.path}'" for recording in recordings]
+        for each, name in itertools.zip_longest(found, names):
+            check_posteriors(each.numpy(), name or "a recording")
         return found
 
     def remarks(self, recording):
@@ -164,11 +165,14 @@ def as_batch(wavs, wav_lens=None):
 
 def _as_waveforms(wavs):
     """A tensor or an array as float32 ``[batch, samples]`` from -1 to 1."""
-    if isinstance(wavs, np.ndarray) and wavs.dtype.kind in "biufc":
+    if isinstance(wavs, np.ndarray):
         # torch takes neither another order of bytes nor negative strides.
         native = wavs.dtype.newbyteorder("=")
-        wavs = torch.from_numpy(wavs.astype(native, order="C"))
-    if not isinstance(wavs, torch.Tensor):
+        # And there are types of arrays that it does not know.
+        with contextlib.suppress(TypeError):
+            wavs = torch.from_numpy(wavs.astype(native, order="C"))
+    dense = isinstance(wavs, torch.Tensor) and wavs.layout == torch.strided
+    if not dense or wavs.is_meta:
         what = "a tensor or an array of samples"
         raise expected("wavs", what, type(wavs).__name__)
     wavs = (wavs[None] if wavs.dim() == 1 else wavs).detach()
@@ -191,7 +195,7 @@ def _as_lengths(wav_lens, count, num_samples):
         wav_lens = torch.ones(count)
     try:
         given = torch.as_tensor(wav_lens, dtype=torch.float64, device="cpu")
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         given = torch.empty(0)
     fits = (given > 0) & (given <= 1 + _ROUNDING)
     if given.shape != (count,) or not fits.all():

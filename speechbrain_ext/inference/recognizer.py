@@ -1,8 +1,8 @@
 """Which emotion a recording expresses, one for the whole of it."""
 
 import logging
-import os
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -81,7 +81,9 @@ class EmotionRecognizer(EmotionModel):
 
     def iterate_files(self, paths, speakers=None, progress=False):
         """As ``classify_files``, each result as soon as it is there."""
-        if isinstance(paths, str | bytes | os.PathLike) or not paths:
+        several = isinstance(paths, Iterable) and not isinstance(paths, str)
+        paths = list(paths) if several else paths
+        if not several or not paths:
             raise expected("paths", "a list of recordings", paths)
         recordings = [
             path if isinstance(path, AudioStream) else AudioStream(path)

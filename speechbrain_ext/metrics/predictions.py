@@ -74,6 +74,15 @@ def read_number(row, column, where, most=100):
     return value
 
 
+def check_posteriors(log_probs, where):
+    """Raise a ``UserError`` unless log posteriors are those of a model."""
+    if not np.isfinite(np.exp(log_probs)).all():
+        raise UserError(
+            f"{where}: the model gives posteriors that are not finite numbers, "
+            "so its parameters are damaged; use another checkpoint."
+        )
+
+
 def figure_of(name, sums, weights=(1.0,)):
     """A metric in percent from sums over utterances: the mean over test sets.
 

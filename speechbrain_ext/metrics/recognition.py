@@ -10,7 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from speechbrain_ext.metrics.intervals import describe_test_set
-from speechbrain_ext.metrics.predictions import measure, write_predictions
+from speechbrain_ext.metrics.predictions import (
+    check_posteriors,
+    measure,
+    write_predictions,
+)
 
 
 @dataclass
@@ -24,6 +28,7 @@ class RecognitionStats:
         """Take in an utterance: its class, and log posteriors [classes]."""
         if id in self.rows:
             raise ValueError(f"the utterance '{id}' is there already")
+        check_posteriors(log_probs, f"utterance '{id}'")
         probabilities = np.exp(np.asarray(log_probs, dtype=float)).tolist()
         self.rows[id] = {
             "id": id,

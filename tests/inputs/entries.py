@@ -137,6 +137,16 @@ def _judge(name, model, given, place):
     command.main([name, model, "--device=cpu", *options, "--", *names])
 
 
+def _damaged(name, model, given, place):
+    """The same with a model whose parameters are not finite."""
+    folder = shutil.copytree(place.models[model], place.folder / "damaged")
+    for path in folder.rglob("saved_head.ckpt"):
+        state = torch.load(path)
+        torch.save({k: x * float("nan") for k, x in state.items()}, path)
+    models = {model: folder}
+    _judge(name, model, given, Place(place.folder, models))
+
+
 def _on_ascii(given, place):
     """The same on a console that shows nothing but ASCII."""
     sys.stdout.reconfigure(encoding="ascii", errors="strict")
@@ -221,6 +231,10 @@ ENTRIES = {
     "experiment": experiment,
     "recognize": functools.partial(_judge, "recognize", "recognizer"),
     "diarize": functools.partial(_judge, "diarize", "diarizer"),
+    "damaged recognizer": functools.partial(
+        _damaged, "recognize", "recognizer"
+    ),
+    "damaged diarizer": functools.partial(_damaged, "diarize", "diarizer"),
     "recognize on an ASCII console": _on_ascii,
     **files.ENTRIES,
     **tensors.ENTRIES,

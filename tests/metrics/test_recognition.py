@@ -13,6 +13,7 @@ from sklearn.metrics import (
     recall_score,
 )
 
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.metrics.predictions import figure_of
 from speechbrain_ext.metrics.recognition import RecognitionStats
 
@@ -114,3 +115,5 @@ def test_ties_are_the_first_class_and_utterances_count_once():
     assert stats.rows["a"]["predicted"] == "neutral"
     with pytest.raises(ValueError, match="'a' is there already"):
         stats.append("a", "sad", np.zeros(4), "ann")
+    with pytest.raises(UserError, match="'b': .* not finite numbers"):
+        stats.append("b", "sad", np.full(4, np.nan))
