@@ -140,10 +140,11 @@ def load_feature_extractor(source, save_path):
             "waveform is normalised; put the model's own file beside its "
             "config.json."
         ) from error
-    if getattr(extractor, "sampling_rate", None) != Encoder.sample_rate:
+    rate = getattr(extractor, "sampling_rate", None)
+    if rate != Encoder.sample_rate:
         raise UserError(
             f"encoder source: expected a model for 16000 Hz, got '{source}' "
-            f"for other audio; choose another one."
+            f"for audio of {rate} Hz; choose another one."
         )
     return extractor
 

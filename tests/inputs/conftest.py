@@ -6,7 +6,11 @@ import pytest
 
 from tests.inference.conftest import small_recognizer, small_run  # noqa: F401
 from tests.inputs.entries import Place
-from tests.inputs.models import write_export, write_layouts
+from tests.inputs.models import (
+    write_export,
+    write_layouts,
+    write_whisper,
+)
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +22,7 @@ def models(small_run, small_recognizer, tmp_path_factory):  # noqa: F811
         "recognizer": small_recognizer[0],
         "export": write_export(folder / "export", small_run[1]),
         "safe": write_export(folder / "safe", small_run[1], "safetensors"),
+        "whisper": write_whisper(folder / "whisper"),
         **write_layouts(folder),
     }
 

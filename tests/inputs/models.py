@@ -10,7 +10,7 @@ import zipfile
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.checkpoints import make_ssl_checkpoint
+from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 from tests.inference.published import RECOGNIZER, write_published
 
 # A model in the layout of this project that a pretrainer fills.
@@ -67,6 +67,20 @@ def write_export(folder, modules, suffix="ckpt"):
     torch.save(state, folder / "encoder.ckpt")
     save = torch.save if suffix == "ckpt" else save_file
     save(modules["head"].state_dict(), folder / f"head.{suffix}")
+    return folder
+
+
+def write_whisper(folder):
+    """An exported model on the frozen encoder beside it."""
+    head = torch.nn.ModuleDict({"linear": torch.nn.Linear(32, 4)})
+    folder.mkdir()
+    torch.save(head.state_dict(), folder / "head.ckpt")
+    make_whisper_checkpoint(folder / "hub")
+    load = f"{WORDS['LOAD']}\n    source: hub"
+    text = re.sub(r"!new:\S*ProsodyEncoder", load, EXPORT)
+    filled = "    loadables:\n        encoder: !ref <encoder>\n"
+    text = text.replace("128", "32").replace(filled, "    loadables:\n")
+    (folder / "hyperparams.yaml").write_text(text)
     return folder
 
 
