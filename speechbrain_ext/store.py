@@ -22,7 +22,7 @@ from speechbrain.utils.distributed import infer_device, run_on_main
 from tqdm import tqdm
 
 from speechbrain_ext.base.errors import UserError, is_number
-from speechbrain_ext.base.files import atomic_path, fingerprint
+from speechbrain_ext.base.files import DAY, atomic_path, fingerprint, sweep
 from speechbrain_ext.data import load_waveform
 from speechbrain_ext.encoders.base import ConvolvedFeatures
 from speechbrain_ext.models.inputs import LAYERS, Input
@@ -132,6 +132,7 @@ class FeatureStore:
             When a recording cannot be read, the disk is full, or values do
             not fit into float16.
         """
+        sweep([self.folder, *self.folder.glob("*")], DAY)
         records = (utterance.to_dict() for utterance in utterances)
         todo = [record for record in records if not self.has(record)]
         if not todo:
@@ -172,6 +173,7 @@ class FeatureStore:
             return 0
         wav = load_waveform(record)[None].to(device)
         hidden = self.encoder(wav, all_layers=True)[0, self.taken]
+        check_finite(hidden, record.get("wav") or record["pieces"][0]["wav"])
         self._write(hidden.cpu().numpy(), self.path(record))
         return 1
 
@@ -192,8 +194,24 @@ class FeatureStore:
             (one for one in self._places(record) if one[0].exists()),
             (self.path(record), slice(None)),
         )
-        feats = np.load(path, mmap_mode="r")[taken, : self.source.limit]
-        return torch.from_numpy(feats.copy())
+        try:
+            # Without a pickle, and of no size that only a header names.
+            every = np.load(path, mmap_mode="r", allow_pickle=False)
+            layers = len(range(self.encoder.num_layers)[self.taken])
+            shape = every[taken].shape
+            if (every.dtype, every.ndim, shape[0], shape[-1]) != (
+                *(self.dtype, 3, layers, self.encoder.output_size),
+            ):
+                raise ValueError(f"{every.dtype} of shape {every.shape}")
+            feats = torch.from_numpy(every[taken, : self.source.limit].copy())
+            if not torch.isfinite(feats).all():
+                raise ValueError("values that are no numbers")
+        except (EOFError, OSError, TypeError, ValueError) as error:
+            raise UserError(
+                f"'{path}' holds no features ({error}); delete it, and start "
+                "the run again: it computes them anew."
+            ) from None
+        return feats
 
 
 class StoredInput:
@@ -248,6 +266,15 @@ class FeatureMemory:
         if self.size + size <= self.bound:
             self.kept[key] = feats
             self.size += size
+
+
+def check_finite(hidden, name):
+    """Raise a ``UserError`` unless all that an encoder gives are numbers."""
+    if not torch.isfinite(hidden).all():
+        raise UserError(
+            f"'{name}': the encoder gives values that are no numbers; check "
+            "that recording, or choose another encoder."
+        )
 
 
 def store_inputs(hparams, splits, run_opts):

@@ -246,6 +246,7 @@ class SlowEncoder:
     frozen = True
     reads = ("audio",)
     parallel = False
+    num_layers, output_size = 1, 3
 
     def fingerprint(self):
         return "slow"

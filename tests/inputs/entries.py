@@ -4,6 +4,7 @@ import functools
 import runpy
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.experiment import command as experiments
 from speechbrain_ext.inference import command
 from speechbrain_ext.training.run import read_command_line
+from tests.inputs import runs
 from tests.inputs.recordings import MAKERS
 
 # Contents of YAMLs by name.
@@ -54,6 +56,8 @@ class Place:
     folder: Path
     # Folders of small models.
     models: dict
+    # A fixture by its name, made only where it is needed.
+    fixture: Callable
 
     def words(self, text):
         """Words of a command line; {here} is the folder."""
@@ -126,4 +130,8 @@ ENTRIES = {
     "experiment": experiment,
     "recognize": functools.partial(_judge, "recognize", "recognizer"),
     "diarize": functools.partial(_judge, "diarize", "diarizer"),
+    "goes on": runs.goes_on,
+    "finished": runs.finished,
+    "table": runs.table,
+    "average": runs.averaged,
 }
