@@ -195,6 +195,9 @@ class FeatureStore:
             (self.path(record), slice(None)),
         )
         try:
+            # A pipe would never end.
+            if not path.is_file():
+                raise ValueError("it is no file")
             # Without a pickle, and of no size that only a header names.
             every = np.load(path, mmap_mode="r", allow_pickle=False)
             layers = len(range(self.encoder.num_layers)[self.taken])
@@ -206,7 +209,13 @@ class FeatureStore:
             feats = torch.from_numpy(every[taken, : self.source.limit].copy())
             if not torch.isfinite(feats).all():
                 raise ValueError("values that are no numbers")
-        except (EOFError, OSError, TypeError, ValueError) as error:
+        except (
+            EOFError,
+            OSError,
+            OverflowError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise UserError(
                 f"'{path}' holds no features ({error}); delete it, and start "
                 "the run again: it computes them anew."

@@ -144,7 +144,7 @@ class EmotionBrain(sb.Brain):
         it out."""
         if not torch.isfinite(loss):
             raise UserError(
-                f"lr: the loss is {float(loss)} in epoch "
+                f"lr: the loss is {float(loss.detach())} in epoch "
                 f"{self.hparams.epoch_counter.current}, in the batch that "
                 f"begins with '{self._batch.id[0]}'; choose a lower learning "
                 "rate, or check that recording. The last checkpoint is kept."

@@ -30,6 +30,7 @@ from speechbrain.utils.distributed import (
 from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 
 from speechbrain_ext.base.errors import UserError, expected, is_number
+from speechbrain_ext.base.files import check_size
 
 logger = logging.getLogger(__name__)
 
@@ -113,9 +114,10 @@ class SafeCheckpointer(Checkpointer):
             if folder in self._damages:
                 continue
             try:
+                check_size(folder / METAFNAME)
                 (one,) = self._construct_checkpoint_objects([folder])
                 files = one.meta.get("files", [])
-                if all((folder / name).exists() for name in files):
+                if all((folder / name).is_file() for name in files):
                     # What is sorted and compared.
                     for key in {"unixtime", "error"} & one.meta.keys():
                         if not is_number(one.meta[key]):

@@ -16,6 +16,7 @@ from speechbrain_ext.base.files import (
     check_writable,
     sweep,
     write_json,
+    writing,
 )
 from speechbrain_ext.base.options import (
     RECORD,
@@ -184,6 +185,8 @@ def _open_folder(run, text, record, recipe, log_config):
         "root": {"level": "INFO"},
         "loggers": {"speechbrain_ext": {"level": "DEBUG"}},
     }
+    with writing(run / "log.txt"):
+        open(run / "log.txt", "ab").close()
     # A full disk is told of where results are written.
     logging.raiseExceptions = False
     sb.utils.logger.setup_logging(log_config or DEFAULT_LOG_CONFIG, changes)

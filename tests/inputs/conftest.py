@@ -9,9 +9,7 @@ from tests.recipes.conftest import short_ravdess  # noqa: F401
 
 
 @pytest.fixture
-def place(  # noqa: F811
-    tmp_path, monkeypatch, request, small_run, small_recognizer
-):
+def place(tmp_path, monkeypatch, small_run, small_recognizer, request):  # noqa: F811
     """An empty folder, which is the current one."""
     monkeypatch.chdir(tmp_path)
     models = {"diarizer": small_run[0], "recognizer": small_recognizer[0]}
