@@ -87,6 +87,16 @@ def recipe(given, place):
     main([str(path), *words, f"--output_folder={place.folder / 'run'}"])
 
 
+def before_data(given, place):
+    """RECIPE YAML OPTION...: a run, which ends before any data is made."""
+    try:
+        recipe(given, place)
+    finally:
+        made = {path.name for path in place.folder.glob("run/*/")}
+        # Where checkpoints would go.
+        assert made <= {"save"}
+
+
 @functools.cache
 def _recipe(path):
     sys.path.insert(0, str(path.parent))
@@ -127,6 +137,7 @@ ENTRIES = {
     "options": options,
     "yaml": yaml_file,
     "recipe": recipe,
+    "before data": before_data,
     "experiment": experiment,
     "recognize": functools.partial(_judge, "recognize", "recognizer"),
     "diarize": functools.partial(_judge, "diarize", "diarizer"),
