@@ -180,11 +180,10 @@ def _fits(found, utterance, max_silence):
     spoken = found["speech"]
     return (
         isinstance(spoken, list)
+        and len(spoken) > 0
         and all(isinstance(one, list) and len(one) == 2 for one in spoken)
         and all(is_whole(x) for one in spoken for x in one)
-        and 0 <= spoken[0][0]
-        and spoken[-1][1] <= last
-        and all(start < stop for start, stop in spoken)
+        and all(0 <= start < stop <= last for start, stop in spoken)
     )
 
 

@@ -211,6 +211,7 @@ class FeatureStore:
                 raise ValueError("values that are no numbers")
         except (
             EOFError,
+            IndexError,
             OSError,
             OverflowError,
             TypeError,

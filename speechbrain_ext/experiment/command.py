@@ -112,15 +112,14 @@ def _experiment(given):
     plan = make_plan(given.recipe, yaml, root, rows, passed, *words)
     figures = _figures(given, plan)
     every = [run for row in plan for run in row.runs]
-    failures, on_cluster = [], given.slurm is not None or given.cluster
-    parameters = cluster.parse_parameters(given.slurm or "")
+    failures, parameters = [], cluster.parse_parameters(given.slurm or "")
     # Wrong options are found before anything runs.
     finished = [run.finished() for run in every]
     if given.table_only:
         if not any(finished):
             what = f"finished runs in '{root}'"
             raise expected("--table-only", what, 0, "check --output_folder")
-    elif on_cluster:
+    elif given.slurm is not None or given.cluster is not None:
         name = given.cluster or "slurm"
         failures = cluster.run_on_cluster(
             every, parameters, root, given.jobs, name, show_progress

@@ -78,10 +78,8 @@ def summarize_row(row, over, figures=(), draws=1000):
             number = (speakers or {}).get("test")
             only = results.get("test", {}).get("only_class")
             # They are compared, and shown.
-            if not isinstance(number, int | None) or only not in (
-                None,
-                str(only),
-            ):
+            fits = isinstance(number, int | None), isinstance(only, str | None)
+            if not all(fits):
                 raise ValueError(f"{number!r} speakers, {only!r} alone")
         shared.add(number)
         if only is not None:
