@@ -13,6 +13,7 @@ from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.experiment.command import main, parse
 from speechbrain_ext.experiment.plan import Run
 from speechbrain_ext.experiment.runs import follow, last_error
+from speechbrain_ext.training.run import lock
 from tests.experiment.recipe import attempts, command, run
 
 
@@ -163,6 +164,21 @@ def test_two_runners_and_runs_that_end_with_them(recipe, tmp_path):
     recipe[0].write_text(text.replace('"sleep", options', '"true", options'))
     run(recipe, root, "--sleep=60")
     assert attempts(*seeds(root, 1)) == 2
+
+
+def test_a_run_that_another_process_trains(recipe, tmp_path):
+    (folder,) = seeds(tmp_path / "runs", 1)
+    code = "from speechbrain_ext.base.errors import exits_cleanly\n"
+    code += "from speechbrain_ext.training.run import lock\n"
+    where = "exits_cleanly(lock)(folder)\n"
+    text = recipe[0].read_text()
+    recipe[0].write_text(
+        code + text.replace("seed, fold", where + "seed, fold", 1)
+    )
+    lock(folder)
+    _, error = run(recipe, tmp_path / "runs", status=1)
+    said = f"error: output_folder: another process trains in '{folder}'"
+    assert f"exit status 2: {said}" in error
 
 
 def test_a_launcher_of_several_processes(recipe, tmp_path):
