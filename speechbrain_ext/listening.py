@@ -18,7 +18,14 @@ from speechbrain_ext.audio import (
     read_audio,
     to_samples,
 )
-from speechbrain_ext.base.files import fingerprint, read_json, write_json
+from speechbrain_ext.base.errors import expected, is_number, is_whole
+from speechbrain_ext.base.files import (
+    DAY,
+    fingerprint,
+    read_json,
+    sweep,
+    write_json,
+)
 
 # A recording of which less of the energy is kept is not used: the detector
 # misses much shouted speech, and a breath must not carry the label of a shout.
@@ -38,7 +45,11 @@ def listen(utterances, max_silence=None, cache=None, jobs=1, progress=True):
     """
     known = _read(cache)
     keys = [_key(utterance, max_silence) for utterance in utterances]
-    todo = {key: u for key, u in zip(keys, utterances) if key not in known}
+    todo = {
+        key: one
+        for key, one in zip(keys, utterances)
+        if not _fits(known.get(key), one, max_silence)
+    }
     saved = time.monotonic()
     what = "Reading recordings" if max_silence is None else "Voice activity"
     hidden = not (progress and todo)
@@ -148,10 +159,37 @@ def _key(utterance, max_silence):
 def _read(cache):
     if cache is None or not os.path.exists(cache):
         return {}
-    return read_json(cache)
+    known = read_json(cache)
+    if not isinstance(known, dict):
+        remedy = "delete it, and it is made anew"
+        raise expected(f"'{cache}'", "what recordings hold", known, remedy)
+    return known
+
+
+def _fits(found, utterance, max_silence):
+    """Whether a cache says of a recording what it can say."""
+    if not isinstance(found, dict):
+        return False
+    if "reason" in found:
+        return found.keys() == {"reason"} and isinstance(found["reason"], str)
+    if max_silence is None:
+        return not found
+    if found.keys() != {"speech", "level"} or not is_number(found["level"]):
+        return False
+    # Headers may round.
+    last = to_samples((utterance.start or 0) + utterance.duration + 1)
+    spoken = found["speech"]
+    return (
+        isinstance(spoken, list)
+        and len(spoken) > 0
+        and all(isinstance(one, list) and len(one) == 2 for one in spoken)
+        and all(is_whole(x) for one in spoken for x in one)
+        and all(0 <= start < stop <= last for start, stop in spoken)
+    )
 
 
 def _write(known, cache):
     # Another run may have written meanwhile.
     if cache is not None:
+        sweep([os.path.dirname(os.path.abspath(cache))], DAY)
         write_json({**_read(cache), **known}, cache)

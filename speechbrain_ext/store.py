@@ -19,7 +19,7 @@ from speechbrain.utils.distributed import infer_device, run_on_main
 from tqdm import tqdm
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.base.files import atomic_path, fingerprint
+from speechbrain_ext.base.files import DAY, atomic_path, fingerprint, sweep
 from speechbrain_ext.base.values import check_value
 from speechbrain_ext.data import load_waveform
 from speechbrain_ext.encoders.base import ConvolvedFeatures
@@ -124,6 +124,7 @@ class FeatureStore:
             When a recording cannot be read, the disk is full, or values do
             not fit into float16.
         """
+        sweep([self.folder, *self.folder.glob("*")], DAY)
         records = (utterance.to_dict() for utterance in utterances)
         todo = [record for record in records if not self.has(record)]
         if not todo:
@@ -147,6 +148,7 @@ class FeatureStore:
             return 0
         wav = load_waveform(record)[None].to(device)
         hidden = self.encoder(wav, all_layers=True)[0, self.taken]
+        check_finite(hidden, record.get("wav") or record["pieces"][0]["wav"])
         self._write(hidden.cpu().numpy(), self.path(record))
         return 1
 
@@ -164,8 +166,34 @@ class FeatureStore:
         """Features of a record [layers, frames, channels], of the store's
         dtype; frames up to the ``max_length`` of the input."""
         path, taken = self._find(record)
-        feats = np.load(path, mmap_mode="r")[taken, : self.source.limit]
-        return torch.from_numpy(feats.copy())
+        try:
+            # A pipe would never end.
+            if not path.is_file():
+                raise ValueError("it is no file")
+            # Without a pickle, and of no size that only a header names.
+            every = np.load(path, mmap_mode="r", allow_pickle=False)
+            layers = len(range(self.encoder.num_layers)[self.taken])
+            shape = every[taken].shape
+            if (every.dtype, every.ndim, shape[0], shape[-1]) != (
+                *(self.dtype, 3, layers, self.encoder.output_size),
+            ):
+                raise ValueError(f"{every.dtype} of shape {every.shape}")
+            feats = torch.from_numpy(every[taken, : self.source.limit].copy())
+            if not _is_finite(feats):
+                raise ValueError("values that are no numbers")
+        except (
+            EOFError,
+            IndexError,
+            OSError,
+            OverflowError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise UserError(
+                f"'{path}' holds no features ({error}); delete it, and start "
+                "the run again: it computes them anew."
+            ) from None
+        return feats
 
 
 class StoredInput:
@@ -217,6 +245,21 @@ class FeatureMemory:
         if self.size + size <= self.bound:
             self.kept[key] = feats
             self.size += size
+
+
+def _is_finite(hidden):
+    # A sum takes a tenth of the time, and may overflow.
+    total = hidden.sum(dtype=torch.float32)
+    return bool(torch.isfinite(total) or torch.isfinite(hidden).all())
+
+
+def check_finite(hidden, name):
+    """Raise a ``UserError`` unless all that an encoder gives are numbers."""
+    if not _is_finite(hidden):
+        raise UserError(
+            f"'{name}': the encoder gives values that are no numbers; check "
+            "that recording, or choose another encoder."
+        )
 
 
 def store_inputs(hparams, splits, run_opts):

@@ -164,3 +164,25 @@ def test_recordings_that_would_ruin_statistics_are_skipped(
     usable, [(file, found)] = listen(data, progress=False)
     assert [one.wav for one in usable] == list(map(str, good))
     assert file == str(path) and reason in found
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {},
+        {"speech": [], "level": -20.0},
+        {"speech": [[0, 10**9]], "level": -20.0},
+        {"speech": [[-5, 100]], "level": -20.0},
+        {"speech": [[0, 1.5]], "level": -20.0},
+        {"speech": [[0, 100]], "level": "loud"},
+        {"reason": ["a"]},
+    ],
+)
+def test_what_a_cache_cannot_say_is_found_anew(planted, good, tmp_path):
+    cache = tmp_path / "recordings.json"
+    data = utterances(good[:1])
+    found = listen(data, 0.2, cache, progress=False)
+    said = read_json(cache)
+    write_json(dict.fromkeys(said, planted), cache)
+    assert listen(data, 0.2, cache, progress=False) == found
+    assert read_json(cache) == said

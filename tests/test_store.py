@@ -160,13 +160,22 @@ def test_the_key_is_what_the_encoder_reads(make, encoder):
     assert store.path(record) != store.path({**record, "text": "two"})
 
 
-def test_what_cannot_be_stored(make, checkpoint, tmp_path):
+def test_what_cannot_be_stored(make, checkpoint, tmp_path, monkeypatch):
+    wav = torch.zeros(400)
     with pytest.raises(UserError, match="trained"):
         make(encoder=load_encoder(checkpoint, freeze=False))
     with pytest.raises(UserError, match="float16, float32, got 'int8'"):
         make("int8")
     with pytest.raises(UserError, match="does not fit into float16"):
         make()._write(np.full((2, 1, 3), 1e6), tmp_path / "x.npy")
+    recording = types.SimpleNamespace(to_dict=lambda: {"wav": "a.wav"})
+    store, nan = make(), torch.full((1, 4, 2, 32), torch.nan)
+    store.has = lambda record: False
+    store.encoder.forward = lambda wav, all_layers: nan
+    with monkeypatch.context() as patch:
+        patch.setattr("speechbrain_ext.store.load_waveform", lambda _: wav)
+        with pytest.raises(UserError, match="'a.wav': the encoder gives"):
+            store.extract([recording], progress=False)
     with pytest.raises(UserError, match="feature_memory: expected a number"):
         FeatureMemory(-1)
 
@@ -235,6 +244,7 @@ class SlowEncoder(torch.nn.Module):
     frozen = True
     parallel = False
     reads = ("audio",)
+    num_layers, output_size = 1, 3
 
     def fingerprint(self):
         return "slow"

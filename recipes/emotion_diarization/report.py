@@ -18,7 +18,11 @@ from speechbrain_ext.metrics.report import (
 )
 from speechbrain_ext.metrics.segments import whole_utterance
 from speechbrain_ext.plots import timeline
-from speechbrain_ext.training.results import read_results, write_results
+from speechbrain_ext.training.results import (
+    read_results,
+    reading,
+    write_results,
+)
 
 
 def diarize(posteriors, utterances, classes, grid, postprocessing):
@@ -106,6 +110,11 @@ def _draw_example(run, rows, test, posteriors, found, classes, grid):
 def show(run):
     """The end of a run as text."""
     results = read_results(run, "test", "postprocessing", "tuning")
+    with reading(run):
+        return _show(run, results)
+
+
+def _show(run, results):
     options = {k: v for k, v in results["postprocessing"].items() if v}
     chosen = " (chosen on validation)" if results["tuning"] else ""
     test = results["test"]

@@ -42,7 +42,11 @@ from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.data import FrameDataset
 from speechbrain_ext.decoding import candidates, tune
 from speechbrain_ext.training.brain import EmotionBrain
-from speechbrain_ext.training.preparation import prepared_splits, resimulation
+from speechbrain_ext.training.preparation import (
+    check_preparation,
+    prepared_splits,
+    resimulation,
+)
 
 logger = logging.getLogger("speechbrain_ext.recipe")
 
@@ -86,15 +90,21 @@ class DiarizationBrain(EmotionBrain):
         return stats.summarize(bootstrap=0)["eder"]
 
 
-def fresh_plan(hparams):
-    """Epoch -> utterances to train on; None for the same ones in all."""
-    if not hparams["resimulate"]:
-        return None
-    if hparams["feature_folder"] is not None:
+def check(hparams):
+    """Tell a mistake now, not after the data is made, or after training."""
+    candidates(hparams["postprocessing_grid"])
+    check_preparation(**hparams["preparation"])
+    if hparams["resimulate"] and hparams["feature_folder"] is not None:
         raise UserError(
             "resimulate and feature_folder exclude each other: a fresh plan "
             "has features of its own; set one of them to null."
         )
+
+
+def fresh_plan(hparams):
+    """Epoch -> utterances to train on; None for the same ones in all."""
+    if not hparams["resimulate"]:
+        return None
     return resimulation(
         Path(hparams["output_folder"]) / "manifests",
         hparams["preparation"]["seed"],
@@ -108,8 +118,7 @@ def main(arguments):
     hparams_file, hparams, run_opts = begin_run(arguments, show, OPTIONS)
     if hparams is None:
         return
-    # A mistake in the grid is told now, not after the training.
-    candidates(hparams["postprocessing_grid"])
+    check(hparams)
     run = Path(hparams["output_folder"])
     if "make_data" in hparams:
         sb.utils.distributed.run_on_main(hparams["make_data"])

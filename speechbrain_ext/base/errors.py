@@ -1,12 +1,29 @@
 """The one kind of error that a user can mend: a wrong path, option or file."""
 
 import difflib
+import errno
 import functools
 import math
 import numbers
 import os
 import sys
 
+# States of a disk, no mistakes of the code.
+_OF_DISKS = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.EMFILE,
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ESTALE,
+}
 # Longer values are cut.
 _LONG = 200
 
@@ -19,7 +36,8 @@ class UserError(Exception):
 
 
 def exits_cleanly(main):
-    """Make a command line end with the sentence of a ``UserError``, status 2.
+    """Make a command line end with the sentence of a ``UserError``, status 2;
+    a full disk or a file that cannot be opened is one, too.
 
     Example
     -------
@@ -39,10 +57,23 @@ def exits_cleanly(main):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(1) from None
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            raise SystemExit(2) from None
+            sentence = error
+        except OSError as error:
+            if error.errno not in _OF_DISKS:
+                raise
+            sentence = unusable(error.filename or "a file", error)
+        print(f"error: {sentence}", file=sys.stderr)
+        raise SystemExit(2)
 
     return wrapped
+
+
+def unusable(path, error):
+    """The error of a file or folder that the system does not let us use."""
+    return UserError(
+        f"Cannot use '{path}': {error.strerror or error}; free some space, or "
+        "choose a folder that can be written to."
+    )
 
 
 def expected(option, what, value, remedy=None):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -14,14 +15,20 @@ from speechbrain_ext.base.errors import UserError
 
 # In the names of files that are not whole yet.
 _PART = ".part-"
+# Nobody writes so long at a file (s).
+DAY = 86400.0
+# No file that is read at once is longer: it would exhaust the memory.
+_MAX_BYTES = 500_000_000
 
 
-def sweep(folder, age=0.0):
-    """Delete what killed processes have left of files, ``age`` s ago."""
-    for path in Path(folder).rglob(f".*{_PART}*"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime >= age:
-                path.unlink()
+def sweep(folders, age=0.0):
+    """Delete what killed processes have left in folders, ``age`` s ago."""
+    for folder in folders:
+        for path in Path(folder).glob(f".*{_PART}*"):
+            # Another process may be sweeping, too.
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime >= age:
+                    path.unlink()
 
 
 def check_writable(option, folder):
@@ -48,29 +55,40 @@ def check_replaceable(path):
 
 
 @contextlib.contextmanager
-def atomic_path(path):
-    """Give a temporary path that takes the place of ``path`` at the end."""
-    path = Path(path)
-    part = None
+def writing(path):
+    """Tell in a sentence that a file cannot be written."""
     try:
-        check_replaceable(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}{_PART}", suffix=path.suffix
-        )
-        os.close(handle)
-        part = Path(part)
-        yield part
-        # mkstemp makes files that only their owner can read.
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
-        os.replace(part, path)
+        yield
     except OSError as error:
         raise UserError(
             f"Cannot write '{path}': {error.strerror or error}; free some "
             "space, or choose a folder that can be written to."
         ) from error
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """Give a temporary path that takes the place of ``path`` at the end."""
+    path = Path(path)
+    part = None
+    try:
+        with writing(path):
+            check_replaceable(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Longer names are too long for a file system.
+            handle, part = tempfile.mkstemp(
+                dir=path.parent,
+                prefix=f".{path.stem[:100]}{_PART}",
+                suffix=path.suffix,
+            )
+            os.close(handle)
+            part = Path(part)
+            yield part
+            # mkstemp makes files that only their owner can read.
+            umask = os.umask(0)
+            os.umask(umask)
+            part.chmod(0o666 & ~umask)
+            os.replace(part, path)
     finally:
         if part is not None:
             Path(part).unlink(missing_ok=True)
@@ -101,9 +119,22 @@ def write_json(data, path):
         file.write(text + "\n")
 
 
+def check_size(path):
+    """Raise a ``UserError`` for a pipe, which never ends, and for what is too
+    long for the memory."""
+    state = os.stat(path)
+    file, folder = stat.S_ISREG(state.st_mode), stat.S_ISDIR(state.st_mode)
+    if not (file and state.st_size <= _MAX_BYTES or folder):
+        raise UserError(
+            f"'{path}' is no file of up to {_MAX_BYTES // 10**6} MB; mend or "
+            "delete it."
+        )
+
+
 def read_text(path, encoding="utf-8-sig"):
     """Read a text file, with a byte order mark or without."""
     try:
+        check_size(path)
         return Path(path).read_text(encoding=encoding)
     except FileNotFoundError:
         raise UserError(f"'{path}' does not exist; check the path.") from None

@@ -44,7 +44,7 @@ def parse_parameters(text):
         if key not in _GENERAL and not key.startswith("slurm_"):
             key = f"slurm_{key}"
         parameters[key] = value
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             parameters[key] = json.loads(value.lower())
     return parameters
 

@@ -3,13 +3,14 @@
 import argparse
 import contextlib
 import itertools
+import re
 import signal
 import sys
 from pathlib import Path
 
 from speechbrain_ext.base.errors import exits_cleanly, expected
 from speechbrain_ext.base.options import RecipeYaml
-from speechbrain_ext.experiment import published, runs
+from speechbrain_ext.experiment import cluster, published, runs
 from speechbrain_ext.experiment.plan import (
     combine,
     make_plan,
@@ -111,7 +112,7 @@ def _experiment(given):
     plan = make_plan(given.recipe, yaml, root, rows, passed, *words)
     figures = _figures(given, plan)
     every = [run for row in plan for run in row.runs]
-    failures = []
+    failures, parameters = [], cluster.parse_parameters(given.slurm or "")
     # Wrong options are found before anything runs.
     finished = [run.finished() for run in every]
     if given.table_only:
@@ -119,9 +120,6 @@ def _experiment(given):
             what = f"finished runs in '{root}'"
             raise expected("--table-only", what, 0, "check --output_folder")
     elif given.slurm is not None or given.cluster is not None:
-        from speechbrain_ext.experiment import cluster
-
-        parameters = cluster.parse_parameters(given.slurm or "")
         name = given.cluster or "slurm"
         failures = cluster.run_on_cluster(
             every, parameters, root, given.jobs, name, show_progress
@@ -240,6 +238,7 @@ def _integers(text, least):
 
 
 def _positive(text):
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no positive number")
+    if not re.fullmatch("0*[1-9][0-9]{0,3}", text):
+        what = "a whole number from 1 to 9999"
+        raise argparse.ArgumentTypeError(f"'{text}' is not {what}")
     return int(text)

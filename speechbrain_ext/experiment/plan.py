@@ -12,6 +12,7 @@ from pathlib import Path
 from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.files import fingerprint
 from speechbrain_ext.base.options import RECORD, RESULTS, Settings, assignment
+from speechbrain_ext.base.values import check_value
 
 _REFERENCE = re.compile(r"^!(?:ref|copy)\s+<(.+)>$")
 
@@ -87,11 +88,12 @@ def _by_key(pairs, where):
 def combine(named, grids):
     """Title, folder and options of every named row with every grid point."""
     keys = [key for key, _ in grids]
+    if "output_folder" in keys or any("output_folder" in x for _, x in named):
+        raise UserError(
+            "--grid, --row: every run has an output_folder of its own; give "
+            "--output_folder once, for all."
+        )
     for key in keys:
-        if key == "output_folder":
-            raise UserError(
-                "--grid: every run has an output_folder of its own."
-            )
         if keys.count(key) > 1 or any(key in row for _, row in named):
             raise UserError(
                 f"'{key}' is in --grid and once more in --grid or --row; "
@@ -105,11 +107,12 @@ def combine(named, grids):
             parts = [name] if name else []
             parts += map("{}={}".format, keys, shown)
             title, slug = ", ".join(parts), "__".join(map(_slug, parts))
-            if slugs.setdefault(slug, title) is not title:
+            if slug in slugs:
                 raise UserError(
                     f"The rows '{slugs[slug]}' and '{title}' would share the "
                     f"folder '{slug}'; give them names: --row 'name: key=a'."
                 )
+            slugs[slug] = title
             rows.append((title, slug, options | dict(zip(keys, values))))
     return rows
 
@@ -180,6 +183,8 @@ def _levels(yaml, passed, rows, asked):
                 where = f"'{yaml.path}', {name}"
                 raise expected(where, "a whole number", own, f"add --{name}s")
             levels[name] = values or [int(own)]
+            for value in levels[name] if values != "all" else ():
+                check_value(name, value)
     return levels
 
 

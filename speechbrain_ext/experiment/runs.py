@@ -17,12 +17,11 @@ from tqdm import tqdm
 
 from speechbrain_ext.base.files import write_json
 from speechbrain_ext.base.options import RECORD, RESULTS
+from speechbrain_ext.experiment import guard
+from speechbrain_ext.experiment.guard import GRACE, signal_groups
 
 LOG = "run.log"  # Output of a run, of all attempts.
 LOCK = ".lock"  # Held by a run for as long as its process lives.
-# Seconds from asking a process to stop to making it; torchrun gives its
-# workers 30.
-GRACE = 40
 _PAUSE = 0.1  # Seconds between two looks at whether runs have ended,
 _LOOK = 2.0  # and at their epochs.
 _SHOWN = 4  # Runs whose epochs are shown at once.
@@ -35,12 +34,26 @@ _ERROR = re.compile(
 
 
 class Processes:
-    """Processes under way, each with its own process group."""
+    """Processes under way, each with its own process group; they end with
+    this one, even where it is killed."""
 
     def __init__(self):
         self._lock = threading.Lock()
         self._live = set()
         self._stopped = False
+        self._guard = subprocess.Popen(
+            [sys.executable, "-IS", guard.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # Not that of a terminal, whose signals go to all.
+            start_new_session=True,
+        )
+
+    def _tell(self, sign, process):
+        with contextlib.suppress(BrokenPipeError):
+            self._guard.stdin.write(f"{sign}{process.pid}\n".encode())
+            self._guard.stdin.flush()
 
     def run(self, command, log, env=None, keep=()):
         """Run a command to its end; its status, None where it was stopped."""
@@ -53,9 +66,11 @@ class Processes:
                 command, start_new_session=True, **options
             )
             self._live.add(process)
+            self._tell("+", process)
         code = process.wait()
         with self._lock:
             self._live.discard(process)
+            self._tell("-", process)
             return None if self._stopped else code
 
     def close(self):
@@ -63,19 +78,22 @@ class Processes:
         with self._lock:
             self._stopped = True
             live = list(self._live)
-        for process in live:
-            _signal_group(process, signal.SIGTERM)
+        groups = [process.pid for process in live]
+        signal_groups(groups, signal.SIGTERM)
         end = time.monotonic() + GRACE
         for process in live:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0, end - time.monotonic()))
-            _signal_group(process, signal.SIGKILL)
+        signal_groups(groups, signal.SIGKILL)
+        with contextlib.suppress(BrokenPipeError):
+            self._guard.stdin.close()
+        self._guard.wait()
 
 
 def execute(run, processes, env=None):
     """Do one run, unless it is finished or another process does it."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    # A process that outlives a killed runner goes on holding the lock.
+    # A process that outlives its runner for a moment goes on holding the lock.
     with open(run.folder / LOCK, "ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -188,8 +206,3 @@ def last_error(log, begin=0):
         if match and "ChildFailedError" not in match[1]:
             return match[1]
     return lines[-1] if lines else "no output"
-
-
-def _signal_group(process, number):
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)

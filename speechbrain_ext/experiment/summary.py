@@ -5,7 +5,7 @@ from collections import namedtuple
 from dataclasses import dataclass, field
 
 from speechbrain_ext.experiment.pooled import pool_predictions
-from speechbrain_ext.training.results import read_results
+from speechbrain_ext.training.results import read_results, reading
 
 # A metric over seeds or folds, without those left out.
 Spread = namedtuple("Spread", "mean sd n left_out")
@@ -71,9 +71,17 @@ def summarize_row(row, over, figures=(), draws=1000):
         results = read_results(run.folder, "metrics")
         for name, value in results["metrics"].items():
             values.setdefault(name, {})[point] = value
-        speakers = results.get("protocol", {}).get("speakers_shared_with_train")
-        shared.add((speakers or {}).get("test"))
-        only = results.get("test", {}).get("only_class")
+        with reading(run.folder):
+            speakers = results.get("protocol", {}).get(
+                "speakers_shared_with_train"
+            )
+            number = (speakers or {}).get("test")
+            only = results.get("test", {}).get("only_class")
+            # They are compared, and shown.
+            fits = isinstance(number, int | None), isinstance(only, str | None)
+            if not all(fits):
+                raise ValueError(f"{number!r} speakers, {only!r} alone")
+        shared.add(number)
         if only is not None:
             summary.only_class[point] = only
     summary.shared = tuple(sorted(shared - {None}))

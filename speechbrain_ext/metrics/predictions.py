@@ -6,7 +6,7 @@ import functools
 import numpy as np
 
 from speechbrain_ext.base.errors import UserError, is_number
-from speechbrain_ext.base.files import atomic_open
+from speechbrain_ext.base.files import atomic_open, check_size
 from speechbrain_ext.base.values import to_number
 from speechbrain_ext.metrics.intervals import interval
 
@@ -30,6 +30,7 @@ def write_predictions(path, rows):
 def read_predictions(path, columns=()):
     """Rows of a run's predictions, from id to (where it stands, row)."""
     try:
+        check_size(path)
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             lines = [(reader.line_num, row) for row in reader]

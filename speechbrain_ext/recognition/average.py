@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from speechbrain_ext.base.errors import UserError, exits_cleanly
+from speechbrain_ext.base.options import RESULTS
+from speechbrain_ext.base.values import check_value
 from speechbrain_ext.metrics.predictions import (
     FILES,
     read_number,
@@ -43,6 +45,7 @@ def average(runs, split="test"):
 def _read(run, split):
     """Classes of a run; its utterances' names, and their posteriors."""
     classes = read_results(run, "classes")["classes"]
+    check_value("classes", classes, f"'{Path(run) / RESULTS}', classes")
     columns = [f"p_{name}" for name in classes]
     rows = read_predictions(Path(run) / FILES[split], ["reference", *columns])
     rows = sorted(rows.items())

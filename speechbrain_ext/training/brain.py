@@ -14,7 +14,7 @@ from speechbrain.utils.distributed import get_rank
 from tqdm import tqdm
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.base.files import atomic_open
+from speechbrain_ext.base.files import atomic_open, read_text, writing
 from speechbrain_ext.base.random import stable_rng
 from speechbrain_ext.data import (
     BucketBatches,
@@ -25,8 +25,9 @@ from speechbrain_ext.data import (
 from speechbrain_ext.encoders.adaptation import parameter_groups
 from speechbrain_ext.metrics.predictions import FILES
 from speechbrain_ext.metrics.recognition import RecognitionStats
+from speechbrain_ext.models import packing
 from speechbrain_ext.models.inputs import check_strides
-from speechbrain_ext.store import store_inputs
+from speechbrain_ext.store import check_finite, store_inputs
 from speechbrain_ext.training.checkpoints import RandomState
 from speechbrain_ext.training.results import show, write_results
 
@@ -104,27 +105,27 @@ class EmotionBrain(sb.Brain):
     def on_fit_start(self):
         """Make optimizers, take up the latest complete checkpoint, and take
         the statistics that are not in it."""
+        super().on_fit_start()
         if self.checkpointer is not None:
             self.checkpointer.sweep()
-        super().on_fit_start()
         sb.utils.distributed.run_on_main(self._trim_log)
         self.fit_normalizers()
 
     def _trim_log(self):
-        """Forget the epochs that are trained again."""
-        path = Path(getattr(self.hparams.train_logger, "save_file", "") or "")
+        """Forget the epochs that are trained again, and half a line."""
+        path = getattr(self.hparams.train_logger, "save_file", None)
         done = self.hparams.epoch_counter.current
-        if path.is_file():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            epochs = [_EPOCH.match(line) for line in lines]
-            kept = [
-                line
-                for line, epoch in zip(lines, epochs)
-                if epoch is None or int(epoch[1]) <= done
-            ]
-            if kept != lines:
-                with atomic_open(path) as file:
-                    file.writelines(kept)
+        text = read_text(path) if path and Path(path).exists() else ""
+        lines = text.splitlines(keepends=True)
+        epochs = [_EPOCH.match(line) for line in lines]
+        kept = [
+            line
+            for line, epoch in zip(lines, epochs)
+            if (epoch is None or int(epoch[1]) <= done) and line[-1] == "\n"
+        ]
+        if kept != lines:
+            with atomic_open(path) as file:
+                file.writelines(kept)
 
     def fit_batch(self, batch):
         """As of every Brain; ``check_loss_isfinite`` knows the batch."""
@@ -143,7 +144,7 @@ class EmotionBrain(sb.Brain):
         it out."""
         if not torch.isfinite(loss):
             raise UserError(
-                f"lr: the loss is {float(loss)} in epoch "
+                f"lr: the loss is {float(loss.detach())} in epoch "
                 f"{self.hparams.epoch_counter.current}, in the batch that "
                 f"begins with '{self._batch.id[0]}'; choose a lower learning "
                 "rate, or check that recording. The last checkpoint is kept."
@@ -181,6 +182,9 @@ class EmotionBrain(sb.Brain):
                         hidden, lengths = batch[name]
                     else:
                         hidden, lengths = source.hidden(*batch.sig)
+                    parts = packing.split(hidden, lengths)
+                    for part, id in zip(parts, batch.id):
+                        check_finite(part, id)
                     source.normalizer.update(hidden, lengths, batch.speaker)
         for features in self.stored.values():
             features.normalize()
@@ -259,11 +263,13 @@ class EmotionBrain(sb.Brain):
         if stage == sb.Stage.VALID:
             error, stats = self.validation(stage_loss)
             rates = self.anneal(error)
-            self.hparams.train_logger.log_stats(
-                {"epoch": epoch, **rates},
-                train_stats={"loss": self.train_loss},
-                valid_stats={"loss": stage_loss, **stats},
-            )
+            train_logger = self.hparams.train_logger
+            with writing(getattr(train_logger, "save_file", "the log")):
+                train_logger.log_stats(
+                    {"epoch": epoch, **rates},
+                    train_stats={"loss": self.train_loss},
+                    valid_stats={"loss": stage_loss, **stats},
+                )
             if hasattr(self.hparams.epoch_counter, "update_metric"):
                 # A plain number, for the counter writes it into checkpoints.
                 self.hparams.epoch_counter.update_metric(float(error))

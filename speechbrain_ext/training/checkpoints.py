@@ -5,6 +5,7 @@ deletes them in any order. Here the mark is made last and names the files, and
 what lacks one of them is no checkpoint.
 """
 
+import contextlib
 import logging
 import os
 import pickle
@@ -28,7 +29,8 @@ from speechbrain.utils.distributed import (
 )
 from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected, is_number
+from speechbrain_ext.base.files import check_size
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ register_checkpoint_hooks(EpochCounterWithStopper)
 _DAMAGES = (
     AttributeError,
     EOFError,
-    KeyError,
+    LookupError,
     OSError,
     RuntimeError,
     TypeError,
@@ -65,6 +67,11 @@ class SafeCheckpointer(Checkpointer):
     True
     """
 
+    def __init__(self, *args, **kwargs):
+        # From a folder to what is wrong with the checkpoint in it.
+        self._damages = {}
+        super().__init__(*args, **kwargs)
+
     def _save_checkpoint_metafile(self, fpath, *args, **kwargs):
         return super()._save_checkpoint_metafile(
             fpath.with_name(_PENDING), *args, **kwargs
@@ -73,14 +80,19 @@ class SafeCheckpointer(Checkpointer):
     def save_checkpoint(self, *args, **kwargs):
         """As ``Checkpointer.save_checkpoint``, but whole or not at all."""
         try:
-            checkpoint = super().save_checkpoint(*args, **kwargs)
+            return self._save(*args, **kwargs)
         except (OSError, RuntimeError) as error:
             # torch has no error of its own for a full disk.
+            with contextlib.suppress(OSError):
+                self.sweep()
             raise UserError(
                 f"Cannot write a checkpoint to '{self.checkpoints_dir}' "
                 f"({' '.join(str(error).split())[:100]}); free some space, and "
                 "start the run again: it goes on from the one before."
             ) from error
+
+    def _save(self, *args, **kwargs):
+        checkpoint = super().save_checkpoint(*args, **kwargs)
         ddp_barrier()
         if if_main_process():
             pending = checkpoint.path / _PENDING
@@ -99,32 +111,45 @@ class SafeCheckpointer(Checkpointer):
         """All complete checkpoints."""
         found = []
         for folder in self._list_checkpoint_dirs():
+            if folder in self._damages:
+                continue
             try:
+                check_size(folder / METAFNAME)
                 (one,) = self._construct_checkpoint_objects([folder])
                 files = one.meta.get("files", [])
-                if all((folder / name).exists() for name in files):
+                if all((folder / name).is_file() for name in files):
+                    # What is sorted and compared.
+                    for key in {"unixtime", "error"} & one.meta.keys():
+                        if not is_number(one.meta[key]):
+                            raise expected(key, "a number", one.meta[key])
                     found.append(one)
-            except _DAMAGES as error:
-                _left_out(folder, error)
+            except (*_DAMAGES, UserError) as error:
+                self._leave_out(folder, error)
         return found
 
     def recover_if_possible(self, *args, **kwargs):
         """As ``Checkpointer.recover_if_possible``, by the first of the
         checkpoints, from the best on, that is not damaged."""
-        damage = None
         for checkpoint in self.find_checkpoints(*args, **kwargs):
             try:
                 self.load_checkpoint(checkpoint)
                 return checkpoint
             except _DAMAGES as error:
-                damage = damage or error
-                _left_out(checkpoint.path, error)
-        if damage is not None:
+                self._leave_out(checkpoint.path, error)
+        # To begin again in silence would be worse.
+        if self._list_checkpoint_dirs():
+            reason = next(iter(self._damages.values()), "files are missing")
             raise UserError(
                 f"'{self.checkpoints_dir}': no checkpoint can be loaded "
-                f"({' '.join(str(damage).split())[:200]}); restore one, or "
-                "delete the folder to train again."
-            ) from damage
+                f"({reason}); restore one, or delete the folder to train "
+                "again."
+            )
+
+    def _leave_out(self, folder, error):
+        """Warn of a checkpoint, once; nothing deletes it."""
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        self._damages[folder] = reason
+        logger.warning(f"'{folder}' is damaged ({reason}); it is left out.")
 
     def sweep(self):
         """Delete what a killed run has left of incomplete checkpoints."""
@@ -132,13 +157,8 @@ class SafeCheckpointer(Checkpointer):
             return
         complete = {checkpoint.path for checkpoint in self.list_checkpoints()}
         for path in self.checkpoints_dir.glob("CKPT+*"):
-            if path not in complete:
+            if path not in complete.union(self._damages):
                 shutil.rmtree(path)
-
-
-def _left_out(folder, error):
-    reason = " ".join(str(error).split())[:100]
-    logger.warning(f"'{folder}' is damaged ({reason}); it is left out.")
 
 
 @register_checkpoint_hooks

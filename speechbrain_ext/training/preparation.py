@@ -65,16 +65,15 @@ def prepare(
     for name in corpora:
         find_corpus(name)
     is_named = protocol in PROTOCOLS
-    if is_named:
-        given = [name for name in corpora if corpora[name] is not None]
-        classes = classes_of(protocol, given, label_map)
-    else:
-        _check_way(protocol, speakers, zed_folder)
-        _check_label_map(label_map, classes)
-    if simulation is not None:
-        _check_splits("simulation", simulation, "options", zed_folder)
-        for name, options in simulation.items():
-            check_simulation(options, f"simulation.{name}")
+    classes = check_preparation(
+        protocol,
+        corpora,
+        label_map=label_map,
+        classes=classes,
+        speakers=speakers,
+        zed_folder=zed_folder,
+        simulation=simulation,
+    )
     given = {**corpora, "test": zed_folder}
     absolute = {name: x and os.path.realpath(x) for name, x in given.items()}
     # A folder is the same however it is spelled.
@@ -84,8 +83,13 @@ def prepare(
     folder = Path(folder)
     if (folder / "protocol.json").exists():
         earlier = read_json(folder / "protocol.json")
+        then = earlier.get("options") if isinstance(earlier, dict) else None
+        if not isinstance(then, list):
+            where = f"'{folder / 'protocol.json'}'"
+            remedy = f"delete '{folder}' to prepare the data again"
+            raise expected(where, "the record of a split", earlier, remedy)
         # Either spelling will do.
-        if {*options} & {*earlier["options"]}:
+        if any(one in then for one in options):
             return earlier
         raise UserError(
             f"output_folder: '{folder.parent}' holds a run that was prepared "
@@ -130,6 +134,32 @@ def prepare(
     return record
 
 
+def check_preparation(
+    protocol,
+    corpora=None,
+    corpus=None,
+    label_map=None,
+    classes=None,
+    speakers=None,
+    zed_folder=None,
+    simulation=None,
+    **_,
+):
+    """Raise a ``UserError`` unless options of ``prepare`` fit together, before
+    anything is made or read; the classes."""
+    if protocol in PROTOCOLS:
+        given = [name for name, folder in (corpora or {}).items() if folder]
+        classes = classes_of(protocol, given or [corpus], label_map)
+    else:
+        _check_way(protocol, speakers, zed_folder)
+        _check_label_map(label_map, classes)
+    if simulation is not None:
+        _check_splits("simulation", simulation, "options", zed_folder)
+        for name, options in simulation.items():
+            check_simulation(options, f"simulation.{name}")
+    return classes
+
+
 def _write_parts(parts, folder, simulation, zed, max_samples):
     """Manifests of the parts; what the simulation does not use, and why."""
     skipped = []
@@ -166,7 +196,14 @@ def _tell(record, folder):
 def load_splits(folder):
     """Utterances of train, valid and test, as ``prepare`` wrote them."""
     paths = {name: Path(folder) / f"{name}.json" for name in SPLITS}
-    return {name: load_manifest(path) for name, path in paths.items()}
+    splits = {name: load_manifest(path) for name, path in paths.items()}
+    for name, utterances in splits.items():
+        if not utterances:
+            raise UserError(
+                f"'{paths[name]}' holds no utterance; delete '{folder}' to "
+                "prepare the data again."
+            )
+    return splits
 
 
 def prepared_splits(folder, hparams, run_opts):

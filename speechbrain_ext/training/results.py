@@ -4,6 +4,7 @@
 adds: ``encoder_source``, ``tuning`` and so on.
 """
 
+import contextlib
 from pathlib import Path
 
 from speechbrain_ext.base.errors import UserError, expected, is_number
@@ -97,7 +98,27 @@ def read_results(run, *needed):
         for name, value in metrics.items():
             if not is_number(value):
                 raise expected(f"'{path}', {name}", "a number", value, _AGAIN)
-    return _upgrade(results)
+    with reading(run):
+        return _upgrade(results)
+
+
+@contextlib.contextmanager
+def reading(run):
+    """Tell in a sentence that results.json of a run holds something else."""
+    try:
+        yield
+    except (
+        AttributeError,
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"'{Path(run) / RESULTS}' is not what a run writes ({what}); "
+            f"{_AGAIN}."
+        ) from error
 
 
 def _upgrade(results):
@@ -116,6 +137,11 @@ def _upgrade(results):
 def show(run):
     """The end of a run of recognition as text."""
     results = read_results(run, "metrics", "test", "protocol", "seed")
+    with reading(run):
+        return _show(run, results)
+
+
+def _show(run, results):
     test, protocol = results["test"], results["protocol"]
     rows = [[name, *figure_cells(test, name)] for name in results["metrics"]]
     pairs = zip(test["recalls"].items(), test["confusion"])

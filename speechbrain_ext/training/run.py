@@ -1,6 +1,8 @@
 """A run begins: its options, its folder, what it runs on."""
 
+import fcntl
 import inspect
+import logging
 import os
 import resource
 import subprocess
@@ -14,6 +16,7 @@ from speechbrain_ext.base.files import (
     check_writable,
     sweep,
     write_json,
+    writing,
 )
 from speechbrain_ext.base.options import (
     RECORD,
@@ -139,11 +142,6 @@ def _construct(path, text):
 
 def lock(run):
     """Keep other processes out of a run folder, as long as this one lives."""
-    try:
-        import fcntl
-    except ImportError:
-        # Windows.
-        return
     run.mkdir(parents=True, exist_ok=True)
     path = run.resolve()
     if path in _LOCKS:
@@ -171,7 +169,7 @@ def _open_folder(run, text, record, recipe, log_config):
     from speechbrain.core import DEFAULT_LOG_CONFIG
 
     lock(run)
-    sweep(run)
+    sweep([run, run / "manifests", run / "figures"])
     files = {
         "hyperparams.yaml": text,
         "train.py": recipe.read_text(encoding="utf-8"),
@@ -187,6 +185,10 @@ def _open_folder(run, text, record, recipe, log_config):
         "root": {"level": "INFO"},
         "loggers": {"speechbrain_ext": {"level": "DEBUG"}},
     }
+    with writing(run / "log.txt"):
+        open(run / "log.txt", "ab").close()
+    # A full disk is told of where results are written.
+    logging.raiseExceptions = False
     sb.utils.logger.setup_logging(log_config or DEFAULT_LOG_CONFIG, changes)
     logger = sb.utils.logger.get_logger("speechbrain_ext.run")
     sys.excepthook = lambda *error: logger.error("Exception:", exc_info=error)

@@ -8,8 +8,14 @@ import sys
 
 import pytest
 
-from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.base.files import atomic_open, read_json, write_json
+from speechbrain_ext.base.errors import UserError, exits_cleanly
+from speechbrain_ext.base.files import (
+    DAY,
+    atomic_open,
+    read_json,
+    sweep,
+    write_json,
+)
 from speechbrain_ext.utterance import Utterance, load_manifest, save_manifest
 
 UTTERANCE = Utterance("a", 1.0, "s", "sad", "demo", wav="a.wav")
@@ -28,7 +34,7 @@ def test_a_full_disk_leaves_the_old_manifest(tmp_path, monkeypatch):
     before = path.read_bytes()
     error = python(f"""
 import resource, signal
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, exits_cleanly
 from speechbrain_ext.utterance import Utterance, save_manifest
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
@@ -76,6 +82,44 @@ def test_an_error_inside_leaves_nothing(tmp_path):
     with pytest.raises(UserError, match="id 'a' .*a.wav.*b.wav"):
         save_manifest([UTTERANCE, other], tmp_path / "m.json")
     assert os.listdir(tmp_path) == []
+
+
+def test_what_killed_processes_leave(tmp_path):
+    old, new = tmp_path / ".a.part-1.npy", tmp_path / ".b.part-2.npy"
+    kept = tmp_path / ".hidden"
+    for path in (old, new, kept):
+        path.write_text("half")
+        os.utime(path, (0, 0) if path == old else None)
+    sweep([tmp_path], DAY)
+    assert [p.name for p in tmp_path.iterdir() if p != kept] == [new.name]
+    sweep([tmp_path, tmp_path / "not there"])
+    assert [*tmp_path.iterdir()] == [kept]
+
+
+@pytest.mark.parametrize("name, raised", [("ENOSPC", 2), ("ECHILD", None)])
+def test_a_disk_that_is_full(name, raised, capsys):
+    """A sentence; other errors of the system are of the code."""
+    number = getattr(errno, name)
+
+    def write():
+        raise OSError(number, os.strerror(number), "a.txt")
+
+    with pytest.raises((SystemExit, OSError)) as ended:
+        exits_cleanly(write)()
+    assert getattr(ended.value, "code", None) == raised
+    assert ("Cannot use 'a.txt': No space" in capsys.readouterr().err) == (
+        raised == 2
+    )
+
+
+def test_what_is_not_read_at_once(tmp_path):
+    pipe, huge = tmp_path / "pipe", tmp_path / "huge"
+    os.mkfifo(pipe)
+    huge.touch()
+    os.truncate(huge, 10**12)
+    for path in (pipe, huge):
+        with pytest.raises(UserError, match="no file of up to 500 MB"):
+            read_json(path)
 
 
 def test_others_can_read_it(tmp_path):

@@ -1,6 +1,5 @@
 """The command, on a recipe that trains nothing."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.experiment.command import main, parse
 from speechbrain_ext.experiment.plan import Run
 from speechbrain_ext.experiment.runs import follow, last_error
+from speechbrain_ext.training.run import lock
 from tests.experiment.recipe import attempts, command, run
 
 
@@ -149,22 +149,36 @@ def test_stopped_and_continued(recipe, tmp_path, number):
     assert list(map(attempts, seeds(root, 1, 2, 3))) == [2, 2, 1]
 
 
-def test_a_run_that_outlives_its_runner(recipe, tmp_path):
+def test_two_runners_and_runs_that_end_with_them(recipe, tmp_path):
     root = tmp_path / "runs"
     words = command(recipe, root, "--sleep=60")
     process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
     left = children(*seeds(root, 1))
+    _, error = run(recipe, root, "--sleep=60", status=1)
+    assert "another process is working on it" in error
+    assert attempts(*seeds(root, 1)) == 1 and all(map(alive, left))
     process.kill()
     process.wait()
-    try:
-        assert all(map(alive, left))
-        _, error = run(recipe, root, "--sleep=60", status=1)
-        assert "another process is working on it" in error
-    finally:
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    assert attempts(*seeds(root, 1)) == 1
+    wait_for(lambda: not any(map(alive, left)))
+    text = recipe[0].read_text()
+    recipe[0].write_text(text.replace('"sleep", options', '"true", options'))
+    run(recipe, root, "--sleep=60")
+    assert attempts(*seeds(root, 1)) == 2
+
+
+def test_a_run_that_another_process_trains(recipe, tmp_path):
+    (folder,) = seeds(tmp_path / "runs", 1)
+    code = "from speechbrain_ext.base.errors import exits_cleanly\n"
+    code += "from speechbrain_ext.training.run import lock\n"
+    where = "exits_cleanly(lock)(folder)\n"
+    text = recipe[0].read_text()
+    recipe[0].write_text(
+        code + text.replace("seed, fold", where + "seed, fold", 1)
+    )
+    lock(folder)
+    _, error = run(recipe, tmp_path / "runs", status=1)
+    said = f"error: output_folder: another process trains in '{folder}'"
+    assert f"exit status 2: {said}" in error
 
 
 def test_a_launcher_of_several_processes(recipe, tmp_path):

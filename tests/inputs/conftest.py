@@ -11,6 +11,8 @@ from tests.inputs.models import (
     write_layouts,
     write_whisper,
 )
+from tests.inputs.runs import trained_run  # noqa: F401
+from tests.recipes.conftest import short_ravdess  # noqa: F401
 
 
 @pytest.fixture(scope="session")
@@ -28,10 +30,10 @@ def models(small_run, small_recognizer, tmp_path_factory):  # noqa: F811
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch, models):
+def place(tmp_path, monkeypatch, models, request):
     """An empty folder, which is the current one."""
     monkeypatch.chdir(tmp_path)
     # A run sets up logging, to streams that end with the test.
     handlers = logging.root.handlers[:]
-    yield Place(tmp_path, models)
+    yield Place(tmp_path, models, request.getfixturevalue)
     logging.root.handlers[:] = handlers

@@ -8,6 +8,7 @@ import runpy
 import shlex
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from speechbrain_ext.inference import (
     command,
 )
 from speechbrain_ext.training.run import read_command_line
-from tests.inputs import files, models, tensors
+from tests.inputs import files, models, runs, tensors
 from tests.inputs.recordings import MAKERS
 
 # Contents of YAMLs by name.
@@ -66,6 +67,8 @@ class Place:
     folder: Path
     # Folders of small models.
     models: dict
+    # A fixture by its name, made only where it is needed.
+    fixture: Callable
 
     def words(self, text):
         """Words of a command line.
@@ -97,6 +100,16 @@ def recipe(given, place):
         path = RECIPES / folder / "hparams" / yaml
     main = _recipe(RECIPES / folder / "train.py")["main"]
     main([str(path), *words, f"--output_folder={place.folder / 'run'}"])
+
+
+def before_data(given, place):
+    """RECIPE YAML OPTION...: a run, which ends before any data is made."""
+    try:
+        recipe(given, place)
+    finally:
+        made = {path.name for path in place.folder.glob("run/*/")}
+        # Where checkpoints would go.
+        assert made <= {"save"}
 
 
 @functools.cache
@@ -228,6 +241,7 @@ ENTRIES = {
     "options": options,
     "yaml": yaml_file,
     "recipe": recipe,
+    "before data": before_data,
     "experiment": experiment,
     "recognize": functools.partial(_judge, "recognize", "recognizer"),
     "diarize": functools.partial(_judge, "diarize", "diarizer"),
@@ -238,4 +252,12 @@ ENTRIES = {
     "recognize on an ASCII console": _on_ascii,
     **files.ENTRIES,
     **tensors.ENTRIES,
+    "goes on": runs.goes_on,
+    "disturbed": runs.disturbed,
+    "trains": runs.trains,
+    "features": runs.features,
+    "cache": runs.cache,
+    "finished": runs.finished,
+    "table": runs.table,
+    "average": runs.averaged,
 }

@@ -1,13 +1,16 @@
 """The Brain that the recipes' Brains extend: which optimizers step."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders.grid import FrameGrid
 from speechbrain_ext.models.inputs import Input
+from speechbrain_ext.models.normalization import make_normalizer
 from speechbrain_ext.training.brain import EmotionBrain
 
 
@@ -64,3 +67,48 @@ def test_optimizers_with_a_gradient_alone(brain):
     assert list(found) == ["encoder_optimizer"]
     brain.modules.head.bias.grad = torch.zeros(2)
     assert brain.freeze_optimizers(optimizers) == optimizers
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_loss_that_is_no_number(value, brain):
+    """It stops before a step; the batch and the remedy are named."""
+    brain.hparams.epoch_counter = SimpleNamespace(current=3)
+    batch = torch.full((5, 4), value)
+    batch.id = ["a", "b"]
+    before = weights(brain)
+    said = "lr: the loss is .* in epoch 3, in the batch that begins with 'a'"
+    with pytest.raises(UserError, match=said):
+        brain.fit_batch(batch)
+    with pytest.raises(UserError, match=said):
+        brain.evaluate_batch(batch, None)
+    assert all(map(torch.equal, weights(brain), before))
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_statistics_of_what_is_no_number(stored, brain):
+    """The recording is named; what is wrong enters no statistics."""
+    hidden = torch.zeros(1, 5, 2)
+    hidden[0, 3] = torch.nan
+    given = hidden, torch.tensor([3, 2])
+    source = SimpleNamespace(
+        normalizer=make_normalizer("global", 1, 2),
+        by_speaker=False,
+        hidden=lambda *sig: given,
+    )
+    brain.hparams.inputs = {"speech": source}
+    brain.stored = {"speech": None} if stored else {}
+
+    class Batch(dict):
+        id, sig, speaker = ["a", "b"], (), ["s", "s"]
+
+        def to(self, device):
+            return self
+
+    brain.batches = {"train": SimpleNamespace(dataset=None)}
+    with pytest.MonkeyPatch.context() as patch:
+        where = "speechbrain_ext.training.brain."
+        patch.setattr(f"{where}BucketBatches", lambda *_, **how: None)
+        patch.setattr(f"{where}make_loader", lambda _: [Batch(speech=given)])
+        with pytest.raises(UserError, match="'b': the encoder gives values"):
+            brain.fit_normalizers()
+    assert not source.normalizer.is_fitted()

@@ -193,6 +193,33 @@ def test_mappings(begin):
         begin("--adam='!new:no_such_module.Thing'")
 
 
+LOCK = """
+import pathlib, sys, time
+from speechbrain_ext.training.run import lock
+lock(pathlib.Path(sys.argv[1]))
+print("locked", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_folder_has_one_process(begin, tmp_path):
+    run = tmp_path / "run"
+    words = [sys.executable, "-c", LOCK, str(run)]
+    how = {"stdout": subprocess.PIPE, "env": {"PYTHONPATH": str(ROOT)}}
+    with subprocess.Popen(words, **how) as other:
+        assert other.stdout.readline() == b"locked\n"
+        with pytest.raises(UserError, match="another process trains in"):
+            begin()
+        assert not any(run.iterdir())
+        # Even one that is killed gives it back.
+        other.kill()
+    (run / "manifests").mkdir()
+    for left in (run, run / "manifests"):
+        (left / ".train.part-0abc_1.json").write_text("half")
+    assert begin() is not None
+    assert not list(run.rglob(".*"))
+
+
 TRAIN = """
 import logging, sys
 from speechbrain_ext.training.run import begin_run, read_command_line
