@@ -7,6 +7,7 @@ from speechbrain_ext.models.mixture import LayerMixture
 
 
 def test_equation_1():
+    """Gradients are orthogonal to the weights, as the docstring says."""
     mixture = LayerMixture(3)
     x = torch.randn(3, 5, 4)
     assert torch.allclose(mixture(x), x.mean(0), atol=1e-6)
@@ -15,16 +16,12 @@ def test_equation_1():
     expected = (1.0 * x[0] - 0.5 * x[1] + 3.0 * x[2]) / 3.5
     assert torch.allclose(mixture(x), expected, atol=1e-6)
     assert mixture.weights() == pytest.approx([1 / 3.5, -0.5 / 3.5, 3 / 3.5])
-
-
-def test_gradients_do_not_change_the_scale():
-    """They are orthogonal to the weights, as the docstring says."""
-    mixture = LayerMixture(4)
-    mixture.alpha.data = torch.tensor([1.0, 0.5, -0.2, 2.0])
-    mixture(torch.randn(4, 5, 4)).square().sum().backward()
+    mixture(x).square().sum().backward()
     gradient = mixture.alpha.grad
     assert gradient.norm() > 0.1
     assert abs(gradient @ mixture.alpha) < 1e-4 * gradient.norm()
+    with pytest.raises(ValueError, match=r"\[3, frames, channels\]"):
+        mixture(torch.zeros(4, 5, 6))
 
 
 @pytest.mark.parametrize("alpha", [[1.0, -1.0], [1.0, -1.001], [0.0, 0.0]])
@@ -38,8 +35,3 @@ def test_a_vanishing_sum_is_bounded(alpha):
     assert mixture.alpha.grad.isfinite().all()
     mixture.alpha.data = torch.tensor([-1.0, -3.0])
     assert mixture.weights() == pytest.approx([0.25, 0.75])
-
-
-def test_wrong_number_of_layers():
-    with pytest.raises(ValueError, match=r"\[3, frames, channels\]"):
-        LayerMixture(3)(torch.zeros(4, 5, 6))
