@@ -7,7 +7,6 @@ import torch
 from speechbrain_ext.utterance import Utterance
 from tests.benchmarks import (
     baseline_linear,
-    bench_audio,
     bench_features,
     bench_finetuning,
     bench_preparation,
@@ -146,15 +145,6 @@ def test_linear_baseline_sees_what_is_there():
     # The speaker hides the emotion, unless speakers are normalised.
     assert baseline_linear.recall(pooled, data, "speaker") == [100, 100]
     assert min(baseline_linear.recall(pooled, data, "global")) < 90
-
-
-def test_audio(tables):
-    (rows,) = tables(bench_audio, repeats=1, cases=2)
-    assert [row[:3] for row in rows] == [
-        ["16000", "3.5", "all"],
-        ["16000", "60", "last 1 s"],
-    ]
-    assert all(float(cell) > 0 for row in rows for cell in row[3:])
 
 
 def test_preparation(tables):

@@ -87,13 +87,6 @@ def test_groups_and_unfreezing(folder, freeze_feature_extractor):
     assert trains(encoder) == everything
 
 
-def test_an_encoder_without_layers_has_one_group():
-    encoder = ProsodyEncoder()
-    (group,) = parameter_groups(encoder, 0.1, 0.5)
-    assert group["scale"] == 1.0
-    assert len(group["params"]) == len(list(encoder.parameters()))
-
-
 def trains(encoder):
     return {n for n, p in encoder.named_parameters() if p.requires_grad}
 
@@ -134,13 +127,17 @@ def test_layers_by_epoch_and_options_out_of_bounds(whisper):
 
 
 @pytest.mark.parametrize("change", [unfreeze_top, add_lora])
-def test_a_frozen_encoder_is_refused(whisper, change):
+def test_an_encoder_that_is_frozen_or_without_layers(whisper, change):
     frozen = load_encoder(whisper)
     assert parameter_groups(frozen, 0.1, 0.5) == []
     with pytest.raises(UserError, match="freeze: False"):
         change(frozen, 1)
+    encoder = ProsodyEncoder()
+    (group,) = parameter_groups(encoder, 0.1, 0.5)
+    assert group["scale"] == 1.0
+    assert len(group["params"]) == len(list(encoder.parameters()))
     with pytest.raises(UserError, match="transformer layers"):
-        change(ProsodyEncoder(), 1)
+        change(encoder, 1)
 
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]

@@ -4,7 +4,6 @@ import json
 import random
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from speechbrain_ext.base.emotions import VOCABULARY
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.corpora import read_corpus
+from speechbrain_ext.corpora import iemocap, read_corpus
 from speechbrain_ext.protocols import (
     PROTOCOLS,
     classes_of,
@@ -59,26 +58,28 @@ def utterance(id, speaker, emotion, corpus):
 
 def fake_iemocap():
     """The real turns in the published counts, and some without majority."""
-    labels = ("angry", "happy", "excited", "neutral", "sad")
-    counts = zip(labels, trees.IEMOCAP_COUNTS.values())
-    codes = [label for label, count in counts for _ in range(count)]
-    size = len(codes)
-    codes = [codes[index * 1009 % size] for index in range(size)]
-    codes += 5 * ["no_agreement", "frustrated"]
-    turns = [Path(name).stem for name in trees.iemocap()]
-    turns += [f"Ses01F_impro09_F{index:03d}" for index in range(10)]
-    for index, turn in enumerate(turns):
-        agreed = None if index >= size else 1.0 if index % 3 else 2 / 3
+    turns = {
+        turn: iemocap.EMOTIONS[code]
+        for turn, code in trees.iemocap_codes(trees.iemocap()).items()
+    }
+    for index in range(10):
+        label = ("no_agreement", "frustrated")[index % 2]
+        turns[f"Ses01F_impro09_F{index:03d}"] = label
+    for index, (turn, emotion) in enumerate(turns.items()):
+        agreed = 1.0 if index % 3 else 2 / 3
         style = "improvised" if "impro" in turn else "scripted"
         yield Utterance(
             turn,
             20.0 if index % 50 == 0 else 4.0,
             f"iemocap_{turn[:5]}{turn.split('_')[-1][0]}",
-            codes[index],
+            emotion,
             "iemocap",
             wav="x.wav",
             session=turn[:5],
-            extra={"style": style, "agreement": agreed},
+            extra={
+                "style": style,
+                "agreement": None if "impro09" in turn else agreed,
+            },
         )
 
 
