@@ -234,21 +234,20 @@ def test_the_feed_forward_layers_can_be_adapted(whisper):
 
 
 @pytest.mark.parametrize(
-    "options, words",
+    "options, sentence",
     [
-        ({"targets": ["q_proj", "query"]}, ["'query'", "q_proj", "out_proj"]),
-        ({"targets": ["conv1"]}, ["'conv1'"]),
-        ({"targets": []}, ["expected some of"]),
-        ({"rank": 0}, ["got rank 0"]),
-        ({"dropout": 1.0}, ["dropout 1.0"]),
-        ({"alpha": 0}, ["alpha 0"]),
-        ({"rnak": 8}, ["'rnak'", "rank, alpha, dropout, targets"]),
+        ({"targets": ["q_proj", "query"]}, "out_proj.*q_proj.*'query'"),
+        ({"targets": ["conv1"]}, "'conv1'"),
+        ({"targets": []}, "expected some of"),
+        ({"rank": 0}, "got rank 0"),
+        ({"dropout": 1.0}, "dropout 1.0"),
+        ({"alpha": 0}, "alpha 0"),
+        ({"rnak": 8}, "rank, alpha, dropout, targets.*'rnak'"),
     ],
 )
-def test_options_that_cannot_be(whisper, options, words):
-    with pytest.raises(UserError, match="^lora: ") as caught:
+def test_options_that_cannot_be(whisper, options, sentence):
+    with pytest.raises(UserError, match=f"^lora: .*{sentence}"):
         trained(whisper, lora=options)
-    assert all(word in str(caught.value) for word in words)
 
 
 def test_adapters_exclude_convolutions_that_train(folder):
@@ -256,11 +255,11 @@ def test_adapters_exclude_convolutions_that_train(folder):
         trained(folder, freeze_feature_extractor=False, lora={"rank": 2})
     # Switched off in a YAML.
     trained(folder, freeze_feature_extractor=False, lora={"rank": None})
-
-
-def test_adapters_are_added_once_and_need_peft(whisper, monkeypatch):
     with pytest.raises(UserError, match="already"):
-        add_lora(adapted(whisper))
+        add_lora(adapted(folder))
+
+
+def test_adapters_need_peft(whisper, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(UserError, match=r"speechbrain-ext\[lora\]"):
         trained(whisper, lora={})

@@ -129,12 +129,9 @@ def test_posteriors_are_averaged_over_time(png, figures):
 
 @pytest.mark.filterwarnings("error")
 def test_any_waveform(png):
-    for waveform in (
-        torch.zeros(RATE, requires_grad=True),
-        np.zeros((RATE, 2), dtype=np.int16),
-        [0.0, 1.0, -1.0],
-        np.zeros(1),
-    ):
+    stereo = np.zeros((RATE, 2), dtype=np.int16)
+    tensor = torch.zeros(RATE, requires_grad=True)
+    for waveform in (tensor, stereo, [0.0, 1.0, -1.0], np.zeros(1)):
         timeline(png, waveform, RATE, [], 1.0)
         assert png.stat().st_size
 
