@@ -2,7 +2,6 @@
 
 import operator
 from collections import Counter
-from itertools import product
 
 import pytest
 
@@ -243,16 +242,15 @@ def test_ravdess_itself(ravdess_folder):
     assert all(2.5 < one.duration < 5.5 for one in utterances)
 
 
-CHINESE = "gb18030", "gb2312", "utf-16", "utf-8-sig"
-ENGLISH = "utf-8", "utf-16", "cp1252", "gb18030"
-
-
 @pytest.mark.parametrize(
-    "speaker, encoding",
-    [*product(["0001"], CHINESE), *product(["0016"], ENGLISH)],
+    "speaker, encodings",
+    [
+        ("0001", "gb18030 gb2312 utf-16 utf-8-sig"),
+        ("0016", "utf-8 utf-16 cp1252 gb18030"),
+    ],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_esd_texts(tmp_path, speaker, encoding, end):
+def test_esd_texts(tmp_path, speaker, encodings, end):
     mandarin = speaker == "0001"
     text = "打远一看，它们的确很是美丽。" if mandarin else "It’s the nine."
     label = "中立" if mandarin else "Neutral"
@@ -267,10 +265,11 @@ def test_esd_texts(tmp_path, speaker, encoding, end):
     ]
     lines = end.join(f"  {speaker}_00000{one}{end}" for one in ends)
     path = folder / speaker / f"{speaker}.txt"
-    path.write_bytes(lines.lstrip().encode(encoding))
-    utterances, skipped = read_corpus("esd", folder)
-    assert skipped == []
-    assert [one.text for one in utterances] == [text] * 5 + [None]
+    for encoding in encodings.split():
+        path.write_bytes(lines.lstrip().encode(encoding))
+        utterances, skipped = read_corpus("esd", folder)
+        assert skipped == []
+        assert [one.text for one in utterances] == [text] * 5 + [None]
 
 
 def test_esd_text_that_ends_in_an_emotion(tmp_path):

@@ -70,13 +70,11 @@ def test_bars_show_the_segments(png, figures):
         (0, 0, 1, 1, "neutral"), (1, 0, 2, 1, "happy"), (3, 0, 1, 1, "neutral")
     )
     assert texts(hypothesis.texts) == ["neutral", "neutral", "happy"]
-
-
-def test_emotions_at_once_share_the_bar(png, figures):
+    # Emotions at once share the bar.
     several = [(1, 4, "sad"), (0, 2, "happy"), (3, 9, "angry")]
     timeline(png, TONE, RATE, [segment(*one) for one in several], 4.0)
     # Sad stays above when happy gives way to angry.
-    assert boxes(figures[0].axes[1]) == expected(
+    assert boxes(figures[1].axes[1]) == expected(
         (0, 0, 1, 1, "happy"),
         (1, 0, 1, 0.5, "happy"),
         (1, 0.5, 1, 0.5, "sad"),
