@@ -73,17 +73,11 @@ def read_names(corpus, folder, names):
     return utterances, {file.removeprefix(start): why for file, why in skipped}
 
 
-@pytest.fixture(scope="session", params=EMOTIONS)
-def whole(request, tmp_path_factory):
-    corpus = request.param
-    folder = tmp_path_factory.mktemp(corpus) / "tree"
-    trees.plant(folder, getattr(trees, corpus)())
-    return corpus, *read_corpus(corpus, folder)
-
-
-def test_counts(whole, tmp_path):
-    corpus, utterances, skipped = whole
-    assert skipped == []
+@pytest.mark.parametrize("corpus", EMOTIONS)
+def test_counts(corpus, tmp_path):
+    names = getattr(trees, corpus)()
+    utterances, skipped = read_names(corpus, tmp_path, names)
+    assert skipped == {}
     emotions = Counter(one.emotion for one in utterances)
     assert emotions == EMOTIONS[corpus]
     assert set(emotions) == set(find_corpus(corpus).emotions.values())
@@ -97,10 +91,6 @@ def test_counts(whole, tmp_path):
     assert len(by_gender) == len(speakers)
     assert Counter(gender for _, gender in by_gender) == GENDERS[corpus]
     trees.check_manifest(utterances[:: len(utterances) // 100], tmp_path)
-
-
-def test_counts_of_one_corpus(whole):
-    corpus, utterances, _ = whole
     found = count(utterances, "speaker", "emotion")
     if corpus in ("esd", "jlcorpus"):
         assert set(found.values()) == {{"esd": 350, "jlcorpus": 60}[corpus]}

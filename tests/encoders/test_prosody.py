@@ -1,4 +1,4 @@
-"""Statistics of prosody on sounds whose pitch is known; the network on them."""
+"""Prosody of sounds whose pitch is known, the network on it; spectrograms."""
 
 import math
 
@@ -17,8 +17,8 @@ from speechbrain_ext.encoders.prosody import (
     _group,
     _local_mean,
 )
-from speechbrain_ext.encoders.spectra import power_spectrum
-from tests.encoders.padding import utterance
+from speechbrain_ext.encoders.spectra import SpectrogramEncoder, power_spectrum
+from tests.encoders.padding import utterance, utterances
 
 
 @pytest.fixture
@@ -182,3 +182,15 @@ def test_it_learns_to_tell_tones_within_an_utterance():
     encoder.eval()
     wav, labels = batch()
     assert (head(encoder(wav)).argmax(-1) == labels).float().mean() > 0.9
+
+
+def test_a_spectrogram_is_its_definition():
+    wav = utterances([4321])[0]
+    found = SpectrogramEncoder()(wav[None])[0].numpy()
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
+    expected = [
+        np.abs(np.fft.rfft(wav.double().numpy()[start : start + 400] * hann))
+        for start in range(0, 4321 - 400 + 1, 160)
+    ]
+    assert found.shape == (25, 201) == np.shape(expected)
+    np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import statistics
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,24 +15,21 @@ from tests.recipes.running import EMBEDDINGS, FINETUNING, script
 CLASSES = ["neutral", "happy", "sad"]
 
 
-def drawing(recipe, name, path):
-    """Runs a script; gives the lines of its table."""
-
-    def draw(*words):
-        script(recipe, name).main([str(path), *map(str, words)])
-        return table(path.parent / f"{path.name.removesuffix('.png')}.csv")
-
-    return draw
+def drawing(recipe, name, path, *words):
+    """Run a script; the lines of its table."""
+    script(recipe, name).main([str(path), *map(str, words)])
+    return table(path.parent / f"{path.name.removesuffix('.png')}.csv")
 
 
 @pytest.fixture
 def draw_layers(tmp_path):
-    return drawing(EMBEDDINGS, "layer_weights", tmp_path / "out" / "a.png")
+    path = tmp_path / "out" / "a.png"
+    return partial(drawing, EMBEDDINGS, "layer_weights", path)
 
 
 @pytest.fixture
 def draw_confusion(tmp_path):
-    return drawing(FINETUNING, "confusion", tmp_path / "out" / "v1.5")
+    return partial(drawing, FINETUNING, "confusion", tmp_path / "out" / "v1.5")
 
 
 @pytest.fixture
