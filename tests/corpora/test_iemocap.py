@@ -177,7 +177,7 @@ def test_audio_without_label_and_label_without_audio(small):
     assert reasons[str(small / LABELS)] == reason and len(reasons) == 3
 
 
-def test_label_given_twice(small):
+def test_labels_given_twice_and_damaged(small):
     again = EVALUATION[EVALUATION.index("[6.") :].replace("\tneu\t", "\tsad\t")
     utterances, skipped = relabelled(small, EVALUATION, EVALUATION + again)
     assert utterances[0].emotion == "neutral"
@@ -187,9 +187,6 @@ def test_label_given_twice(small):
         f"'{small / LABELS}' already"
         for line, turn in ((22, "F000"), (29, "F001"), (36, "M000"))
     ]
-
-
-def test_damaged_label_line(small):
     utterances, skipped = relabelled(small, "\tfru\t[2.5000,", "\tfru")
     assert len(utterances) == 2
     # The annotators of the damaged turn are not taken for the one before.

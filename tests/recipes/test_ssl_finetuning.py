@@ -292,16 +292,13 @@ EARLY = [
     "override, sentence",
     [
         *EARLY,
-        ({"protocol": "holdout"}, "protocol: expected one of pepino_ravdess"),
         ({"fold": 6}, "fold: expected a number from 1 to 5, the folds of jaf"),
         ({**CNN, **WHITE}, "augmentation and cnn_folder exclude each other"),
         ({**CNN, **FREE}, "cnn_folder: the convolutions of the encoder are"),
-        ({"layer_decay": 1.5}, "layer_decay: expected a number over 0 and up"),
         ({"lora_rank": 0}, "lora: expected rank of 1 or more, "),
         ({"batch_seconds": 0}, "batch_seconds: expected seconds above 0, got"),
         ({"augmentation": {"snr": 5}}, "snr: expected the least and the great"),
         ({"augmentation": "white"}, "augmentation: expected a mapping of "),
-        ({"encoder_source": "egemaps"}, "freeze: expected True for 'egemaps'"),
         (NO_FOLDER, "noise_folder: the folder '/no/such/place' does not exist"),
     ],
 )
