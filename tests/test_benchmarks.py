@@ -7,7 +7,6 @@ import torch
 from speechbrain_ext.utterance import Utterance
 from tests.benchmarks import (
     baseline_linear,
-    bench_audio,
     bench_features,
     bench_finetuning,
     bench_preparation,
@@ -77,9 +76,6 @@ def test_features(ravdess, encoder_source, tables):
     for name, size in ("float16", 2), ("float32", 4):
         expected = (25 * 4 * 32 * size + 128) * 7200 / 1e6
         assert float(epochs[name][3]) == pytest.approx(expected, abs=0.05)
-    # Rounding to the nearest of 11 binary digits.
-    relative = float(differences["features of at least 6e-05, relative"][0])
-    assert 1e-4 < relative < 2**-11 * 1.01
     assert 0 < float(differences["posteriors, absolute"][0]) < 0.01
     assert differences["utterances whose class changes"] == ["0 of 1"]
     assert [row[0] for row in hdf5] == ["write", "read"]
@@ -106,8 +102,8 @@ def test_finetuning(ravdess, tmp_path, tables):
     )
     names = ["SpeechBrain", "from waveforms", "from stored convolutions"]
     assert [row[0] for row in steps] == names
-    assert steps[0][2] == by_name(norms)["plain"][1] == "1.00"
-    assert float(by_name(norms)["masked"][1]) > 0
+    assert steps[0][2] == by_name(norms)["padded"][1] == "1.00"
+    assert float(by_name(norms)["valid"][1]) > 0
 
 
 def test_linear_baseline(ravdess, encoder_source, tmp_path, tables):
@@ -146,15 +142,6 @@ def test_linear_baseline_sees_what_is_there():
     # The speaker hides the emotion, unless speakers are normalised.
     assert baseline_linear.recall(pooled, data, "speaker") == [100, 100]
     assert min(baseline_linear.recall(pooled, data, "global")) < 90
-
-
-def test_audio(tables):
-    (rows,) = tables(bench_audio, repeats=1, cases=2)
-    assert [row[:3] for row in rows] == [
-        ["16000", "3.5", "all"],
-        ["16000", "60", "last 1 s"],
-    ]
-    assert all(float(cell) > 0 for row in rows for cell in row[3:])
 
 
 def test_preparation(tables):

@@ -37,25 +37,21 @@ TITLES = {corpus: find_corpus(corpus).title for corpus in SMALL}
 each = pytest.mark.parametrize("corpus", SMALL)
 
 
-def describe(folder, corpus):
-    """Add the files that hold labels outside the names."""
+@pytest.fixture
+def small(tmp_path, corpus):
+    folder, names = tmp_path / "tree", SMALL[corpus]
+    for name in names:
+        trees.tiny(folder / name)
+    # Labels outside the names.
     if corpus == "iemocap":
-        trees.write_iemocap_labels(folder, SMALL[corpus])
+        trees.write_iemocap_labels(folder, trees.iemocap_codes(names))
     if corpus == "zed":
         segments = [{"emo": "sad", "start": 0.0, "end": 0.01}]
         records = {
             f"z{number}": {"wav": f"datafolder/{name}", "emotion": segments}
-            for number, name in enumerate(SMALL[corpus])
+            for number, name in enumerate(names)
         }
         write_json(records, folder / "ZED.json")
-
-
-@pytest.fixture
-def small(tmp_path, corpus):
-    folder = trees.plant(tmp_path / "tree", [])
-    for name in SMALL[corpus]:
-        trees.tiny(folder / name)
-    describe(folder, corpus)
     return folder
 
 

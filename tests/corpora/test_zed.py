@@ -121,13 +121,13 @@ def test_what_is_there_twice(folder):
     ]
 
 
-@pytest.mark.parametrize("id", ["u 1", "u\t1", " u1", ""])
-def test_an_id_that_rttm_does_not_allow(folder, id):
-    write(folder, ids=("u0", id, "u2"))
-    utterances, ((file, reason),) = zed.CORPUS.read(folder)
-    assert [one.id for one in utterances] == ["u0", "u2"]
-    assert file == str(folder / "clips" / "1.wav")
-    assert f"utterance '{id}': the id is empty or has a space" in reason
+def test_an_id_that_rttm_does_not_allow(folder):
+    for id in ("u 1", "u\t1", " u1", ""):
+        write(folder, ids=("u0", id, "u2"))
+        utterances, ((file, reason),) = zed.CORPUS.read(folder)
+        assert [one.id for one in utterances] == ["u0", "u2"]
+        assert file == str(folder / "clips" / "1.wav")
+        assert f"utterance '{id}': the id is empty or has a space" in reason
 
 
 @pytest.mark.parametrize(

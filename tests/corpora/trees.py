@@ -6,6 +6,7 @@ beginning of a name and the numbers that exist (``1-3,5``).
 
 import itertools
 import os
+from collections import defaultdict
 from pathlib import Path
 
 import numpy
@@ -60,13 +61,13 @@ def emovdb():
         yield f"{start}_{number:04d}.wav"
 
 
-def savee(name="{}_{}{:02d}.wav"):
-    """Names of SAVEE as Kaggle has them, or in another shape."""
+def savee():
+    """Names of SAVEE as Kaggle has them."""
     for speaker, emotion in itertools.product(
         ("DC", "JE", "JK", "KL"), ("a", "d", "f", "h", "n", "sa", "su")
     ):
         for number in range(1, 31 if emotion == "n" else 16):
-            yield name.format(speaker, emotion, number)
+            yield f"{speaker}_{emotion}{number:02d}.wav"
 
 
 def emodb():
@@ -134,41 +135,44 @@ def plant(folder, names):
     return folder
 
 
-def iemocap_line(turn, code, start=0.0):
-    """A turn as it stands in EmoEvaluation."""
+def iemocap_line(turn, code, start=0.0, agreed=False):
+    """A turn as it stands in EmoEvaluation; two or all annotators agree."""
     words = "Anger", "Happiness", "Excited", "Neutral", "Sadness"
     word = dict(zip(IEMOCAP_COUNTS, words))[code]
-    return (
+    said = [word, f"{word}; Other", "Frustration", "Surprise"]
+    said = [word] * 4 if agreed else said
+    lines = [
         f"[{start:.4f} - {start + 1:.4f}]\t{turn}\t{code}\t"
-        "[2.5000, 3.0000, 2.5000]\n"
-        f"C-E1:\t{word};\t()\n"
-        f"C-E2:\t{word}; Other;\t(tired)\n"
-        "C-E3:\tFrustration;\t()\n"
-        "C-F1:\tSurprise;\t()\n"
-        "A-E1:\tval 3; act 3; dom  2;\t()\n"
-        "A-E2:\tval 2; act 3; dom  3;\t()\n"
-        "A-F1:\tval 5; act 5; dom  5;\t()\n\n"
-    )
+        "[2.5000, 3.0000, 2.5000]\n",
+        *map("C-{}:\t{};\t()\n".format, ("E1", "E2", "E3", "F1"), said),
+        "A-E1:\tval 3; act 3; dom  2;\t()\n\n",
+    ]
+    return "".join(lines)
 
 
-def write_iemocap_labels(folder, names):
-    """Label and word files for turns, the classes in the published counts."""
+def iemocap_codes(names):
+    """The class of every turn, in the published counts."""
     codes = [c for c, count in IEMOCAP_COUNTS.items() for _ in range(count)]
-    labels, words = {}, {}
     # A step without a common factor spreads the classes over the dialogs.
-    for index, name in enumerate(names):
-        turn = Path(name).stem
-        code = codes[index * 1009 % len(codes)]
-        file = f"Session{turn[4]}/dialog/{{}}/{turn.rsplit('_', 1)[0]}.txt"
-        labels.setdefault(file, []).append(iemocap_line(turn, code, index))
-        words.setdefault(file, []).append(
-            f"{turn} [{index:08.4f}-{index + 1:08.4f}]: Words of {turn}.\n"
-        )
-    for kind, texts in (("EmoEvaluation", labels), ("transcriptions", words)):
-        for file, lines in texts.items():
-            path = folder / file.format(kind)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("".join(lines))
+    return {
+        Path(name).stem: codes[index * 1009 % len(codes)]
+        for index, name in enumerate(names)
+    }
+
+
+def write_iemocap_labels(folder, codes, agreed="none"):
+    """Label and word files for turns; on those of a style all agree."""
+    texts = defaultdict(str)
+    for index, (turn, code) in enumerate(codes.items()):
+        dialog = folder / f"Session{turn[4]}" / "dialog"
+        file = f"{turn.rsplit('_', 1)[0]}.txt"
+        line = iemocap_line(turn, code, index, agreed in turn)
+        texts[dialog / "EmoEvaluation" / file] += line
+        line = f"{turn} [{index:08.4f}-{index + 1:08.4f}]: Words of {turn}.\n"
+        texts[dialog / "transcriptions" / file] += line
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
 
 def snapshot(folder):

@@ -87,13 +87,6 @@ def test_groups_and_unfreezing(folder, freeze_feature_extractor):
     assert trains(encoder) == everything
 
 
-def test_an_encoder_without_layers_has_one_group():
-    encoder = ProsodyEncoder()
-    (group,) = parameter_groups(encoder, 0.1, 0.5)
-    assert group["scale"] == 1.0
-    assert len(group["params"]) == len(list(encoder.parameters()))
-
-
 def trains(encoder):
     return {n for n, p in encoder.named_parameters() if p.requires_grad}
 
@@ -134,13 +127,17 @@ def test_layers_by_epoch_and_options_out_of_bounds(whisper):
 
 
 @pytest.mark.parametrize("change", [unfreeze_top, add_lora])
-def test_a_frozen_encoder_is_refused(whisper, change):
+def test_an_encoder_that_is_frozen_or_without_layers(whisper, change):
     frozen = load_encoder(whisper)
     assert parameter_groups(frozen, 0.1, 0.5) == []
     with pytest.raises(UserError, match="freeze: False"):
         change(frozen, 1)
+    encoder = ProsodyEncoder()
+    (group,) = parameter_groups(encoder, 0.1, 0.5)
+    assert group["scale"] == 1.0
+    assert len(group["params"]) == len(list(encoder.parameters()))
     with pytest.raises(UserError, match="transformer layers"):
-        change(ProsodyEncoder(), 1)
+        change(encoder, 1)
 
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]
@@ -237,21 +234,20 @@ def test_the_feed_forward_layers_can_be_adapted(whisper):
 
 
 @pytest.mark.parametrize(
-    "options, words",
+    "options, sentence",
     [
-        ({"targets": ["q_proj", "query"]}, ["'query'", "q_proj", "out_proj"]),
-        ({"targets": ["conv1"]}, ["'conv1'"]),
-        ({"targets": []}, ["expected some of"]),
-        ({"rank": 0}, ["got rank 0"]),
-        ({"dropout": 1.0}, ["dropout 1.0"]),
-        ({"alpha": 0}, ["alpha 0"]),
-        ({"rnak": 8}, ["'rnak'", "rank, alpha, dropout, targets"]),
+        ({"targets": ["q_proj", "query"]}, "out_proj.*q_proj.*'query'"),
+        ({"targets": ["conv1"]}, "'conv1'"),
+        ({"targets": []}, "expected some of"),
+        ({"rank": 0}, "got rank 0"),
+        ({"dropout": 1.0}, "dropout 1.0"),
+        ({"alpha": 0}, "alpha 0"),
+        ({"rnak": 8}, "rank, alpha, dropout, targets.*'rnak'"),
     ],
 )
-def test_options_that_cannot_be(whisper, options, words):
-    with pytest.raises(UserError, match="^lora: ") as caught:
+def test_options_that_cannot_be(whisper, options, sentence):
+    with pytest.raises(UserError, match=f"^lora: .*{sentence}"):
         trained(whisper, lora=options)
-    assert all(word in str(caught.value) for word in words)
 
 
 def test_adapters_exclude_convolutions_that_train(folder):
@@ -259,11 +255,11 @@ def test_adapters_exclude_convolutions_that_train(folder):
         trained(folder, freeze_feature_extractor=False, lora={"rank": 2})
     # Switched off in a YAML.
     trained(folder, freeze_feature_extractor=False, lora={"rank": None})
-
-
-def test_adapters_are_added_once_and_need_peft(whisper, monkeypatch):
     with pytest.raises(UserError, match="already"):
-        add_lora(adapted(whisper))
+        add_lora(adapted(folder))
+
+
+def test_adapters_need_peft(whisper, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(UserError, match=r"speechbrain-ext\[lora\]"):
         trained(whisper, lora={})

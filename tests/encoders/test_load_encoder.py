@@ -33,12 +33,6 @@ def test_chooses_by_model_type(kind, checkpoint):
     assert load_encoder(source, pad_to_30s=True).frozen
 
 
-def test_a_folder_in_the_home_folder(folder, monkeypatch):
-    monkeypatch.setenv("HOME", str(folder.parent))
-    ours = load_encoder("~/wavlm").fingerprint()
-    assert ours == load_encoder(folder).fingerprint()
-
-
 def refused(source, *words):
     with pytest.raises(UserError) as caught:
         load_encoder(source)
@@ -98,27 +92,25 @@ def test_no_such_folder(source):
     refused(source, f"'{source}' is neither a folder", "check the path")
 
 
-def test_no_such_model_on_the_hub(monkeypatch):
-    def unreachable(*args, **kwargs):
-        raise OSError("We couldn't connect\nto the Hub.")
-
-    monkeypatch.setattr(loading.AutoConfig, "from_pretrained", unreachable)
-    refused("someone/no-such", "'someone/no-such' is neither", "connection")
-
-
-def test_downloads_are_kept_where_asked(monkeypatch, folder, tmp_path):
-    """Names go to transformers as they are, with the folder for downloads."""
+def test_names_go_to_transformers_as_they_are(monkeypatch, folder, tmp_path):
+    """With the folder for downloads; one in the home folder is found."""
+    monkeypatch.setenv("HOME", str(folder.parent))
     asked = []
     original = loading.AutoConfig.from_pretrained
 
     def record(source, **kwargs):
         asked.append((source, kwargs.get("cache_dir")))
+        if source == "someone/no-such":
+            raise OSError("We couldn't connect\nto the Hub.")
         return original(folder)
 
+    expected = load_encoder(folder).fingerprint()
+    assert load_encoder("~/wavlm").fingerprint() == expected
     monkeypatch.setattr(loading.AutoConfig, "from_pretrained", record)
     config = loading.load_config("microsoft/wavlm-base", tmp_path)
     assert config.model_type == "wavlm"
     assert asked == [("microsoft/wavlm-base", tmp_path)]
+    refused("someone/no-such", "'someone/no-such' is neither", "connection")
 
 
 OPTIONS = {"freeze": False, "pad_to_30s": True, "lora": {"rank": 4}}

@@ -1,4 +1,4 @@
-"""Statistics of prosody on sounds whose pitch is known; the network on them."""
+"""Prosody of sounds whose pitch is known, the network on it; spectrograms."""
 
 import math
 
@@ -17,19 +17,13 @@ from speechbrain_ext.encoders.prosody import (
     _group,
     _local_mean,
 )
-from speechbrain_ext.encoders.spectra import power_spectrum
-from tests.encoders.padding import utterance
+from speechbrain_ext.encoders.spectra import SpectrogramEncoder, power_spectrum
+from tests.encoders.padding import utterance, utterances
 
 
 @pytest.fixture
 def prosody():
     return ProsodyStatistics().double()
-
-
-@pytest.fixture
-def encoder():
-    torch.manual_seed(0)
-    return ProsodyEncoder()
 
 
 def voice(pitch, formant=700.0, gain=0.1):
@@ -112,28 +106,19 @@ def test_relative_channels_have_no_mean(prosody):
 def test_local_means_are_those_of_the_neighbourhood():
     rng = np.random.default_rng(1)
     x, weight = rng.normal(size=9), rng.uniform(0.1, 1, size=9)
-    found = _local_mean(
-        torch.from_numpy(x)[None, None], torch.from_numpy(weight)[None, None], 5
-    )[0, 0]
-    for t in range(9):
-        near = slice(max(t - 2, 0), t + 3)
-        expected = np.average(x[near], weights=weight[near])
-        assert found[t].item() == pytest.approx(expected)
+    given = (torch.from_numpy(each)[None, None] for each in (x, weight))
+    near = [slice(max(t - 2, 0), t + 3) for t in range(9)]
+    expected = [np.average(x[part], weights=weight[part]) for part in near]
+    np.testing.assert_allclose(_local_mean(*given, 5)[0, 0], expected)
 
 
-def test_size_and_frames(encoder):
+def test_size_and_frames():
+    encoder = ProsodyEncoder()
     count = sum(parameter.numel() for parameter in encoder.parameters())
     assert 30_000 < count < 100_000
     assert encoder.grid.stride == 1280
     # Four windows, centred at 0, 320, 640 and 960, make the first frame.
     assert list(encoder.grid.edges(3200)) == [0, 1120, 2400, 3200]
-
-
-def test_gain_does_not_matter_and_silence_is_finite(encoder):
-    encoder.eval()
-    wav = utterance(16000)
-    assert (encoder(0.1 * wav) - encoder(wav)).abs().max() < 1e-2
-    assert encoder(0.0 * wav).isfinite().all()
 
 
 def test_a_group_is_the_mean_of_its_frames():
@@ -161,10 +146,13 @@ def test_training_is_random_by_the_global_seed_and_evaluation_is_not():
         outputs.append(encoder(wav))
     assert torch.equal(outputs[0], outputs[1])
     assert not torch.allclose(outputs[0], outputs[2])
-    encoder.eval()
-    assert torch.equal(encoder(wav), encoder(wav))
     still = ProsodyEncoder(dropout=0.0, offset=0.0)
     assert torch.equal(still(wav), still(wav))
+    encoder.eval()
+    assert torch.equal(encoder(wav), encoder(wav))
+    # Nor does the gain matter, and silence is finite.
+    assert (encoder(0.1 * wav) - encoder(wav)).abs().max() < 1e-2
+    assert encoder(0.0 * wav).isfinite().all()
 
 
 def test_it_learns_to_tell_tones_within_an_utterance():
@@ -181,8 +169,7 @@ def test_it_learns_to_tell_tones_within_an_utterance():
         labels = torch.cat([first, 1 - first], dim=1)
         pitch = (150.0 + 100.0 * labels).repeat_interleave(12800, 1)
         wav = torch.sin(2 * torch.pi * pitch * torch.cat([time, time]))
-        gain = 0.02 + torch.rand(8, 1)
-        return wav * gain, labels.repeat_interleave(10, 1)
+        return wav * (0.02 + torch.rand(8, 1)), labels.repeat_interleave(10, 1)
 
     for _ in range(25):
         wav, labels = batch()
@@ -195,3 +182,15 @@ def test_it_learns_to_tell_tones_within_an_utterance():
     encoder.eval()
     wav, labels = batch()
     assert (head(encoder(wav)).argmax(-1) == labels).float().mean() > 0.9
+
+
+def test_a_spectrogram_is_its_definition():
+    wav = utterances([4321])[0]
+    found = SpectrogramEncoder()(wav[None])[0].numpy()
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
+    expected = [
+        np.abs(np.fft.rfft(wav.double().numpy()[start : start + 400] * hann))
+        for start in range(0, 4321 - 400 + 1, 160)
+    ]
+    assert found.shape == (25, 201) == np.shape(expected)
+    np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -45,6 +45,11 @@ def test_agrees_with_transformers(ssl):
         assert ours.shape == plain.shape
         assert (ours - plain).abs().max() < 1e-5
     assert (together - plain).abs().max() < 2e-5
+    # So do the names of the weights.
+    plain = AutoModel.from_pretrained(ssl).state_dict()
+    ours = encoder.model.state_dict()
+    assert ours.keys() == plain.keys()
+    assert all(torch.equal(ours[name], plain[name]) for name in plain)
 
 
 def test_padding_in_training(tmp_path):
@@ -60,13 +65,6 @@ def test_padding_in_training(tmp_path):
         batch, wav_lens = collate(utterances([9000, 3000]))
         trained = encoder.train()(batch, wav_lens)
         assert torch.allclose(trained, encoder.eval()(batch, wav_lens))
-
-
-def test_state_dict_has_the_names_of_transformers(ssl):
-    plain = AutoModel.from_pretrained(ssl).state_dict()
-    ours = SSLEncoder(ssl).model.state_dict()
-    assert ours.keys() == plain.keys()
-    assert all(torch.equal(ours[name], plain[name]) for name in plain)
 
 
 def test_a_head_and_an_adapter_are_left_out(tmp_path):
@@ -115,9 +113,6 @@ def test_fingerprint(tmp_path, wavlm):
     assert len(prints | {encoder.fingerprint()}) == 6
 
 
-sizes = pytest.mark.parametrize("ssl", SIZES, indirect=True)
-
-
 @torch.no_grad()
 def projected(folder, wav):
     """The submodules of transformers' model, one after the other."""
@@ -127,15 +122,11 @@ def projected(folder, wav):
     return (x[0] if isinstance(x, tuple) else x)[0]
 
 
-@sizes
+@pytest.mark.parametrize("ssl", SIZES, indirect=True)
 def test_the_local_encoder_is_the_feature_projection(ssl):
     wavs = utterances([16000, 4000, 9001])
     check_local(ssl, wavs, lambda wav: projected(ssl, wav))
-
-
-@sizes
-def test_local_gradients_reach_the_projection(ssl):
-    """Through hidden state 0 alone; the batch holds padding."""
+    # Gradients reach it through hidden state 0 alone, with padding.
     encoder = SSLEncoder(ssl, freeze=False, local_encoder=True)
     check_gradients(encoder)
     encoder.zero_grad()

@@ -18,23 +18,17 @@ from speechbrain_ext.models.packing import split
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 
 
-def encoders(folder):
-    yield ProsodyEncoder()
-    yield load_encoder(make_whisper_checkpoint(folder / "whisper"))
-    for kind in ("wav2vec2", "hubert", "wavlm"):
-        for size in ("base", "large"):
-            path = folder / f"{kind}-{size}"
-            yield load_encoder(make_ssl_checkpoint(path, kind=kind, size=size))
-
-
 def test_a_batch_has_the_logits_of_its_utterances_alone(tmp_path):
     torch.manual_seed(0)
+    encoders = [ProsodyEncoder()]
+    for make in make_whisper_checkpoint, make_ssl_checkpoint:
+        encoders.append(load_encoder(make(tmp_path / make.__name__)))
     samples = [16000, 800, 30011, 9000]
     wavs = torch.zeros(4, max(samples))
     for row, length in zip(wavs, samples):
         row[:length] = 0.1 * torch.randn(length)
     wav_lens = torch.tensor(samples) / max(samples)
-    for encoder in encoders(tmp_path):
+    for encoder in encoders:
         source = Input(
             encoder,
             FeatureNormalizer(encoder.num_layers, encoder.output_size),
@@ -111,28 +105,56 @@ def test_layers_and_length(layers, taken, tmp_path):
         torch.testing.assert_close(last[:49], every[0, taken[-1]])
 
 
-@pytest.mark.parametrize(
-    "options, sentence",
-    [
-        ({"layers": "last"}, "layers: expected one of all, local, contextual"),
-        ({"max_length": -3}, "max_length: expected seconds above 0, got -3"),
-        ({"max_length": True}, "max_length: expected seconds above 0, got Tru"),
-    ],
-)
+INVALID = [
+    ({"layers": "last"}, "layers: expected one of all, local, contextual"),
+    ({"max_length": -3}, "max_length: expected seconds above 0, got -3"),
+    ({"max_length": True}, "max_length: expected seconds above 0, got Tru"),
+]
+
+
+@pytest.mark.parametrize("options, sentence", INVALID)
 def test_invalid_options(options, sentence):
     with pytest.raises(UserError, match=sentence):
         Input(load_encoder("spectrogram"), **options)
 
 
 def test_two_inputs_have_the_same_stride(tmp_path):
-    egemaps = Input(load_encoder("egemaps"))
-    for path in (
-        make_whisper_checkpoint(tmp_path / "whisper"),
-        make_ssl_checkpoint(tmp_path / "wavlm", kind="wavlm"),
-    ):
-        speech = Input(load_encoder(path))
-        check_strides({"speech": speech, "egemaps": egemaps})
-    spectrogram = Input(load_encoder("spectrogram"))
+    speech, egemaps, spectrogram = (
+        Input(load_encoder(source))
+        for source in (make_ssl_checkpoint(tmp_path), "egemaps", "spectrogram")
+    )
+    check_strides({"speech": speech, "egemaps": egemaps})
     with pytest.raises(UserError, match="^inputs: .* 20 ms .* 10 ms"):
         check_strides({"speech": spectrogram, "egemaps": egemaps})
     check_strides({"speech": spectrogram})
+
+
+def test_equation_1():
+    """Of Pepino et al. 2021; gradients are orthogonal to the weights."""
+    mixture = LayerMixture(3)
+    x = torch.randn(3, 5, 4)
+    assert torch.allclose(mixture(x), x.mean(0), atol=1e-6)
+    assert mixture.weights() == pytest.approx([1 / 3] * 3)
+    mixture.alpha.data = torch.tensor([1.0, -0.5, 3.0])
+    expected = (1.0 * x[0] - 0.5 * x[1] + 3.0 * x[2]) / 3.5
+    assert torch.allclose(mixture(x), expected, atol=1e-6)
+    assert mixture.weights() == pytest.approx([1 / 3.5, -0.5 / 3.5, 3 / 3.5])
+    mixture(x).square().sum().backward()
+    gradient = mixture.alpha.grad
+    assert gradient.norm() > 0.1
+    assert abs(gradient @ mixture.alpha) < 1e-4 * gradient.norm()
+    with pytest.raises(ValueError, match=r"\[3, frames, channels\]"):
+        mixture(torch.zeros(4, 5, 6))
+
+
+@pytest.mark.parametrize("alpha", [[1.0, -1.0], [1.0, -1.001], [0.0, 0.0]])
+def test_a_vanishing_sum_is_bounded(alpha):
+    mixture = LayerMixture(2)
+    mixture.alpha.data = torch.tensor(alpha)
+    output = mixture(torch.ones(2, 3, 4))
+    output.sum().backward()
+    assert output.abs().max() <= 1.0
+    assert max(map(abs, mixture.weights())) <= 100.2
+    assert mixture.alpha.grad.isfinite().all()
+    mixture.alpha.data = torch.tensor([-1.0, -3.0])
+    assert mixture.weights() == pytest.approx([0.25, 0.75])

@@ -4,8 +4,9 @@ import pytest
 from matplotlib.figure import Figure
 
 
-def keep_figures(monkeypatch):
-    """A list that grows by every figure that is saved from now on."""
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that were saved, still open."""
     saved, save = [], Figure.savefig
 
     def keep(figure, *args, **options):
@@ -14,12 +15,6 @@ def keep_figures(monkeypatch):
 
     monkeypatch.setattr(Figure, "savefig", keep)
     return saved
-
-
-@pytest.fixture
-def figures(monkeypatch):
-    """The figures that were saved, still open."""
-    return keep_figures(monkeypatch)
 
 
 @pytest.fixture

@@ -32,24 +32,25 @@ def written(axis):
 
 
 def test_cells_show_percent_of_the_row(png, figures):
-    truth = [labels(seed=0), labels(seed=1)]
-    matrices = [confusion_matrix(*pair, labels=CLASSES) for pair in truth]
-    matrices = dict(zip(("one", "two"), matrices))
+    truth = {"one": labels(seed=0), "two": labels(seed=1)}
+    matrices = {
+        name: confusion_matrix(*pair, labels=CLASSES)
+        for name, pair in truth.items()
+    }
     confusion_matrices(png, matrices, CLASSES, "RAVDESS")
     assert list(png.parent.iterdir()) == [png]
     assert figures[0].get_suptitle() == "RAVDESS"
     axes = figures[0].axes
-    assert [axis.get_title() for axis in axes] == ["one", "two"]
-    # Side by side, the reference from top to bottom.
+    # Side by side, the reference from top to bottom, named once.
     left, right = (axis.get_position() for axis in axes)
-    assert left.y0 == pytest.approx(right.y0)
-    assert left.x1 < right.x0
-    assert axes[0].get_ylim() == axes[1].get_ylim() == (5, 0)
-    # Both share the names of the rows.
+    assert left.y0 == pytest.approx(right.y0) and left.x1 < right.x0
     assert texts(axes[0].get_yticklabels()) == CLASSES
-    for axis, pair in zip(axes, truth):
-        share = confusion_matrix(*pair, labels=CLASSES, normalize="true")
-        percent, cells = 100 * share, written(axis)
+    for axis, (name, pair) in zip(axes, truth.items(), strict=True):
+        assert axis.get_title() == name and axis.get_ylim() == (5, 0)
+        percent = 100 * confusion_matrix(
+            *pair, labels=CLASSES, normalize="true"
+        )
+        cells = written(axis)
         numbers = [float(cells[place].get_text()) for place in sorted(cells)]
         assert numbers == pytest.approx(percent.ravel(), abs=0.0501)
         drawn = axis.collections[0].get_array().filled(np.nan)

@@ -12,14 +12,6 @@ from tests.plots.conftest import texts
 SEEDS = [[0.1, 0.2, 0.7], [0.2, 0.2, 0.6], [0.3, 0.1, 0.6]]
 
 
-def test_one_mixture(png, figures):
-    weights = torch.softmax(torch.arange(25.0, requires_grad=True) % 7, 0)
-    layer_weights(png, weights, "WavLM")
-    heights = [bar.get_height() for bar in figures[0].axes[0].patches]
-    assert heights == pytest.approx(weights.tolist())
-    assert figures[0].get_suptitle() == "WavLM"
-
-
 def test_lines_are_means_with_standard_deviations(png, figures):
     layer_weights(png, {"PT": SEEDS, "FT": [[0.5, 0.5]]}, "Two")
     axis = figures[0].axes[0]
@@ -55,9 +47,12 @@ def test_lines_are_told_apart_without_colour(png, figures):
     assert len({x.get_xdata()[0] for x in drawn}) == 12
 
 
-def test_negative_weights_are_below_a_line_at_zero(png, figures):
-    layer_weights(png, {"a": [[-0.2, 1.2]]})
-    layer_weights(png, {"a": [[0.2, 0.8]]})
-    below, above = (figure.axes[0].get_ylim()[0] for figure in figures)
-    assert below < -0.2
-    assert above == 0
+def test_bars_of_one_mixture_and_a_line_at_zero(png, figures):
+    weights = torch.softmax(torch.arange(25.0, requires_grad=True) % 7, 0)
+    for given in (weights, {"a": [[-0.2, 1.2]]}, {"a": [[0.2, 0.8]]}):
+        layer_weights(png, given, "WavLM")
+    bars, below, above = (figure.axes[0] for figure in figures)
+    heights = [bar.get_height() for bar in bars.patches]
+    assert heights == pytest.approx(weights.tolist())
+    assert figures[0].get_suptitle() == "WavLM"
+    assert below.get_ylim()[0] < -0.2 and above.get_ylim()[0] == 0

@@ -66,17 +66,17 @@ def test_the_random_numbers_are_those_of_every_machine():
     assert stable_rng("simulate", 1, 0).integers(2**31) == 1079009456
 
 
+S1 = ["s1"]
+
+
 @pytest.mark.parametrize(
     "speakers, sentence",
     [
-        ({"train": ["s1"], "test": ["s1"]}, "is in 'train' and in 'test'"),
+        ({"train": S1, "test": S1}, "is in 'train' and in 'test'"),
         ({"train": ["s1", "s2", "s9"]}, "'s9' has no usable recording"),
-        ({"train": ["s1"]}, "'s2' is in the data but in no split"),
+        ({"train": S1}, "'s2' is in the data but in no split"),
         ({"train": "s1"}, "'train': expected names .* got 's1'"),
-        (
-            {"train": ["s1", "s2"], "test": None},
-            "'test': expected names .* got None",
-        ),
+        ({"train": S1, "test": None}, "'test': expected names .* got None"),
         ({"train": ["s1", 2]}, r"'train': expected .* got \['s1', 2\]"),
     ],
 )

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.checkpoints import make_ssl_checkpoint
+from tests.plots.conftest import figures  # noqa: F401
 from tests.recipes.running import iemocap_tree, ravdess_tree, unchanged
 
 

@@ -46,10 +46,6 @@ def check_results(folder, results):
     """Files are there, and figures follow from the predictions."""
     assert set(results) >= {*KEYS}
     assert list(results["metrics"]) == ["UA", "WA"]
-    assert (folder / "figures" / "confusion.png").stat().st_size > 0
-    mixed = results["layer_weights"] is not None
-    assert (folder / "figures" / "layer_weights.png").exists() == mixed
-
     for split, file in FILES.items():
         given = load_manifest(folder / "manifests" / f"{split}.json")
         rows = read_table(folder / file)
@@ -69,9 +65,6 @@ def check_results(folder, results):
     assert results["test"]["UA"] == found[0]
     counts = confusion_matrix(*pair, labels=results["classes"])
     assert results["test"]["confusion"] == counts.tolist()
-    drawn = read_table(folder / "confusion.csv")
-    assert [row["reference"] for row in drawn] == results["classes"]
-    assert [int(row["count"]) for row in drawn] == counts.sum(axis=1).tolist()
 
 
 def check_inference(folder, results):

@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import soundfile
 import torch
 
 from speechbrain_ext.corpora import read_corpus
-from tests.corpora.trees import iemocap_line, snapshot
+from tests.corpora.trees import snapshot, write_iemocap_labels
 
 ROOT = Path(__file__).parents[2]
 DIARIZATION = ROOT / "recipes" / "emotion_diarization"
@@ -55,24 +54,25 @@ def arguments(recipe, yaml, overrides):
     return [str(recipe / "hparams" / yaml), *words, "--noprogressbar"]
 
 
-def command(recipe, yaml, overrides, folder, launcher=(sys.executable,)):
+def command(recipe, yaml, overrides, launcher=(sys.executable,)):
     """What starts a recipe: with one thread, no accelerator, no Hub."""
     env = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     words = arguments(recipe, yaml, overrides)
     return {
         "args": [*launcher, str(recipe / "train.py"), *words],
-        "cwd": folder,
+        "cwd": Path(overrides["output_folder"]).parent,
         "env": {**os.environ, **env, "HF_HUB_OFFLINE": "1"},
     }
 
 
-def run(recipe, yaml, overrides, *where):
-    """Run a recipe to its end; its output and its results."""
-    how = command(recipe, yaml, overrides, *where)
+def run(recipe, yaml, overrides, *launcher):
+    """Run a recipe to its end; its folder, output and results."""
+    how = command(recipe, yaml, overrides, *launcher)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     done = subprocess.run(**how, **pipes, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-5000:]
-    return done.stdout, read_results(overrides)
+    folder = Path(overrides["output_folder"])
+    return folder, done.stdout, read_results(overrides)
 
 
 def run_here(recipe, yaml, overrides):
@@ -138,10 +138,10 @@ def _undisturbed():
         torch.set_rng_state(states[2])
 
 
-def kill_when(is_due, recipe, yaml, overrides, folder):
+def kill_when(is_due, recipe, yaml, overrides):
     """Start a run and kill it (SIGKILL) as soon as ``is_due``."""
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    how = command(recipe, yaml, overrides, folder)
+    how = command(recipe, yaml, overrides)
     process = subprocess.Popen(**how, **quiet)
     while process.poll() is None and not is_due():
         time.sleep(0.005)
@@ -149,24 +149,41 @@ def kill_when(is_due, recipe, yaml, overrides, folder):
     return process.wait()
 
 
-def kill_and_finish(recipe, yaml, overrides, folder, undisturbed):
-    """A run killed within its first epoch ends as one that was not."""
+def checkpoints(folder):
+    """What the marks of a run's checkpoints say."""
+    return [mark.read_text() for mark in folder.glob("save/CKPT+*/CKPT.yaml")]
+
+
+def kill_and_finish(recipe, yaml, overrides, undisturbed, *moments):
+    """A run killed within its first epoch, and at ``moments`` (functions of
+    its folder), ends as one that was not."""
     overrides = {**overrides, "ckpt_interval_steps": "1"}
-    save = Path(overrides["output_folder"]) / "save"
-
-    def marks():
-        return [mark.read_text() for mark in save.glob("CKPT+*/CKPT.yaml")]
-
-    code = kill_when(marks, recipe, yaml, overrides, folder)
-    assert code == -9, "it ended before it could be killed"
-    assert not (save.parent / "results.json").exists()
-    assert marks() and all("end-of-epoch: false" in mark for mark in marks())
-    output, results = run(recipe, yaml, overrides, folder)
+    place = Path(overrides["output_folder"])
+    for is_due in checkpoints, *moments:
+        due = functools.partial(is_due, place)
+        code = kill_when(due, recipe, yaml, overrides)
+        assert code == -9, "it ended before it could be killed"
+        if is_due == checkpoints:
+            assert all("end-of-epoch: false" in x for x in checkpoints(place))
+    assert not (place / "results.json").exists()
+    _, output, results = run(recipe, yaml, overrides)
     assert "Loading a checkpoint" in output
-    for name in ("test", "valid", "metrics", "layer_weights"):
+    for name in {"test", "valid", "metrics", "layer_weights"} & {*results}:
         assert results[name] == undisturbed[2][name]
-    expected = (undisturbed[0] / "predictions.csv").read_bytes()
-    assert (save.parent / "predictions.csv").read_bytes() == expected
+    for path in undisturbed[0].glob("predictions.*"):
+        assert (place / path.name).read_bytes() == path.read_bytes()
+    manifest = "manifests/train.json"
+    expected = (undisturbed[0] / manifest).read_bytes()
+    assert (place / manifest).read_bytes() == expected
+
+
+def overriding(**fixed):
+    """A function from a folder, and what else is given, to overrides."""
+    return lambda folder, **more: {
+        "output_folder": str(folder / "run"),
+        **fixed,
+        **more,
+    }
 
 
 def read_results(overrides):
@@ -226,35 +243,17 @@ def iemocap_tree(folder, corpus):
     every speaker a turn in each of the four usual classes and excited. Of
     improvised turns all annotators say the same.
     """
-    sources = by_emotion(corpus)
-    for session, style in itertools.product(
-        range(1, 6), ("impro01", "script01_1")
+    sources, codes = by_emotion(corpus), {}
+    for session, style, (number, code), gender in itertools.product(
+        range(1, 6), ("impro01", "script01_1"), enumerate(IEMOCAP_CODES), "FM"
     ):
         dialog = f"Ses{session:02d}F_{style}"
-        lines = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n"]
-        words = []
-        for number, code in enumerate(IEMOCAP_CODES):
-            for gender in "FM":
-                turn = f"{dialog}_{gender}{number:03d}"
-                line = iemocap_line(turn, code, 2.0 * number)
-                if style == "impro01":
-                    word = line.split("C-E1:\t")[1].split("\t")[0]
-                    line = re.sub(r"(C-.*?\t).*", rf"\1{word}\t()", line)
-                lines.append(line)
-                words.append(f"{turn} [000.0000-001.0000]: Words.\n")
-                cut(
-                    sources[IEMOCAP_CODES[code]],
-                    folder
-                    / f"Session{session}/sentences/wav/{dialog}/{turn}.wav",
-                    31 * session + 7 * number + len(style) + ord(gender),
-                )
-        for kind, text in (
-            ("EmoEvaluation", "\n".join(lines)),
-            ("transcriptions", "".join(words)),
-        ):
-            path = folder / f"Session{session}/dialog/{kind}/{dialog}.txt"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+        turn = f"{dialog}_{gender}{number:03d}"
+        codes[turn] = code
+        path = folder / f"Session{session}/sentences/wav/{dialog}/{turn}.wav"
+        seed = 31 * session + 7 * number + len(style) + ord(gender)
+        cut(sources[IEMOCAP_CODES[code]], path, seed)
+    write_iemocap_labels(folder, codes, agreed="impro")
     return folder
 
 

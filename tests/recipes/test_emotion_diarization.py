@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from pathlib import Path
+from functools import partial
 
 import pytest
 import soundfile
@@ -18,6 +18,7 @@ from tests.recipes.running import (
     DIARIZATION,
     ONE_PASS,
     TWO_PROCESSES,
+    kill_and_finish,
     kill_when,
     quickstart,
     ravdess_tree,
@@ -49,8 +50,7 @@ def undisturbed(tmp_path_factory, synthetic_folder):
     """A finished small quickstart: its folder and its output."""
     folder = tmp_path_factory.mktemp("undisturbed")
     overrides = quickstart(folder, synthetic_folder)
-    output, results = run(DIARIZATION, QUICK, overrides, folder)
-    return Path(overrides["output_folder"]), output, results
+    return run(DIARIZATION, QUICK, overrides)
 
 
 def test_quickstart_leaves_what_it_should(undisturbed, capsys):
@@ -97,25 +97,19 @@ def test_a_long_recording_by_the_commands(undisturbed, tmp_path, capsys):
     assert "minutes: the utterances" in capsys.readouterr().err
 
 
-def test_finished_work_is_not_done_twice(undisturbed, synthetic_folder):
-    folder, _, results = undisturbed
-    log = (folder / "train_log.txt").read_text()
-    overrides = quickstart(folder.parent, synthetic_folder)
-    output, again = run(DIARIZATION, QUICK, overrides, folder.parent)
-    assert "This run is finished" in output and "all neutral" in output
-    assert again == results
-    assert (folder / "train_log.txt").read_text() == log
-
-
-def test_without_its_results_a_run_is_finished_again(
+def test_finished_work_is_not_done_twice(
     undisturbed, synthetic_folder, tmp_path
 ):
+    """Not even that of a run that has lost its results."""
     folder = shutil.copytree(undisturbed[0], tmp_path / "run")
-    (folder / "results.json").unlink()
     log = (folder / "train_log.txt").read_text()
     overrides = quickstart(tmp_path, synthetic_folder)
+    (folder / "results.json").unlink()
     _, results = run_here(DIARIZATION, QUICK, overrides)
     assert results["test"] == undisturbed[2]["test"]
+    _, output, again = run(DIARIZATION, QUICK, overrides)
+    assert "This run is finished" in output and "all neutral" in output
+    assert again == results
     assert (folder / "train_log.txt").read_text() == log
 
 
@@ -138,30 +132,17 @@ def test_killed_at_any_moment_it_ends_with_the_same_figures(
     undisturbed, synthetic_folder, tmp_path
 ):
     """In preparation, within an epoch, and after each epoch."""
-    folder = tmp_path / "run"
-    overrides = quickstart(tmp_path, synthetic_folder, ckpt_interval_steps="1")
-    task = DIARIZATION, QUICK, overrides, tmp_path
 
-    def checkpoints():
-        return [mark.read_text() for mark in folder.glob("save/*/CKPT.yaml")]
-
-    def epochs():
+    def epochs(folder, count):
         log = folder / "train_log.txt"
-        return len(log.read_text().splitlines()) if log.exists() else 0
+        return log.exists() and len(log.read_text().splitlines()) == count
 
-    assert kill_when((folder / "manifests").exists, *task) == -9
-    assert kill_when(checkpoints, *task) == -9
-    assert all("end-of-epoch: false" in text for text in checkpoints())
-    assert kill_when(lambda: epochs() == 1, *task) == -9
-    assert kill_when(lambda: epochs() == 2, *task) == -9
-    assert not (folder / "results.json").exists()
-    output, results = run(*task)
-    assert "Loading a checkpoint" in output
-    for key in ("test", "valid"):
-        assert results[key] == undisturbed[2][key]
-    for name in ("predictions.rttm", "manifests/train.json"):
-        expected = (undisturbed[0] / name).read_bytes()
-        assert (folder / name).read_bytes() == expected
+    overrides = quickstart(tmp_path, synthetic_folder)
+    moments = [partial(epochs, count=count) for count in (1, 2)]
+    task = DIARIZATION, QUICK, overrides
+    in_preparation = (tmp_path / "run" / "manifests").exists
+    assert kill_when(in_preparation, *task) == -9
+    kill_and_finish(*task, undisturbed, *moments)
 
 
 @pytest.mark.slow
@@ -232,7 +213,7 @@ def test_bfloat16(ravdess, zed, tmp_path):
     for precision in ("fp32", "bf16"):
         folder = tmp_path / precision
         overrides = large_overrides(ravdess, zed, folder, precision=precision)
-        check_zed(run(DIARIZATION, LARGE, overrides, tmp_path)[1])
+        check_zed(run(DIARIZATION, LARGE, overrides)[2])
         (path,) = (folder / "run" / "save").glob("CKPT*/head.ckpt")
         heads[precision] = torch.load(path)
     # A run repeats itself bit by bit, so only the precision can differ.
@@ -250,9 +231,9 @@ def test_two_processes(yaml, synthetic_folder, ravdess, zed, tmp_path):
     if yaml == QUICK:
         overrides = quickstart(tmp_path, synthetic_folder)
     overrides["distributed_backend"] = "gloo"
-    _, results = run(DIARIZATION, yaml, overrides, tmp_path, TWO_PROCESSES)
+    folder, _, results = run(DIARIZATION, yaml, overrides, TWO_PROCESSES)
     assert results["test"]["utterances"] > 0
-    log = (tmp_path / "run" / "train_log.txt").read_text()
+    log = (folder / "train_log.txt").read_text()
     assert len(log.splitlines()) == overrides["number_of_epochs"]
 
 

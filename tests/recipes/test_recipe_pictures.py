@@ -4,41 +4,32 @@ import csv
 import json
 import re
 import statistics
+from functools import partial
 
 import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from tests.plots.conftest import keep_figures
 from tests.recipes.running import EMBEDDINGS, FINETUNING, script
 
 CLASSES = ["neutral", "happy", "sad"]
 
 
-@pytest.fixture
-def figures(monkeypatch):
-    """The figures that were saved, still open."""
-    return keep_figures(monkeypatch)
-
-
-def drawing(recipe, name, path):
-    """Runs a script; gives the lines of its table."""
-
-    def draw(*words):
-        script(recipe, name).main([str(path), *map(str, words)])
-        return table(path.parent / f"{path.name.removesuffix('.png')}.csv")
-
-    return draw
+def drawing(recipe, name, path, *words):
+    """Run a script; the lines of its table."""
+    script(recipe, name).main([str(path), *map(str, words)])
+    return table(path.parent / f"{path.name.removesuffix('.png')}.csv")
 
 
 @pytest.fixture
 def draw_layers(tmp_path):
-    return drawing(EMBEDDINGS, "layer_weights", tmp_path / "out" / "a.png")
+    path = tmp_path / "out" / "a.png"
+    return partial(drawing, EMBEDDINGS, "layer_weights", path)
 
 
 @pytest.fixture
 def draw_confusion(tmp_path):
-    return drawing(FINETUNING, "confusion", tmp_path / "out" / "v1.5")
+    return partial(drawing, FINETUNING, "confusion", tmp_path / "out" / "v1.5")
 
 
 @pytest.fixture
@@ -187,15 +178,12 @@ def test_confusion_adds_up_folds_and_seeds(tmp_path, draw_confusion, figures):
     models = {"one": [runs[1, 1]], "all": list(runs.values())}
     assert lines[0] == ["model", "reference", *CLASSES, "count"]
     assert len(lines) == 7
-    panels = {axis.get_title(): axis for axis in figures[0].axes}
-    assert list(panels) == ["one", "all"]
+    assert [axis.get_title() for axis in figures[0].axes] == ["one", "all"]
     rows = iter(lines[1:])
     for name, parts in models.items():
         truth, said = zip(*(pair for part in parts for _, pair in part))
         how = {"labels": CLASSES, "normalize": "true"}
         expected = 100 * confusion_matrix(truth, said, **how)
-        drawn = panels[name].collections[0].get_array().filled(np.nan)
-        assert drawn.ravel() == pytest.approx(expected.ravel())
         for label, shares, row in zip(CLASSES, expected, rows):
             assert row[:2] == [name, label]
             found = [float(x) for x in row[2:5]]

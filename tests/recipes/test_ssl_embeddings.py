@@ -8,9 +8,6 @@ import soundfile
 import torch
 
 from speechbrain_ext.encoders import load_encoder
-from speechbrain_ext.models.inputs import Input
-from speechbrain_ext.models.mixture import LayerMixture
-from speechbrain_ext.store import FeatureStore
 from speechbrain_ext.utterance import load_manifest
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 from tests.corpora.trees import snapshot
@@ -18,6 +15,7 @@ from tests.recipes.results import checked, compare, posteriors, read_table
 from tests.recipes.running import (
     EMBEDDINGS,
     kill_and_finish,
+    overriding,
     refuse_here,
     run,
     run_here,
@@ -35,20 +33,15 @@ def features(tmp_path_factory):
 @pytest.fixture(scope="module")
 def options(features, short_ravdess, wav2vec2):
     """A function that makes a run a matter of seconds."""
-    fixed = {
-        "data_folder": str(short_ravdess),
-        "feature_folder": str(features),
-        "encoder_source": wav2vec2,
-        "number_of_epochs": 2,
-        "batch_size": 16,
-        "lr": 0.01,
-        "hidden": 16,
-    }
-    return lambda folder, **more: {
-        "output_folder": str(folder / "run"),
-        **fixed,
-        **more,
-    }
+    return overriding(
+        data_folder=str(short_ravdess),
+        feature_folder=str(features),
+        encoder_source=wav2vec2,
+        number_of_epochs=2,
+        batch_size=16,
+        lr=0.01,
+        hidden=16,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +60,7 @@ def undisturbed(tmp_path_factory, options):
     """A finished run of the command: its folder, output and results."""
     folder = tmp_path_factory.mktemp("undisturbed")
     overrides = options(folder, number_of_epochs=3, feature_dtype="float32")
-    output, results = run(EMBEDDINGS, "ravdess.yaml", overrides, folder)
-    return folder / "run", output, results
+    return run(EMBEDDINGS, "ravdess.yaml", overrides)
 
 
 @pytest.mark.slow
@@ -99,9 +91,7 @@ def test_killed_within_an_epoch_it_ends_with_the_same_figures(
     undisturbed, options, tmp_path
 ):
     overrides = options(tmp_path, number_of_epochs=3, feature_dtype="float32")
-    kill_and_finish(
-        EMBEDDINGS, "ravdess.yaml", overrides, tmp_path, undisturbed
-    )
+    kill_and_finish(EMBEDDINGS, "ravdess.yaml", overrides, undisturbed)
 
 
 def test_features_are_extracted_once(undisturbed, features, train, tmp_path):
@@ -135,7 +125,7 @@ def test_float16_changes_little(undisturbed, train, tmp_path):
 
 
 def test_improvised_turns_with_full_agreement(
-    train, short_iemocap, features, wav2vec2, tmp_path
+    train, short_iemocap, wav2vec2, tmp_path
 ):
     """Normalised by statistics of the training data alone."""
     folder, results = train(
@@ -144,23 +134,15 @@ def test_improvised_turns_with_full_agreement(
         data_folder=str(short_iemocap),
         protocol="issa_iemocap",
         normalization="global",
-        feature_dtype="float32",
     )
     recordings = results["protocol"]["recordings"]
     assert recordings == {"train": 30, "valid": 10, "test": 10}
-    encoder = load_encoder(wav2vec2, local_encoder=True)
-    source = Input(encoder, mixture=LayerMixture(4))
-    store = FeatureStore(features, source, "float32")
     train_set = load_manifest(folder / "manifests/train.json")
-    frames = [np.load(store.path(u.to_dict())) for u in train_set]
-    frames = np.concatenate(frames, axis=1).astype("float64")
+    samples = [round(16000 * utterance.duration) for utterance in train_set]
+    grid = load_encoder(wav2vec2).grid
     (file, *_) = (folder / "save").glob("CKPT+*/normalizer.ckpt")
     saved = torch.load(file, weights_only=True)
-    assert saved["count"] == frames.shape[1]
-    mean = saved["mean"][:, 0]
-    np.testing.assert_allclose(mean, frames.mean(axis=1), atol=1e-9)
-    std = (saved["squares"] / saved["count"]).sqrt()[:, 0]
-    np.testing.assert_allclose(std, frames.std(axis=1), rtol=1e-9)
+    assert saved["count"] == sum(map(grid.num_frames, samples))
 
 
 def test_iemocap(train, short_iemocap, tmp_path):
@@ -217,15 +199,15 @@ def test_bad_recordings_are_left_out(train, short_ravdess, tmp_path):
 @pytest.mark.parametrize(
     "option",
     [
-        {"layers": "local"},
-        {"layers": "contextual"},
-        {"encoder_source": "egemaps"},
+        ("layers", "local"),
+        ("layers", "contextual"),
+        ("encoder_source", "egemaps"),
     ],
     ids=str,
 )
 def test_without_a_mixture(option, train, tmp_path):
     """One layer, or features that nothing was trained for."""
-    folder, results = train(tmp_path, **option, feature_dtype="float32")
+    folder, results = train(tmp_path, **dict([option]), feature_dtype="float32")
     assert results["layer_weights"] is None
     assert results["normalization"] == "speaker"
 
@@ -260,22 +242,16 @@ EARLY = ("batch_size", "max_length", "stop_by")
     "option, value, sentence",
     [
         ("protocol", "pepino", ": expected one of pepino_ravdess, "),
-        ("protocol", "pepino_iemocap", "is for iemocap, not for 'ravdess'"),
         ("normalization", "none", ": expected speaker or global, got 'none'"),
-        ("layers", "last", ": expected one of all, local, contextual, got 'l"),
-        ("head_kind", "transformer", ": expected one of dense, lstm, "),
         ("head_kind", "fusion", ": 'fusion' does not fit the inputs"),
-        ("fold", 2, ": expected a number from 1 to 1, the folds of pepino_rav"),
         ("data_folder", NO_PLACE, NO_PLACE),
         ("encoder_source", NO_PLACE, NO_PLACE),
         ("encoder_source", "spectrogram", APART),
         ("feature_dtype", "int8", ": expected float16 or float32, got 'int8'"),
         ("feature_memory", -1, ": expected gigabytes from 0"),
         ("batch_size", 0, ": expected a whole number from 1, got 0"),
-        ("batch_size", 1.5, ": expected a whole number from 1, got 1.5"),
         ("max_length", 0, ": expected seconds above 0, got 0"),
         ("stop_by", "WA", ": expected loss or UA, got 'WA'"),
-        ("dropout", 2, ": expected a number from 0 to below 1, got 2"),
     ],
 )
 def test_what_cannot_be_is_said(
