@@ -42,6 +42,7 @@ def number(least=-math.inf, most=math.inf, above=None, below=None, unit=""):
         f"above {low:g}" if above is not None else "",
         f"from {low:g}" if above is None and math.isfinite(low) else "",
         f"below {high:g}" if below is not None else "",
+        "up" if above is not None and math.isfinite(most) else "",
         f"to {high:g}" if below is None and math.isfinite(high) else "",
     ]
     what = " ".join(filter(None, ["a number", unit, *parts]))
@@ -122,9 +123,11 @@ FILE = Kind("the path of a file", _is_path)
 MAPPING = Kind("a mapping of options", _is_mapping)
 LABEL_MAP = Kind("a mapping from emotion to class", _is_label_map)
 SECONDS = number(above=0, unit="of seconds")
-# No recording lasts longer.
-TIME = number(above=0, most=1e6, unit="of seconds")
+# No recording lasts longer than this.
+TIME = Kind(SECONDS.what, number(above=0, most=1e6).takes)
 RATE = number(above=0)
+# A learning rate beyond it can only be a slip.
+LEARNING_RATE = number(above=0, most=1000)
 SEED = whole(0, _MAX_SEED)
 SIZE = whole(1, MAX_SIZE)
 COUNT = whole(1)
@@ -179,8 +182,8 @@ OPTIONS = {
     "batch_seconds": SECONDS,
     "num_buckets": COUNT,
     "num_workers": whole(0, 1024),
-    "lr": RATE,
-    "encoder_lr": RATE,
+    "lr": LEARNING_RATE,
+    "encoder_lr": LEARNING_RATE,
     "weight_decay": number(0),
     "max_grad_norm": number(0),
     "layer_decay": number(above=0, most=1),

@@ -107,8 +107,14 @@ def test_layers_and_length(layers, taken, tmp_path):
 
 INVALID = [
     ({"layers": "last"}, "layers: expected one of all, local, contextual"),
-    ({"max_length": -3}, "max_length: expected seconds above 0, got -3"),
-    ({"max_length": True}, "max_length: expected seconds above 0, got Tru"),
+    (
+        {"max_length": -3},
+        "max_length: expected a number of seconds above 0, or null, got -3",
+    ),
+    (
+        {"max_length": True},
+        "max_length: expected a number of seconds above 0, or null, got Tru",
+    ),
 ]
 
 

@@ -235,23 +235,16 @@ def test_random_folds(options, train, tmp_path, capsys):
 
 NO_PLACE = "/no/such/place"
 APART = "inputs: the frames of 'egemaps' are 20 ms apart, those of 'speech' 10"
-EARLY = ("batch_size", "max_length", "stop_by")
 
 
 @pytest.mark.parametrize(
     "option, value, sentence",
     [
         ("protocol", "pepino", ": expected one of pepino_ravdess, "),
-        ("normalization", "none", ": expected speaker or global, got 'none'"),
         ("head_kind", "fusion", ": 'fusion' does not fit the inputs"),
         ("data_folder", NO_PLACE, NO_PLACE),
         ("encoder_source", NO_PLACE, NO_PLACE),
         ("encoder_source", "spectrogram", APART),
-        ("feature_dtype", "int8", ": expected float16 or float32, got 'int8'"),
-        ("feature_memory", -1, ": expected gigabytes from 0"),
-        ("batch_size", 0, ": expected a whole number from 1, got 0"),
-        ("max_length", 0, ": expected seconds above 0, got 0"),
-        ("stop_by", "WA", ": expected loss or UA, got 'WA'"),
     ],
 )
 def test_what_cannot_be_is_said(
@@ -264,5 +257,4 @@ def test_what_cannot_be_is_said(
         sentence = option + sentence
     assert sentence in found
     # Some are found before the corpus is read.
-    early = option in EARLY or sentence == APART
-    assert not (early and (tmp_path / "run" / "manifests").exists())
+    assert not (sentence == APART and (tmp_path / "run" / "manifests").exists())
