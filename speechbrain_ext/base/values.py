@@ -123,11 +123,11 @@ FILE = Kind("the path of a file", _is_path)
 MAPPING = Kind("a mapping of options", _is_mapping)
 LABEL_MAP = Kind("a mapping from emotion to class", _is_label_map)
 SECONDS = number(above=0, unit="of seconds")
-# No recording lasts longer than this.
+# No recording lasts longer than this, and nothing in one.
 TIME = Kind(SECONDS.what, number(above=0, most=1e6).takes)
-RATE = number(above=0)
-# A learning rate beyond it can only be a slip.
-LEARNING_RATE = number(above=0, most=1000)
+LENGTH = Kind("a number of seconds from 0", number(0, 1e6).takes)
+# Optimizers do not calculate with more.
+RATE = Kind("a number above 0", number(above=0, most=1e30).takes)
 SEED = whole(0, _MAX_SEED)
 SIZE = whole(1, MAX_SIZE)
 COUNT = whole(1)
@@ -182,8 +182,8 @@ OPTIONS = {
     "batch_seconds": SECONDS,
     "num_buckets": COUNT,
     "num_workers": whole(0, 1024),
-    "lr": LEARNING_RATE,
-    "encoder_lr": LEARNING_RATE,
+    "lr": RATE,
+    "encoder_lr": RATE,
     "weight_decay": number(0),
     "max_grad_norm": number(0),
     "layer_decay": number(above=0, most=1),
@@ -232,7 +232,7 @@ OPTIONS = {
     "postprocessing.threshold": optional(FRACTION),
     # A filter over longer stretches takes hours.
     "postprocessing.median": optional(number(0, 60, unit="of seconds")),
-    "postprocessing.min_duration": optional(number(0, unit="of seconds")),
+    "postprocessing.min_duration": optional(LENGTH),
     "postprocessing.one_event": FLAG,
     "postprocessing_grid": MAPPING,
     "augmentation": MAPPING,

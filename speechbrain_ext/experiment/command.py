@@ -150,8 +150,11 @@ def _figures(given, plan):
 def _report(given, plan, root, figures):
     """Write the table, print it, and test the pairs."""
     from speechbrain_ext.experiment.pooled import compare
-    from speechbrain_ext.experiment.summary import default_over, summarize_row
-    from speechbrain_ext.experiment.table import write_table
+    from speechbrain_ext.experiment.table import (
+        default_over,
+        summarize_row,
+        write_table,
+    )
 
     over = given.over or default_over(plan[0])
     rows = {r.name: summarize_row(r, over, figures[r.name]) for r in plan}

@@ -132,11 +132,11 @@ def test_other_options_and_the_table_alone(recipe, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stopped_and_continued(recipe, tmp_path, number):
     root = tmp_path / "runs"
-    words = command(recipe, root, "--seeds=3", "--jobs=2", "--sleep=60")
+    words = command(recipe, root, "--seeds=3", "--jobs=2", "--sleep=600")
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     started = children(*seeds(root, 1, 2))
     process.send_signal(number)
-    _, error = process.communicate(timeout=30)
+    _, error = process.communicate(timeout=300)
     assert process.returncode == 128 + number
     assert "the same command goes on" in error
     wait_for(lambda: not any(map(alive, started)))
@@ -145,7 +145,7 @@ def test_stopped_and_continued(recipe, tmp_path, number):
     # The recipe goes on where it was; here it is over at once.
     text = recipe[0].read_text()
     recipe[0].write_text(text.replace('"sleep", options', '"true", options'))
-    run(recipe, root, "--seeds=3", "--sleep=60")
+    run(recipe, root, "--seeds=3", "--sleep=600")
     assert list(map(attempts, seeds(root, 1, 2, 3))) == [2, 2, 1]
 
 

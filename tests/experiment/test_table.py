@@ -9,13 +9,15 @@ import pytest
 from speechbrain_ext.base.files import write_json
 from speechbrain_ext.experiment.plan import combine
 from speechbrain_ext.experiment.published import Figure, match
-from speechbrain_ext.experiment.summary import (
+from speechbrain_ext.experiment.table import (
     default_over,
+    notes,
     spread,
     summarize_row,
+    to_latex,
     weigh,
+    write_table,
 )
-from speechbrain_ext.experiment.table import notes, to_latex, write_table
 from tests.experiment.test_plan import plan
 from tests.experiment.test_pooled import write
 

@@ -9,7 +9,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -156,8 +156,7 @@ def _damaged(name, model, given, place):
     for path in folder.rglob("saved_head.ckpt"):
         state = torch.load(path)
         torch.save({k: x * float("nan") for k, x in state.items()}, path)
-    models = {model: folder}
-    _judge(name, model, given, Place(place.folder, models))
+    _judge(name, model, given, replace(place, models={model: folder}))
 
 
 def _on_ascii(given, place):
