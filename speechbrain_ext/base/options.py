@@ -20,6 +20,7 @@ from speechbrain_ext.base.errors import (
     did_you_mean,
     expected,
     is_number,
+    reason,
 )
 from speechbrain_ext.base.files import read_json, read_text
 from speechbrain_ext.base.values import (
@@ -189,8 +190,8 @@ class RecipeYaml:
             raise self._invalid("invalid", _TOO_DEEP) from None
         for where, leaf in _leaves(self.parse(text)):
             if _tag(leaf) in _REFERENCES:
-                reason = f"'{'.'.join(where)}' refers to itself"
-                raise self._invalid("invalid", reason)
+                circle = f"'{'.'.join(where)}' refers to itself"
+                raise self._invalid("invalid", circle)
         return text
 
     def settings(self, overrides="", run_options=None):
@@ -290,8 +291,8 @@ class RecipeYaml:
         try:
             tree = YAML().load(text)
         except YAMLError as error:
-            reason = getattr(error, "problem", None) or error
-            raise self._invalid("not valid YAML", reason) from None
+            problem = getattr(error, "problem", None) or error
+            raise self._invalid("not valid YAML", problem) from None
         except RecursionError:
             raise self._invalid("not valid YAML", _TOO_DEEP) from None
         if not isinstance(tree, dict):
@@ -300,8 +301,8 @@ class RecipeYaml:
         return tree
 
     def _invalid(self, what, error):
-        reason = " ".join(str(error).split())
-        return UserError(f"'{self.path}' or an option is {what}: {reason}.")
+        why = reason(error)
+        return UserError(f"'{self.path}' or an option is {what}: {why}.")
 
     def _unknown(self, key):
         known = [*self.tree, *run_option_class().__dataclass_fields__]

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from speechbrain_ext.base.errors import UserError, expected
+from speechbrain_ext.base.errors import UserError, expected, reason
+from speechbrain_ext.base.files import read_text
 
 #: Beside the recipe's train.py.
 PUBLISHED = "published.yaml"
@@ -69,12 +70,13 @@ def read_published(path):
     path = Path(path)
     if not path.exists():
         return []
+    text = read_text(path)
     try:
-        text = path.read_text(encoding="utf-8")
         entries = YAML(typ="safe", pure=True).load(text)
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"'{path}' is not valid YAML: {reason}") from None
+    except YAMLError as error:
+        raise UserError(
+            f"'{path}' is not valid YAML: {reason(error)}."
+        ) from None
     if not isinstance(entries, list):
         raise expected(f"'{path}'", "a list of published figures", entries)
     return [

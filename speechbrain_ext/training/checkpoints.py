@@ -29,7 +29,7 @@ from speechbrain.utils.distributed import (
 )
 from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 
-from speechbrain_ext.base.errors import UserError, expected, is_number
+from speechbrain_ext.base.errors import UserError, expected, is_number, reason
 from speechbrain_ext.base.files import check_size
 
 logger = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class SafeCheckpointer(Checkpointer):
                 self.sweep()
             raise UserError(
                 f"Cannot write a checkpoint to '{self.checkpoints_dir}' "
-                f"({' '.join(str(error).split())[:100]}); free some space, and "
+                f"({reason(error, 100)}); free some space, and "
                 "start the run again: it goes on from the one before."
             ) from error
 
@@ -138,18 +138,17 @@ class SafeCheckpointer(Checkpointer):
                 self._leave_out(checkpoint.path, error)
         # To begin again in silence would be worse.
         if self._list_checkpoint_dirs():
-            reason = next(iter(self._damages.values()), "files are missing")
+            damage = next(iter(self._damages.values()), "files are missing")
             raise UserError(
                 f"'{self.checkpoints_dir}': no checkpoint can be loaded "
-                f"({reason}); restore one, or delete the folder to train "
+                f"({damage}); restore one, or delete the folder to train "
                 "again."
             )
 
     def _leave_out(self, folder, error):
         """Warn of a checkpoint, once; nothing deletes it."""
-        reason = " ".join(str(error).split())[:100] or type(error).__name__
-        self._damages[folder] = reason
-        logger.warning(f"'{folder}' is damaged ({reason}); it is left out.")
+        self._damages[folder] = said = reason(error, 100)
+        logger.warning(f"'{folder}' is damaged ({said}); it is left out.")
 
     def sweep(self):
         """Delete what a killed run has left of incomplete checkpoints."""

@@ -10,7 +10,7 @@ import sys
 from importlib.metadata import distributions, version
 from pathlib import Path
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, reason
 from speechbrain_ext.base.files import (
     atomic_open,
     check_writable,
@@ -133,10 +133,9 @@ def _construct(path, text):
     try:
         return load_hyperpyyaml(text)
     except (ImportError, AttributeError, TypeError, YAMLError) as error:
-        reason = " ".join(str(error).split())[:300]
         raise UserError(
             f"'{path}' names what is not there, or what takes other arguments "
-            f"({reason}); check its tags and their arguments."
+            f"({reason(error, 300)}); check its tags and their arguments."
         ) from error
 
 
