@@ -133,7 +133,10 @@ def test_other_options_and_the_table_alone(recipe, tmp_path):
 def test_stopped_and_continued(recipe, tmp_path, number):
     root = tmp_path / "runs"
     words = command(recipe, root, "--seeds=3", "--jobs=2", "--sleep=600")
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    options = {"stderr": subprocess.PIPE, "text": True}
+    # Tests in the background may have been started with it ignored.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(words, preexec_fn=heed, **options)
     started = children(*seeds(root, 1, 2))
     process.send_signal(number)
     _, error = process.communicate(timeout=300)
