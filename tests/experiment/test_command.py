@@ -1,5 +1,6 @@
 """The command, on a recipe that trains nothing."""
 
+import functools
 import os
 import signal
 import subprocess
