@@ -2,6 +2,10 @@
 
 import os
 
+# Before torch is imported: tests run side by side, and threads of several
+# processes on the same cores wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 import soundfile
