@@ -1,6 +1,6 @@
 """What every option takes: its type and range, declared once.
 
-``RecipeYaml.check`` looks at all options of a run before anything is read,
+``RecipeYaml`` looks at all options of a run before anything is read,
 ``check_value`` at a single one, where a class or a command is given it.
 """
 
