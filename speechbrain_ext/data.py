@@ -67,11 +67,14 @@ class SpeechDataset(DynamicItemDataset):
 
     Its items have ``id``, ``speaker``, ``labels`` (what ``label`` makes of a
     record), and ``sig`` [samples], or in its place the ``stored`` features of
-    each input by its name [layers, frames, channels].
+    each input by its name [layers, frames, channels]; of frames the ``part``, a
+    function from epoch, id and their number to a slice.
     """
 
-    def __init__(self, utterances, label, stored=None):
+    def __init__(self, utterances, label, stored=None, part=None):
+        self.epoch = 1
         self.known_labels = {}
+        self.known_keys = {}
 
         @takes("id", "record")
         @provides("labels")
@@ -81,10 +84,22 @@ class SpeechDataset(DynamicItemDataset):
                 self.known_labels[id] = label(record)
             return self.known_labels[id]
 
-        loads = {name: each.load for name, each in (stored or {}).items()}
-        loads = loads or {"sig": load_waveform}
-        items = [provides(n)(takes("record")(f)) for n, f in loads.items()]
-        keys = ["id", "speaker", "labels", *loads]
+        def reader(name, source):
+            @takes("id", "record")
+            @provides(name)
+            def load(id, record):
+                if (name, id) not in self.known_keys:
+                    self.known_keys[name, id] = source.key(record)
+                key, chosen = self.known_keys[name, id], None
+                if part is not None and source.store.source.has_frames:
+                    chosen = functools.partial(part, self.epoch, id)
+                return source.load(record, key, chosen)
+
+            return load
+
+        items = [reader(*each) for each in (stored or {}).items()]
+        items = items or [provides("sig")(takes("record")(load_waveform))]
+        keys = ["id", "speaker", "labels", *(stored or ["sig"])]
         super().__init__(_items(utterances), [labels, *items], keys)
 
     def replace(self, utterances):
@@ -92,6 +107,7 @@ class SpeechDataset(DynamicItemDataset):
         self.data = _items(utterances)
         self.data_ids = list(self.data)
         self.known_labels.clear()
+        self.known_keys.clear()
 
 
 class FrameDataset(SpeechDataset):
@@ -135,13 +151,27 @@ class UtteranceDataset(SpeechDataset):
     's'
     """
 
-    def __init__(self, utterances, classes, stored=None):
+    def __init__(self, utterances, classes, stored=None, part=None):
         index = {name: number for number, name in enumerate(classes)}
 
         def label(record):
             return torch.tensor([index[record["emotion"]]])
 
-        super().__init__(utterances, label, stored)
+        super().__init__(utterances, label, stored, part)
+
+
+class RandomCrop:
+    """A stretch of ``frames`` of every utterance, drawn by seed, epoch and id
+    (the ``part`` of a dataset); what is shorter is taken whole."""
+
+    def __init__(self, frames, seed):
+        self.frames, self.seed = frames, seed
+
+    def __call__(self, epoch, id, count):
+        most = max(count - self.frames, 0)
+        rng = stable_rng("crop", self.seed, epoch, id)
+        start = int(rng.integers(most + 1))
+        return slice(start, start + self.frames)
 
 
 def _items(utterances):
@@ -213,7 +243,7 @@ class BucketBatches(Sampler):
             return
         if self.plan is not None:
             self.dataset.replace(self.plan(epoch))
-        self.epoch = epoch
+        self.epoch = self.dataset.epoch = epoch
         batches = self._equal() if self.batch_size else self._by_length()
         surplus = -len(batches) % self.world_size
         batches = batches + (batches * self.world_size)[:surplus]

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import os
 import random
+import reprlib
 from pathlib import Path
 
 import numpy as np
@@ -146,9 +147,9 @@ class FeatureStore:
         """1 if the features had to be computed, 0 otherwise."""
         if self.has(record):
             return 0
-        wav = load_waveform(record)[None].to(device)
-        hidden = self.encoder(wav, all_layers=True)[0, self.taken]
-        check_finite(hidden, record.get("wav") or record["pieces"][0]["wav"])
+        given = [_given(what, record, device) for what in self.encoder.reads]
+        hidden = self.encoder.encode_alone(*given)[self.taken]
+        check_finite(hidden, name_of(record))
         self._write(hidden.cpu().numpy(), self.path(record))
         return 1
 
@@ -162,9 +163,10 @@ class FeatureStore:
         with atomic_path(path) as part, open(part, "wb") as file:
             np.save(file, feats.astype(self.dtype))
 
-    def load(self, record):
+    def load(self, record, part=None):
         """Features of a record [layers, frames, channels], of the store's
-        dtype; frames up to the ``max_length`` of the input."""
+        dtype; frames up to the ``max_length`` of the input, or the ``part``, a
+        slice, which is a function of their number."""
         path, taken = self._find(record)
         try:
             # A pipe would never end.
@@ -178,7 +180,10 @@ class FeatureStore:
                 *(self.dtype, 3, layers, self.encoder.output_size),
             ):
                 raise ValueError(f"{every.dtype} of shape {every.shape}")
-            feats = torch.from_numpy(every[taken, : self.source.limit].copy())
+            frames = slice(self.source.limit)
+            if part is not None:
+                frames = part(len(range(every.shape[1])[frames]))
+            feats = torch.from_numpy(every[taken, frames].copy())
             if not _is_finite(feats):
                 raise ValueError("values that are no numbers")
         except (
@@ -212,22 +217,31 @@ class StoredInput:
         self.normalizer = copy.deepcopy(self.store.source.normalizer)
         if self.normalizer is not None:
             self.normalizer.cpu()
-        self.memory.kept.clear()
-        self.memory.size = 0
+        self.memory.clear()
 
-    def load(self, record):
-        """As ``FeatureStore.load``, normalised if ``normalize`` was called."""
-        key = str(self.store.path(record))
+    def load(self, record, key, part=None):
+        """As ``FeatureStore.load``, normalised if ``normalize`` was called.
+
+        ``key`` is what ``key`` gives of the record.
+        """
         if key in self.memory.kept:
-            return self.memory.kept[key]
-        feats = self.store.load(record)
+            feats = self.memory.kept[key]
+            return feats if part is None else feats[:, part(feats.shape[1])]
+        whole = part is None or not self.memory.is_full
+        feats = self.store.load(record, None if whole else part)
         if self.normalizer is not None:
             length = torch.tensor([feats.shape[1]])
             feats = self.normalizer(
                 feats.float(), length, [record["speaker"]]
             ).to(feats)
-        self.memory.keep(key, feats)
+        if whole:
+            self.memory.keep(key, feats)
+            return feats if part is None else feats[:, part(feats.shape[1])]
         return feats
+
+    def key(self, record):
+        """What tells features in memory apart; it takes a look at the file."""
+        return str(self.store.path(record))
 
 
 class FeatureMemory:
@@ -236,13 +250,19 @@ class FeatureMemory:
     def __init__(self, gigabytes):
         check_value("feature_memory", gigabytes)
         self.bound = gigabytes * 1e9
+        self.clear()
+
+    def clear(self):
+        """Forget all features."""
         self.kept = {}
         self.size = 0
+        self.is_full = False
 
     def keep(self, key, feats):
         """Keep the features if there is room."""
         size = feats.numel() * feats.element_size()
-        if self.size + size <= self.bound:
+        self.is_full = self.size + size > self.bound
+        if not self.is_full:
             self.kept[key] = feats
             self.size += size
 
@@ -286,6 +306,12 @@ def store_inputs(hparams, splits, run_opts):
     convolved = "cnn_folder" in hparams
     folder = hparams["cnn_folder" if convolved else "feature_folder"]
     if folder is None:
+        for name, source in hparams["inputs"].items():
+            if source.encoder.reads != ("audio",):
+                raise UserError(
+                    f"feature_folder: the input '{name}' is made once and "
+                    "stored; give a folder in place of null."
+                )
         return {}
     memory = FeatureMemory(hparams["feature_memory"])
     utterances = [u for split in splits.values() for u in split]
@@ -300,6 +326,20 @@ def store_inputs(hparams, splits, run_opts):
         run_on_main(store.extract, [utterances, device, progress])
         stored[name] = StoredInput(store, memory)
     return stored
+
+
+def name_of(record):
+    """What an error names of a record."""
+    pieces = record.get("pieces") or [{}]
+    text = reprlib.repr(record.get("text"))
+    return record.get("wav") or pieces[0].get("wav") or text
+
+
+def _given(what, record, device):
+    """The part of a record that an encoder reads, as it takes it."""
+    if what != "audio":
+        return record.get(what)
+    return load_waveform(record).to(device)
 
 
 def _read_by(what, record):

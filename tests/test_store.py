@@ -190,14 +190,14 @@ def test_memory_changes_nothing(gigabytes, make, utterances):
     features = StoredInput(store, FeatureMemory(gigabytes))
     records = [utterance.to_dict() for utterance in utterances]
     for record in records:
-        raw = features.load(record)
+        raw = features.load(record, features.key(record))
         assert torch.equal(raw, store.load(record))
         normalizer.update(raw, torch.tensor([raw.shape[1]]), ["s"])
     features.normalize()
     for _ in range(2):
         for record in records:
             raw = store.load(record)
-            found = features.load(record)
+            found = features.load(record, features.key(record))
             length = torch.tensor([raw.shape[1]])
             assert torch.equal(found, normalizer(raw, length, ["s"]))
     kept = sum(x.numel() * 4 for x in features.memory.kept.values())

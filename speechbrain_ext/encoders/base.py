@@ -26,7 +26,8 @@ class Encoder(nn.Module):
     sample_rate = 16000
     max_samples = None
     num_layers = 1
-    # What is read of a record; whether utterances are spread over the cores.
+    # What ``encode_alone`` takes: fields of a record, or its ``"audio"``;
+    # whether utterances are spread over the cores.
     reads = ("audio",)
     parallel = False
     # Of pretrained encoders: the transformer layers from the bottom upwards,
@@ -72,6 +73,13 @@ class Encoder(nn.Module):
             wav.detach() if self.frozen else wav, lengths, all_layers
         )
         return self._finish(encoded, self.grid.num_frames(lengths), all_layers)
+
+    def encode_alone(self, wav):
+        """Hidden states of one utterance, ``[layers, frames, channels]``.
+
+        An encoder that ``reads`` something other than audio takes that.
+        """
+        return self(wav[None], all_layers=True)[0]
 
     def resume(self, features, frames, all_layers=False):
         """What ``forward`` gives, from the ``ConvolvedFeatures`` of a batch.

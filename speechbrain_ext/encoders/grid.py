@@ -52,6 +52,19 @@ class FrameGrid:
         return edges
 
 
+class OneFrame:
+    """The grid of an encoder that makes one vector of a whole utterance."""
+
+    stride = None
+    min_samples = 1
+
+    def num_frames(self, num_samples):
+        """1, or as many of them as there are utterances."""
+        if isinstance(num_samples, torch.Tensor):
+            return torch.ones_like(num_samples)
+        return 1
+
+
 def absolute_lengths(wav_lens, num_samples):
     """Lengths in samples from SpeechBrain's relative lengths."""
     lengths = torch.round(wav_lens.double() * num_samples).long()

@@ -6,7 +6,7 @@ packed frames (``speechbrain_ext.models.packing``), which a head takes.
 
 from torch import nn
 
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.values import check_value
 from speechbrain_ext.encoders.grid import absolute_lengths
 from speechbrain_ext.models.packing import pack, pad
@@ -68,10 +68,22 @@ class Input(nn.Module):
             layers = "contextual"
         self.layers = _taken(layers)
         self.limit = None
+        self.max_length = max_length
         if max_length is not None:
             check_value("max_length", max_length)
+            self._check_frames()
             self.limit = max(1, round(max_length * 16000 / self.grid.stride))
-        self.max_length = max_length
+
+    @property
+    def has_frames(self):
+        """Whether the encoder makes frames that follow the time."""
+        return self.grid is not None and self.grid.stride is not None
+
+    def _check_frames(self):
+        if not self.has_frames:
+            kind = type(self.encoder).__name__
+            what = f"null for {kind}, which makes no frames"
+            raise expected("max_length", what, self.max_length)
 
     @property
     def by_speaker(self):
@@ -143,7 +155,10 @@ def _taken(layers):
 
 def check_strides(inputs):
     """See that the frames of all inputs come equally often."""
-    (first, one), *others = inputs.items()
+    framed = {name: one for name, one in inputs.items() if one.has_frames}
+    if not framed:
+        return
+    (first, one), *others = framed.items()
     for name, other in others:
         if other.grid.stride != one.grid.stride:
             raise UserError(
