@@ -48,7 +48,7 @@ def listen(utterances, max_silence=None, cache=None, jobs=1, progress=True):
     todo = {
         key: one
         for key, one in zip(keys, utterances)
-        if not _fits(known.get(key), one, max_silence)
+        if one.wav and not _fits(known.get(key), one, max_silence)
     }
     saved = time.monotonic()
     what = "Reading recordings" if max_silence is None else "Voice activity"
@@ -64,13 +64,19 @@ def listen(utterances, max_silence=None, cache=None, jobs=1, progress=True):
         _write(known, cache)
     usable, skipped = [], []
     for utterance, key in zip(utterances, keys):
-        found = known[key]
+        found = known[key] if utterance.wav else _unheard(max_silence)
         if "reason" in found:
-            skipped.append((utterance.wav, found["reason"]))
+            name = utterance.wav or utterance.id
+            skipped.append((name, found["reason"]))
         else:
             extra = {**utterance.extra, **found}
             usable.append(replace(utterance, extra=extra))
     return usable, skipped
+
+
+def _unheard(max_silence):
+    """What is found of a text without audio."""
+    return {} if max_silence is None else {"reason": "has no audio"}
 
 
 def _results(todo, max_silence, jobs):
@@ -146,11 +152,12 @@ def _key(utterance, max_silence):
     try:
         status = os.stat(utterance.wav)
         state = [status.st_size, status.st_mtime_ns]
-    except OSError:
+    except (OSError, TypeError):
+        # There may be no audio.
         state = None
     bounds = None if max_silence is None else [max_silence, KEPT_ENERGY]
     return fingerprint(
-        [utterance.id, os.path.basename(utterance.wav), state],
+        [utterance.id, os.path.basename(utterance.wav or ""), state],
         # What the reader refuses.
         [utterance.start, utterance.stop, bounds, MAX_LEVEL],
     )

@@ -45,6 +45,7 @@ def prepare(
     jobs=1,
     cache=None,
     progress=True,
+    lacks=(),
 ):
     """Write the manifests of a run, and return what its results say of them.
 
@@ -58,6 +59,8 @@ def prepare(
     * ``simulation``: from split to options of ``simulate``, which joins its
       recordings; ``max_silence`` (s) is what may remain within one.
     * ``max_samples``: the longest that the encoder takes, at 16 kHz.
+    * ``lacks``: functions from a record to what the inputs miss of it, or
+      None; such recordings are not used.
     * ``jobs`` decode; ``cache`` is a file that keeps what they found.
     """
     if corpora is None:
@@ -114,6 +117,9 @@ def prepare(
     split(utterances)
     silence = None if simulation is None else max_silence
     usable, bad = listen(utterances, silence, **listening)
+    skipped += bad
+    _check_not_empty(usable, corpora, skipped)
+    usable, bad = _without_lacking(usable, lacks)
     skipped += bad
     _check_not_empty(usable, corpora, skipped)
     parts = split(usable)
@@ -210,11 +216,13 @@ def prepared_splits(folder, hparams, run_opts):
     """``prepare`` in one process, ``load_splits`` in all."""
     from speechbrain.utils.distributed import run_on_main
 
-    longest = [one.encoder.max_samples for one in hparams["inputs"].values()]
+    encoders = [one.encoder for one in hparams["inputs"].values()]
+    longest = [one.max_samples for one in encoders]
     options = {
         **hparams["preparation"],
         "max_samples": min(filter(None, longest), default=None),
         "progress": not run_opts["noprogressbar"],
+        "lacks": [one.lacks for one in encoders],
     }
     run_on_main(prepare, [folder], options)
     return load_splits(folder)
@@ -302,6 +310,19 @@ def _read_zed(folder, classes, listening):
     usable, bad = listen(utterances, **listening)
     _check_not_empty(usable, {"zed": folder}, skipped + bad)
     return usable, skipped + bad
+
+
+def _without_lacking(utterances, lacks):
+    """Utterances that have what the inputs read; the others, and why."""
+    usable, skipped = [], []
+    for one in utterances:
+        reasons = (lack(one.to_dict()) for lack in lacks)
+        reason = next(filter(None, reasons), None)
+        if reason is None:
+            usable.append(one)
+        else:
+            skipped.append((one.wav or one.id, reason))
+    return usable, skipped
 
 
 def _check_lengths(utterances, max_samples, option):
