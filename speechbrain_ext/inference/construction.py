@@ -42,6 +42,7 @@ ALLOWED = {
         f"{_OURS}.models.inputs": "Input count_layers",
         f"{_OURS}.models.mixture": "LayerMixture",
         f"{_OURS}.models.prosody": "ProsodyHead",
+        f"{_OURS}.models.text": "TextHead JointHead",
         f"{_OURS}.models.normalization": "make_normalizer FeatureNormalizer "
         "SpeakerNormalizer",
         f"{_OURS}.protocols": "classes_of",
@@ -67,7 +68,7 @@ _ARGUMENTS = {
 _ATTRIBUTES = ("output_size", "num_layers")
 # Made without memory first, to count the parameters.
 _SIZED = tuple(
-    f"{_OURS}.models.{name}." for name in ("heads", "mixture", "normalization")
+    f"{_OURS}.models.{name}." for name in ("heads", "mixture", "normalization", "text")
 ) + ("speechbrain.nnet.linear.",)
 
 
