@@ -104,11 +104,11 @@ class MelEncoder(Encoder):
 
 
 def _high_passed(wav):
-    shortest = 3 * (2 * len(HIGH_PASS) + 1)
     filtered = signal.sosfiltfilt(
         HIGH_PASS,
         wav.detach().cpu().double().numpy(),
-        padlen=min(shortest, len(wav) - 1),
+        # SciPy's own, which short ones do not have.
+        padlen=min(18, len(wav) - 1),
     )
     return torch.from_numpy(filtered.copy()).to(wav)
 
