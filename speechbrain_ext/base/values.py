@@ -166,6 +166,17 @@ OPTIONS = {
     "preparation.max_silence": number(0, unit="of seconds"),
     "preparation.jobs": whole(1, 1024),
     "preparation.cache": optional(FILE),
+    "preparation.phones": optional(word("pocketsphinx")),
+    "special_phones": Kind(
+        "a list of tokens in brackets, such as [LAUGHTER]",
+        lambda x: (
+            isinstance(x, list)
+            and all(isinstance(one, str) and one[:1] == "[" for one in x)
+        ),
+    ),
+    "speaker_source": TEXT,
+    "speaker_from": word("speaker", "utterance"),
+    "speaker_utterances": COUNT,
     "simulation": MAPPING,
     "simulation.*": MAPPING,
     "simulation.*.passes": COUNT,
