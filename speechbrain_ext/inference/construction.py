@@ -68,7 +68,8 @@ _ARGUMENTS = {
 _ATTRIBUTES = ("output_size", "num_layers")
 # Made without memory first, to count the parameters.
 _SIZED = tuple(
-    f"{_OURS}.models.{name}." for name in ("heads", "mixture", "normalization", "text")
+    f"{_OURS}.models.{name}."
+    for name in ("heads", "mixture", "normalization", "text")
 ) + ("speechbrain.nnet.linear.",)
 
 

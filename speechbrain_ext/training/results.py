@@ -33,22 +33,13 @@ def write_results(run, hparams, stats, valid, record):
     ``record`` has ``recipe``, the YAML as ``hparams``, and what recipes add.
     """
     from speechbrain_ext import plots
-    from speechbrain_ext.training.run import machine_record
 
-    test, figures = stats.summarize(), run / "figures"
-    stats.write_csv(run / FILES["test"])
     # Of the layers of the first input.
     mixture = next(iter(hparams["inputs"].values())).mixture
     weights = [] if mixture is None else mixture.weights()
     weights = weights if len(weights) > 1 else None
     if weights:
-        plots.layer_weights(figures / "layer_weights.png", weights)
-    if isinstance(stats, RecognitionStats):
-        counts = {Path(record["hparams"]).stem: test["confusion"]}
-        plots.write_confusion_csv(run / "confusion.csv", counts, stats.classes)
-        plots.confusion_matrices(
-            figures / "confusion.png", counts, stats.classes
-        )
+        plots.layer_weights(run / "figures" / "layer_weights.png", weights)
     protocol = read_json(run / "manifests" / "protocol.json")
     results = {
         **record,
@@ -58,11 +49,31 @@ def write_results(run, hparams, stats, valid, record):
         "fold": hparams.get("fold", protocol.get("fold")),
         "seed": hparams["seed"],
         "protocol": protocol,
-        "metrics": stats.metrics(test),
         "valid": valid,
+        "layer_weights": weights,
+    }
+    write_outcome(run, stats, results)
+
+
+def write_outcome(run, stats, record):
+    """Write the predictions, pictures and figures of the test set, and
+    results.json of these and the ``record``."""
+    from speechbrain_ext import plots
+    from speechbrain_ext.training.run import machine_record
+
+    test, figures = stats.summarize(), run / "figures"
+    stats.write_csv(run / FILES["test"])
+    if isinstance(stats, RecognitionStats):
+        counts = {Path(record["hparams"]).stem: test["confusion"]}
+        plots.write_confusion_csv(run / "confusion.csv", counts, stats.classes)
+        plots.confusion_matrices(
+            figures / "confusion.png", counts, stats.classes
+        )
+    results = {
+        **record,
+        "metrics": stats.metrics(test),
         "test": test,
         "intervals_over": test["intervals_over"],
-        "layer_weights": weights,
         **machine_record(),
     }
     # Last: a run with this file is finished.

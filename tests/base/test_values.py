@@ -24,7 +24,7 @@ YAMLS = sorted((Path(__file__).parents[2] / "recipes").glob("*/hparams/*.yaml"))
 UNDECLARED = (
     "opt_class encoder_opt_class epoch_counter head encoder_dim "
     "encoder_layers postprocessing_grid egemaps_encoder egemaps_dim "
-    "egemaps_normalizer"
+    "egemaps_normalizer text_dim"
 ).split()
 ANYTHING = st.recursive(
     st.none()
@@ -80,7 +80,7 @@ def test_words_and_keys_are_those_of_the_code():
     ]:
         words = values.OPTIONS[option].what.removeprefix("one of ")
         assert set(words.split(", ")) == set(known)
-    ours = {"folder", "max_samples", "progress", "lacks"}
+    ours = {"folder", "max_samples", "progress", "reads", "lacks"}
     for option, function, more in [
         ("preparation", prepare, ours),
         ("postprocessing", PostProcessing, set()),

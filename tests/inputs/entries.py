@@ -258,5 +258,5 @@ ENTRIES = {
     "cache": runs.cache,
     "finished": runs.finished,
     "table": runs.table,
-    "average": runs.averaged,
+    "fuse": runs.fused,
 }

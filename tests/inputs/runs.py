@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from speechbrain_ext.experiment import command as experiments
-from speechbrain_ext.recognition import average
+from speechbrain_ext.recognition import fuse
 from tests.recipes.running import EMBEDDINGS, run_here
 
 YAML = "ravdess.yaml"
@@ -275,7 +275,7 @@ def table(given, place):
     experiments.main(words)
 
 
-def averaged(given, place):
-    """FILE DAMAGE: the average of a finished run with a whole one."""
+def fused(given, place):
+    """FILE DAMAGE: the fusion of a finished run with a whole one."""
     run, _ = _finished(place, given)
-    average.main([str(place.fixture("trained_run")[2]), str(run)])
+    fuse.main([str(place.fixture("trained_run")[2]), str(run)])

@@ -52,7 +52,7 @@ def test_as_a_process(files, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["metrics.eder", "recognition.average", "experiment.command"]
+    "name", ["metrics.eder", "recognition.fuse", "experiment.command"]
 )
 def test_is_light(name):
     heavy = "torch speechbrain sklearn pandas matplotlib scipy submitit".split()
