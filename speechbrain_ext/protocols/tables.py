@@ -164,9 +164,10 @@ PROTOCOLS = {
             "makiuchi_grouped",
             source="The four classes of Makiuchi et al. 2021 on corpora "
             "without sessions.",
-            ours="All: neutral, happy, sad and angry, without calm; the folds "
-            "are those of grouped_kfold.",
-            divide=ways.by_group_of_speakers,
+            ours="All: neutral, happy, sad and angry, without calm; five "
+            "groups of speakers, classes as even as whole speakers allow; the "
+            "group after the tested one chooses the checkpoint.",
+            divide=ways.by_group_in_turn,
             **OF_ANY_CORPUS | {"corpora": MAKIUCHI, "any_corpus": False},
         ),
         Protocol(
