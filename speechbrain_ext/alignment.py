@@ -159,14 +159,17 @@ def read_textgrid(path):
     # The names of the format and of its class, its bounds, number of tiers.
     if found[:2] != ["ooTextFile", "TextGrid"]:
         raise ValueError("it is no TextGrid in one of Praat's text formats")
-    at = 5
-    while at < len(found):
-        kind, name, _, _, count = found[at : at + 5]
+    found = found[5:]
+    while found:
+        kind, name, _, _, count, *found = found
         size = 3 if kind == "IntervalTier" else 2
-        at, first = at + 5 + size * int(count), at + 5
+        # Neither text nor infinite, and no promise that is not kept.
+        if count not in range(len(found) // size + 1):
+            raise ValueError(f"it lacks intervals of the tier '{name}'")
+        part, found = found[: size * int(count)], found[size * int(count) :]
         if kind == "IntervalTier" and str(name).lower() == "phones":
-            spans = [found[n : n + 3] for n in range(first, at, 3)]
-            return [(str(name), float(a), float(b)) for a, b, name in spans]
+            spans = zip(part[2::3], part[::3], part[1::3])
+            return [(str(name), float(a), float(b)) for name, a, b in spans]
     raise ValueError("it has no tier of intervals named phones")
 
 

@@ -77,8 +77,8 @@ class PhoneEncoder(Encoder):
         if names and not set(names) & (self.numbers.keys() | {None}):
             raise UserError(
                 f"alignment: no phone, such as '{alignment[0]['phone']}', is "
-                "one of CMUdict (such as 'AA'); align with another dictionary, or "
-                "name special tokens in special_phones."
+                "one of CMUdict (such as 'AA'); align with its phones, or name "
+                "special tokens in special_phones."
             )
         segments = [
             {**each, "emo": name if name in self.numbers else UNKNOWN}

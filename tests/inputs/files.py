@@ -41,6 +41,8 @@ CONTENTS = {
     "phones beyond the end": _TEXTGRID + '0 9 2 0 1 "AA" 1 9 "B"',
     "phones that are missing": _TEXTGRID + '0 2 3 0 1 "AA"',
     "a billion phones": _TEXTGRID + "0 2 1000000000",
+    "less than no phone": _TEXTGRID + '0 2 -5 0 1 "AA" 1 2 "B"',
+    "infinitely many phones": _TEXTGRID + '0 2 1e999 0 1 "AA"',
     "words alone": _TEXTGRID.replace("phones", "words") + '0 2 1 0 2 "x"',
     "CSV with an open quote": b'id,eder\n"a,5\n',
 }
