@@ -371,5 +371,9 @@ class RecognitionBrain(EmotionBrain):
         source = str(self.hparams.encoder_source)
         record = {**record, "encoder_source": source}
         record["train_seconds"] = self.train_seconds
+        # By the inputs that take the statistics of speakers of the test.
+        record["unlabelled_test_data_used"] = [
+            name for name, one in self.hparams.inputs.items() if one.by_speaker
+        ]
         write_results(run, vars(self.hparams), stats, figures, record)
         print(show(run))
