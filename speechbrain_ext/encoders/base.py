@@ -81,6 +81,13 @@ class Encoder(nn.Module):
         """
         return self(wav[None], all_layers=True)[0]
 
+    def lacks(self, record):
+        """Why a record lacks what the encoder reads, or None."""
+        for what in self.reads:
+            if what != "audio" and not record.get(what):
+                return f"has no {what}"
+        return None
+
     def resume(self, features, frames, all_layers=False):
         """What ``forward`` gives, from the ``ConvolvedFeatures`` of a batch.
 

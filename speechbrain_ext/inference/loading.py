@@ -33,7 +33,7 @@ from speechbrain_ext.models.normalization import SpeakerNormalizer
 # Keys of a YAML that are constructed; the others are not looked at.
 _KEYS = (
     "modules classes layers max_length postprocessing window overlap "
-    "label_encoder avg_pool"
+    "label_encoder avg_pool transcriber"
 ).split()
 _REMOTE = re.compile(r"https?://.*|[\w-][\w.-]*/[\w-][\w.-]*")
 # Why the Hub does not give a file, the first that fits.
