@@ -4,6 +4,7 @@ What a cache, a JSON file, says of a recording holds as long as that keeps its
 id, name, size and time of modification, wherever the corpus lies.
 """
 
+import functools
 import math
 import os
 import time
@@ -43,25 +44,17 @@ def listen(utterances, max_silence=None, cache=None, jobs=1, progress=True):
     With ``max_silence`` (s) those with speech: the samples to keep as
     ``speech`` and their ``level`` (dB) are added to ``extra``.
     """
-    known = _read(cache)
     keys = [_key(utterance, max_silence) for utterance in utterances]
-    todo = {
-        key: one
-        for key, one in zip(keys, utterances)
-        if not _fits(known.get(key), one, max_silence)
-    }
-    saved = time.monotonic()
+
+    def find(todo):
+        listen_to = functools.partial(_listen_to, max_silence=max_silence)
+        return in_processes(listen_to, list(_batches(todo)), jobs)
+
+    def fits(found, utterance):
+        return _fits(found, utterance, max_silence)
+
     what = "Reading recordings" if max_silence is None else "Voice activity"
-    hidden = not (progress and todo)
-    with tqdm(desc=what, total=len(todo), unit="file", disable=hidden) as bar:
-        for found in _results(todo, max_silence, jobs):
-            known |= found
-            bar.update(len(found))
-            if time.monotonic() - saved > _SAVE_EVERY:
-                _write(known, cache)
-                saved = time.monotonic()
-    if todo:
-        _write(known, cache)
+    known = recall(utterances, keys, fits, find, cache, progress and what)
     usable, skipped = [], []
     for utterance, key in zip(utterances, keys):
         found = known[key]
@@ -73,16 +66,39 @@ def listen(utterances, max_silence=None, cache=None, jobs=1, progress=True):
     return usable, skipped
 
 
-def _results(todo, max_silence, jobs):
-    """What is found about recordings, batch by batch."""
-    batches = list(_batches(todo))
+def recall(utterances, keys, fits, find, cache, title):
+    """What is found of recordings, by their keys: what a cache holds of them,
+    if it ``fits``, and what ``find`` makes of the others, from key to
+    utterance, in batches. Without a title no progress is shown."""
+    known = _read(cache)
+    todo = {
+        key: one
+        for key, one in zip(keys, utterances)
+        if not fits(known.get(key), one)
+    }
+    saved = time.monotonic()
+    hidden = not (title and todo)
+    with tqdm(desc=title, total=len(todo), unit="file", disable=hidden) as bar:
+        for found in find(todo):
+            known |= found
+            bar.update(len(found))
+            if time.monotonic() - saved > _SAVE_EVERY:
+                _write(known, cache)
+                saved = time.monotonic()
+    if todo:
+        _write(known, cache)
+    return known
+
+
+def in_processes(function, batches, jobs):
+    """What a function makes of every batch, as soon as it is there."""
     if jobs == 1:
-        yield from (_listen_to(batch, max_silence) for batch in batches)
+        yield from map(function, batches)
     elif batches:
         from joblib import Parallel, delayed
 
         yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(
-            delayed(_listen_to)(batch, max_silence) for batch in batches
+            delayed(function)(batch) for batch in batches
         )
 
 
@@ -143,17 +159,22 @@ def _speech(waveform, kept, first):
 
 
 def _key(utterance, max_silence):
+    bounds = None if max_silence is None else [max_silence, KEPT_ENERGY]
+    return fingerprint(
+        identity(utterance),
+        # What the reader refuses.
+        [utterance.start, utterance.stop, bounds, MAX_LEVEL],
+    )
+
+
+def identity(utterance):
+    """What a recording is known by, wherever the corpus lies."""
     try:
         status = os.stat(utterance.wav)
         state = [status.st_size, status.st_mtime_ns]
     except OSError:
         state = None
-    bounds = None if max_silence is None else [max_silence, KEPT_ENERGY]
-    return fingerprint(
-        [utterance.id, os.path.basename(utterance.wav), state],
-        # What the reader refuses.
-        [utterance.start, utterance.stop, bounds, MAX_LEVEL],
-    )
+    return [utterance.id, os.path.basename(utterance.wav), state]
 
 
 def _read(cache):

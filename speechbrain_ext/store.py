@@ -28,6 +28,8 @@ from speechbrain_ext.models.inputs import LAYERS, Input
 
 # Utterances that a process takes at a time.
 _SHARE = 16
+# Utterances that are encoded together, by an encoder that can.
+_BATCH = 32
 
 
 class FeatureStore:
@@ -137,10 +139,27 @@ class FeatureStore:
 
             cores = Parallel(-1, return_as="generator", batch_size=_SHARE)
             done = cores(delayed(self._extract)(each, "cpu") for each in todo)
+        elif hasattr(self.encoder, "encode_batch"):
+            done = self._extract_batches(todo, device)
         else:
             done = (self._extract(each, device) for each in todo)
         options = {"unit": "utt", "disable": not progress}
         return sum(tqdm(done, "Features", len(todo), **options))
+
+    @torch.no_grad()
+    def _extract_batches(self, todo, device):
+        """What ``_extract`` gives of each, in batches of similar length."""
+        (what,) = self.encoder.reads
+        todo.sort(key=lambda record: len(record.get(what) or ""))
+        batches = [todo[n : n + _BATCH] for n in range(0, len(todo), _BATCH)]
+        random.Random(os.getpid()).shuffle(batches)
+        for batch in batches:
+            new = {self.path(x): x for x in batch if not self.has(x)}.values()
+            given = [_given(what, record, device) for record in new]
+            states = self.encoder.encode_batch(given) if given else []
+            for record, hidden in zip(new, states):
+                self._keep(hidden, record)
+            yield from [1] * len(new) + [0] * (len(batch) - len(new))
 
     @torch.no_grad()
     def _extract(self, record, device):
@@ -148,10 +167,13 @@ class FeatureStore:
         if self.has(record):
             return 0
         given = [_given(what, record, device) for what in self.encoder.reads]
-        hidden = self.encoder.encode_alone(*given)[self.taken]
+        self._keep(self.encoder.encode_alone(*given), record)
+        return 1
+
+    def _keep(self, hidden, record):
+        hidden = hidden[self.taken]
         check_finite(hidden, name_of(record))
         self._write(hidden.cpu().numpy(), self.path(record))
-        return 1
 
     def _write(self, feats, path):
         highest = np.abs(feats).max()

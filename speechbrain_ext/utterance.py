@@ -52,6 +52,24 @@ def _is_piece(value):
     )
 
 
+def is_alignment(value, duration):
+    """Whether a value is a list of phones within an utterance (s)."""
+
+    def is_phone(one):
+        if not isinstance(one, dict) or one.keys() != {"phone", "start", "end"}:
+            return False
+        name, start, end = (one[key] for key in ("phone", "start", "end"))
+        return (
+            isinstance(name, str)
+            and _TIME.takes(start)
+            and is_number(end)
+            # Headers may round.
+            and start < end <= duration + 0.01
+        )
+
+    return isinstance(value, list) and all(map(is_phone, value))
+
+
 @dataclass(frozen=True)
 class Utterance:
     """One utterance of a corpus, or one made by joining several.
@@ -79,6 +97,9 @@ class Utterance:
         what is said.
     start, stop : float, optional
         The part of the file (s), if it is not the whole.
+    alignment : list of dict, optional
+        ``{"phone", "start", "end"}`` each, times in seconds from the start of
+        the utterance; what no phone covers is silence.
     extra : dict
         Whatever else the corpus says (annotators' labels, intensity, ...).
     """
@@ -96,6 +117,7 @@ class Utterance:
     text: str | None = None
     start: float | None = None
     stop: float | None = None
+    alignment: list | None = None
     extra: dict = field(default_factory=dict)
 
     def to_dict(self):
@@ -150,6 +172,10 @@ def load_manifest(path):
         if stop is not None and stop <= (start or 0):
             what = f"seconds after the start at {start or 0} s"
             raise expected(f"{where}, stop", what, stop)
+        alignment = record.get("alignment")
+        if not is_alignment(alignment or [], record["duration"]):
+            what = "phones, each a stretch of the utterance"
+            raise expected(f"{where}, alignment", what, alignment)
         if not isinstance(record["emotion"], str):
             check_segments(record["emotion"], record["duration"], where)
         utterances.append(Utterance.from_dict(id, record))

@@ -61,7 +61,7 @@ def make_ssl_checkpoint(
         "do_stable_layer_norm": large,
     }
     config = config_class(**{**settings, **options})
-    return _write(folder, model_class, config, extractor, dtype, seed)
+    return write_checkpoint(folder, model_class, config, extractor, dtype, seed)
 
 
 def make_whisper_checkpoint(
@@ -87,10 +87,12 @@ def make_whisper_checkpoint(
     config = WhisperConfig(**{**settings, **options})
     extractor = WhisperFeatureExtractor(feature_size=num_mel_bins)
     model_class = WhisperForConditionalGeneration
-    return _write(folder, model_class, config, extractor, dtype, seed)
+    return write_checkpoint(folder, model_class, config, extractor, dtype, seed)
 
 
-def _write(folder, model_class, config, extractor, dtype, seed):
+def write_checkpoint(
+    folder, model_class, config, processor, dtype=torch.float32, seed=0
+):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = model_class(config)
@@ -99,5 +101,5 @@ def _write(folder, model_class, config, extractor, dtype, seed):
             if "embed_positions" not in name:
                 parameter.data += 0.1 * torch.randn_like(parameter)
     model.to(dtype).save_pretrained(folder)
-    extractor.save_pretrained(folder)
+    processor.save_pretrained(folder)
     return str(folder)

@@ -14,6 +14,7 @@ from speechbrain_ext.audio import AudioError
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.data import load_waveform
 from speechbrain_ext.encoders import load_encoder
+from speechbrain_ext.encoders.base import Encoder
 from speechbrain_ext.models.inputs import Input
 from speechbrain_ext.models.mixture import LayerMixture
 from speechbrain_ext.models.normalization import make_normalizer
@@ -238,13 +239,14 @@ def test_half_a_file_is_never_met(make, utterances, monkeypatch):
     assert store.extract(utterances, progress=False) == 4
 
 
-class SlowEncoder(torch.nn.Module):
+class SlowEncoder(Encoder):
     """Long enough over an utterance for others to come in between."""
 
-    frozen = True
-    parallel = False
-    reads = ("audio",)
-    num_layers, output_size = 1, 3
+    output_size = 3
+
+    def __init__(self):
+        super().__init__()
+        self.freeze()
 
     def fingerprint(self):
         return "slow"

@@ -13,6 +13,7 @@ __all__ = ["load_encoder"]
 # By a source that is no checkpoint.
 FEATURES = {
     "egemaps": "egemaps.EgemapsEncoder",
+    "mel": "spectra.MelEncoder",
     "spectrogram": "spectra.SpectrogramEncoder",
 }
 LORA_OPTIONS = ("rank", "alpha", "dropout", "targets")
@@ -37,8 +38,9 @@ def load_encoder(
     ---------
     source : str or os.PathLike
         Folder of a checkpoint, or its name on the Hugging Face Hub;
-        ``"egemaps"`` or ``"spectrogram"`` for features, which are always frozen
-        and whose one layer is local (a folder of that name is ``./egemaps``).
+        ``"egemaps"``, ``"mel"`` or ``"spectrogram"`` for features, which are
+        always frozen and whose one layer is local (a folder of that name is
+        ``./egemaps``).
     save_path : str or os.PathLike, optional
         Where downloads are kept; transformers' own cache if absent.
     freeze : bool

@@ -71,12 +71,15 @@ def absolute_lengths(wav_lens, num_samples):
     return lengths.clamp(1, num_samples)
 
 
-def frame_labels(segments, num_samples, sample_rate, grid):
+def frame_labels(
+    segments, num_samples, sample_rate, grid, elsewhere="neutral"
+):
     """Give every frame the label that fills most of its tile.
 
     ``segments`` are ``{"emo", "start", "end"}`` each (s), in any order. Times
-    are rounded to samples once. What no segment covers is neutral; of labels
-    that fill a tile alike, the one that begins earlier in it wins.
+    are rounded to samples once. What no segment covers has the label
+    ``elsewhere``; of labels that fill a tile alike, the one that begins earlier
+    in it wins.
     """
     edges = grid.edges(num_samples)
     times = [[segment["start"], segment["end"]] for segment in segments]
@@ -84,7 +87,7 @@ def frame_labels(segments, num_samples, sample_rate, grid):
     starts, ends = spans.clip(0, num_samples).astype(int).T
     ends = np.maximum(starts, ends)
     cuts = np.unique([*edges, *starts, *ends])
-    names = list(dict.fromkeys(["neutral", *(x["emo"] for x in segments)]))
+    names = list(dict.fromkeys([elsewhere, *(x["emo"] for x in segments)]))
     rows = [names.index(segment["emo"]) for segment in segments]
     # Segments of a label that begin, less those that end, at a cut.
     opened = np.zeros((len(names), len(cuts)), int)

@@ -13,8 +13,11 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
+    AutoTokenizer,
     FeatureExtractionMixin,
+    PreTrainedTokenizerFast,
 )
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils import logging as transformers_logging
 
 from speechbrain_ext.base.errors import UserError, expected, is_number, reason
@@ -26,14 +29,33 @@ PRETRAINED = {
     **dict.fromkeys(("wav2vec2", "hubert", "wavlm"), "ssl.SSLEncoder"),
     "whisper": "whisper.WhisperEncoder",
 }
+# By the type of a text encoder, what its tokenizer may be called.
+TEXT = {
+    "bert": "BertTokenizer",
+    "albert": "AlbertTokenizer",
+    "distilbert": "DistilBertTokenizer",
+    "electra": "ElectraTokenizer",
+    "roberta": "RobertaTokenizer",
+    "xlm-roberta": "XLMRobertaTokenizer",
+    "xlnet": "XLNetTokenizer",
+}
 # Settings of a configuration that do not shape the output.
-_LOOSE = "_name_or_path", "architectures", "dtype", "transformers_version"
+LOOSE = "_name_or_path", "architectures", "dtype", "transformers_version"
+# Weights that only pretraining uses.
+_UNUSED = "masked_spec_embed", "pooler."
 # What comes of settings that are none.
 _INVALID = (OSError, ValueError, TypeError, AttributeError, ArithmeticError)
 # The largest setting, the most layers, and the largest size of a spectrum.
 MAX_SETTING = 1_000_000
 MAX_LAYERS = 200
 MAX_SPECTRUM = 10_000
+# Of the files of a tokenizer.
+MAX_VOCABULARY = 50_000_000
+_VOCABULARY = (
+    "tokenizer.json tokenizer_config.json special_tokens_map.json "
+    "added_tokens.json vocab.txt vocab.json merges.txt spiece.model "
+    "sentencepiece.bpe.model"
+).split()
 
 
 class PretrainedEncoder(Encoder):
@@ -70,12 +92,13 @@ class PretrainedEncoder(Encoder):
 
     def describe(self):
         settings = self.model.config.to_dict()
-        settings = {k: settings[k] for k in settings if k not in _LOOSE}
+        settings = {k: settings[k] for k in settings if k not in LOOSE}
         return {"config": settings, "local_encoder": self.local_encoder}
 
 
-def load_config(source, save_path=None, weights=True):
-    """Configuration of a checkpoint, which has ``weights`` beside it."""
+def load_config(source, save_path=None, weights=True, types=tuple(PRETRAINED)):
+    """Configuration of a checkpoint of one of some ``types``, which has
+    ``weights`` beside it."""
     folder = Path(_place(source))
     if os.path.isdir(folder):
         _check_folder(folder, weights)
@@ -94,9 +117,8 @@ def load_config(source, save_path=None, weights=True):
             "Hugging Face Hub; check the path, or the name and the connection."
         )
         raise UserError(f"encoder source: {wrong}") from error
-    if config.model_type not in PRETRAINED:
-        types = f"a checkpoint of the type {', '.join(PRETRAINED)}"
-        what = f"{types} in '{source}'"
+    if config.model_type not in types:
+        what = f"a checkpoint of the type {', '.join(types)} in '{source}'"
         raise expected("encoder source", what, config.model_type)
     return config
 
@@ -106,7 +128,8 @@ def _check_config(config):
     would have other code loaded."""
     for name, value in config.to_dict().items():
         values = value if isinstance(value, list) else [value]
-        most = MAX_LAYERS if "_layers" in name else MAX_SETTING
+        counted = "_layer" in name or "_group" in name
+        most = MAX_LAYERS if counted else MAX_SETTING
         if any(is_number(x) and abs(x) > most for x in values):
             raise ValueError(f"'{name}' is larger than {most}")
         if "conv_" in name and len(values) > MAX_LAYERS:
@@ -149,6 +172,36 @@ def load_feature_extractor(source, save_path):
     return extractor
 
 
+def load_tokenizer(source, save_path, kind):
+    """Fast tokenizer of a checkpoint of a type of ``TEXT``."""
+    place = _place(source)
+    names = TEXT[kind], "BertTokenizer", "PreTrainedTokenizer", "Tokenizers"
+    try:
+        if os.path.isdir(place):
+            _check_sizes(Path(place), _VOCABULARY, MAX_VOCABULARY)
+        settings = get_tokenizer_config(place, cache_dir=save_path)
+        # Another one would cut the text into pieces that the model does not
+        # know, or be made by code of its own.
+        name = settings.get("tokenizer_class") or TEXT[kind]
+        if str(name).removesuffix("Fast").removesuffix("Backend") not in names:
+            raise ValueError(f"its tokenizer is {name}, not {TEXT[kind]}")
+        tokenizer = AutoTokenizer.from_pretrained(
+            place, cache_dir=save_path, trust_remote_code=False
+        )
+        if not isinstance(tokenizer, PreTrainedTokenizerFast):
+            raise ValueError("it has no fast tokenizer")
+    except UserError:
+        raise
+    except Exception as error:
+        # tokenizers raises plain exceptions.
+        raise UserError(
+            f"encoder source: '{source}' has no valid tokenizer "
+            f"({reason(error)}); put the model's own tokenizer.json and "
+            "tokenizer_config.json beside its config.json."
+        ) from error
+    return tokenizer
+
+
 def load_weights(model_class, source, config, save_path, names=None):
     """A model with all of its weights from the checkpoint, in float32.
 
@@ -176,8 +229,8 @@ def load_weights(model_class, source, config, save_path, names=None):
     finally:
         transformers_logging.set_verbosity(verbosity)
     missing = {*report["missing_keys"], *report["mismatched_keys"]}
-    # It stands in for masked frames in pretraining, and is never used here.
-    missing.discard("masked_spec_embed")
+    # What masks stand for and what pools tokens is never used here.
+    missing = {x for x in missing if not x.startswith(_UNUSED)}
     if missing:
         raise UserError(
             f"encoder source: the weights of '{source}' lack {len(missing)} "
@@ -188,13 +241,8 @@ def load_weights(model_class, source, config, save_path, names=None):
 
 
 def _check_folder(folder, weights):
-    for name in ("config.json", "preprocessor_config.json"):
-        path = folder / name
-        if path.is_file() and path.stat().st_size > MAX_OTHER_BYTES:
-            raise UserError(
-                f"encoder source: '{path}' is far too large; give another "
-                "checkpoint's folder."
-            )
+    names = "config.json", "preprocessor_config.json"
+    _check_sizes(folder, names, MAX_OTHER_BYTES)
     suffixes = {path.suffix for path in folder.iterdir()}
     if not (folder / "config.json").is_file():
         missing = "config.json"
@@ -206,6 +254,15 @@ def _check_folder(folder, weights):
         f"encoder source: '{folder / missing}' does not exist; give the "
         "folder of a checkpoint in the layout of the Hub."
     )
+
+
+def _check_sizes(folder, names, most):
+    for path in (folder / name for name in names):
+        if path.is_file() and path.stat().st_size > most:
+            raise UserError(
+                f"encoder source: '{path}' is far too large; give another "
+                "checkpoint's folder."
+            )
 
 
 def _check_weights(model_class, folder, config):

@@ -35,6 +35,7 @@ ALLOWED = {
         f"{_OURS}.encoders.prosody": "ProsodyEncoder ProsodyStatistics",
         f"{_OURS}.encoders.spectra": "SpectrogramEncoder",
         f"{_OURS}.encoders.ssl": "SSLEncoder",
+        f"{_OURS}.encoders.text": "TextEncoder",
         f"{_OURS}.encoders.whisper": "WhisperEncoder",
         f"{_OURS}.models.heads": "make_head LinearHead ConvHead RecurrentHead "
         "DenseHead LSTMHead FusionHead MeanHead ConvMeanHead",

@@ -8,6 +8,8 @@
 * Jafarzadeh: P. Jafarzadeh, A. M. Rostami and P. Choobdar, "Speaker Emotion
   Recognition: Leveraging Self-Supervised Models for Feature Extraction Using
   Wav2Vec2 and HuBERT", 2024.
+* Makiuchi: M. R. Makiuchi, K. Uto and K. Shinoda, "Multimodal Emotion
+  Recognition with High-Level Speech and Text Features", ASRU 2021.
 """
 
 from collections.abc import Callable
@@ -26,6 +28,8 @@ FOUR_CLASSES = {
 JAFARZADEH = {name: {} for name in ("ravdess", "savee", "emodb", "aesdd")}
 JAFARZADEH["shemo"] = {"fearful": None}
 DEFAULT = {**JAFARZADEH, "iemocap": FOUR_CLASSES}
+OTHERS = dict.fromkeys("calm disgust fearful surprised".split())
+MAKIUCHI = {"ravdess": OTHERS, "synthetic": {}}
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,25 @@ PROTOCOLS = {
             corpora=JAFARZADEH,
             divide=ways.with_class_ratios,
             reject=_sung,
+        ),
+        Protocol(
+            "makiuchi_iemocap",
+            source="Makiuchi et al. 2021, sections 4 and 5: four classes, "
+            "excited as happy, no turn without a majority; one session of "
+            "five tests.",
+            ours="The session after the test session chooses the checkpoint: "
+            "the paper trains on all four for a million iterations, and "
+            "takes the last one.",
+            **OF_IEMOCAP | {"longest": None},
+        ),
+        Protocol(
+            "makiuchi_grouped",
+            source="The four classes of Makiuchi et al. 2021 on corpora "
+            "without sessions.",
+            ours="All: neutral, happy, sad and angry, without calm; the folds "
+            "are those of grouped_kfold.",
+            divide=ways.by_group_of_speakers,
+            **OF_ANY_CORPUS | {"corpora": MAKIUCHI, "any_corpus": False},
         ),
         Protocol(
             "leave_one_speaker_out",

@@ -5,6 +5,7 @@ import ctypes
 import logging
 import re
 import time
+from collections import Counter
 from pathlib import Path
 
 import speechbrain as sb
@@ -192,11 +193,13 @@ class EmotionBrain(sb.Brain):
     def frames(self, name, batch):
         """Packed frames of an input ``[frames, channels]``, normalised and
         mixed, and their number for each utterance ``[batch]``."""
+        # Those of training alone are no part of the model.
+        inputs = self.modules if name in self.modules else self.hparams.inputs
         if self.stored:
             kind = "convolved" if self.stored[name].convolved else "normalised"
             given = {kind: batch[name]}
-            return self.modules[name](speakers=batch.speaker, **given)
-        return self.modules[name](*batch.sig, batch.speaker)
+            return inputs[name](speakers=batch.speaker, **given)
+        return inputs[name](*batch.sig, batch.speaker)
 
     def dataset(self, utterances):
         """The ``SpeechDataset`` of a split."""
@@ -311,12 +314,26 @@ class RecognitionBrain(EmotionBrain):
     """A classifier of utterances; a recipe adds ``compute_forward``.
 
     The YAML gives ``classes`` and ``stop_by``: what of the validation set is
-    to get better, ``"loss"`` or ``"UA"``.
+    to get better, ``"loss"`` or ``"UA"``; perhaps ``class_weights``: whether
+    in the loss every class of the training set has the same weight.
     """
+
+    # Of the loss, by class.
+    weights = None
 
     def dataset(self, utterances):
         """Utterances with one label each."""
         return UtteranceDataset(utterances, self.hparams.classes, self.stored)
+
+    def set_data(self, utterances, plan=None):
+        """As of every recipe; classes are counted for their weights."""
+        super().set_data(utterances, plan)
+        if getattr(self.hparams, "class_weights", False):
+            counts = Counter(one.emotion for one in utterances["train"])
+            counts = [counts[name] for name in self.hparams.classes]
+            share = sum(counts) / len(counts)
+            weights = [share / max(count, 1) for count in counts]
+            self.weights = torch.tensor(weights, device=self.device)
 
     def compute_objectives(self, predictions, batch, stage):
         """Cross entropy of log posteriors ``[batch, classes]``."""
@@ -324,7 +341,8 @@ class RecognitionBrain(EmotionBrain):
             outputs = predictions.detach().float().cpu().numpy()
             self.collected.update(zip(batch.id, outputs))
         labels = batch.labels.data.to(predictions.device)
-        return torch.nn.functional.nll_loss(predictions.float(), labels)
+        given = predictions.float(), labels, self.weights
+        return torch.nn.functional.nll_loss(*given)
 
     def validation(self, stage_loss):
         """The loss or UA counts, as the YAML says."""

@@ -5,6 +5,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from speechbrain_ext.alignment import align
 from speechbrain_ext.audio import SAMPLE_RATE
 from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.files import (
@@ -45,6 +46,8 @@ def prepare(
     jobs=1,
     cache=None,
     progress=True,
+    phones=None,
+    reads=(),
 ):
     """Write the manifests of a run, and return what its results say of them.
 
@@ -59,6 +62,9 @@ def prepare(
       recordings; ``max_silence`` (s) is what may remain within one.
     * ``max_samples``: the longest that the encoder takes, at 16 kHz.
     * ``jobs`` decode; ``cache`` is a file that keeps what they found.
+    * ``reads``: fields of a record that the inputs read. For ``alignment``
+      there are files beside the audio, or ``phones`` names an aligner, whose
+      cache is ``phones.json`` beside the other one.
     """
     if corpora is None:
         corpora = {corpus: str(data_folder)}
@@ -79,6 +85,9 @@ def prepare(
     # A folder is the same however it is spelled.
     kept = [protocol, fold, seed, label_map, classes, only]
     more = [valid_fraction, speakers, simulation, max_silence]
+    aligned = "alignment" in reads
+    # Runs without are known by what they were known by before there was any.
+    more += [phones] if aligned else []
     options = [fingerprint([x, *kept], more) for x in (given, absolute)]
     folder = Path(folder)
     if (folder / "protocol.json").exists():
@@ -115,6 +124,10 @@ def prepare(
     silence = None if simulation is None else max_silence
     usable, bad = listen(utterances, silence, **listening)
     skipped += bad
+    if aligned:
+        path = cache and Path(cache).with_name("phones.json")
+        usable, bad = align(usable, phones, **{**listening, "cache": path})
+        skipped += bad
     _check_not_empty(usable, corpora, skipped)
     parts = split(usable)
     if zed is not None:
@@ -210,10 +223,12 @@ def prepared_splits(folder, hparams, run_opts):
     """``prepare`` in one process, ``load_splits`` in all."""
     from speechbrain.utils.distributed import run_on_main
 
-    longest = [one.encoder.max_samples for one in hparams["inputs"].values()]
+    encoders = [one.encoder for one in hparams["inputs"].values()]
+    longest = [one.max_samples for one in encoders]
     options = {
         **hparams["preparation"],
         "max_samples": min(filter(None, longest), default=None),
+        "reads": {what for one in encoders for what in one.reads},
         "progress": not run_opts["noprogressbar"],
     }
     run_on_main(prepare, [folder], options)

@@ -22,7 +22,7 @@ from tests.encoders.padding import (
 )
 
 PROSODY = {"prosody": ProsodyEncoder, "statistics": ProsodyStatistics}
-LOCAL = "egemaps", "spectrogram", *PROSODY
+LOCAL = "egemaps", "mel", "spectrogram", *PROSODY
 # A window of the spectrogram is as good as zero at its first samples.
 SHORT_TO_LONG = [length for length in LENGTHS if length > 5] + [99]
 EDGES = {
@@ -36,7 +36,7 @@ EDGES = {
     ],
     "prosody": [*range(1, 4), *range(318, 323), 640, 1279, 1280, 1281, 37777],
 }
-EDGES["statistics"] = EDGES["prosody"]
+EDGES["mel"] = EDGES["statistics"] = EDGES["prosody"]
 EVERY = {"wavlm-base": range(700, 1045), "whisper": range(300, 650)}
 
 
@@ -82,7 +82,7 @@ def test_lengths(make, kind):
 
 @pytest.mark.parametrize("freeze_feature_extractor", [True, False])
 def test_gradients(make, kind, freeze_feature_extractor):
-    if kind in ("egemaps", "spectrogram", "statistics"):
+    if kind in ("egemaps", "mel", "spectrogram", "statistics"):
         encoder = make().train()
         assert encoder.frozen and not encoder.training
         assert not encoder(utterance(8000).requires_grad_()).requires_grad
