@@ -30,7 +30,7 @@ from speechbrain_ext.untrusted.place import existing
 # Keys of a YAML that are constructed; the others are not looked at.
 _KEYS = (
     "modules classes layers max_length postprocessing window overlap "
-    "label_encoder avg_pool"
+    "label_encoder avg_pool transcriber"
 ).split()
 
 

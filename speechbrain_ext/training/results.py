@@ -49,13 +49,12 @@ def write_results(run, hparams, stats, valid, record):
         "fold": hparams.get("fold", protocol.get("fold")),
         "seed": hparams["seed"],
         "protocol": protocol,
-        "valid": valid,
         "layer_weights": weights,
     }
-    write_outcome(run, stats, results)
+    write_outcome(run, stats, valid, results)
 
 
-def write_outcome(run, stats, record):
+def write_outcome(run, stats, valid, record):
     """Write the predictions, pictures and figures of the test set, and
     results.json of these and the ``record``."""
     from speechbrain_ext import plots
@@ -72,6 +71,7 @@ def write_outcome(run, stats, record):
     results = {
         **record,
         "metrics": stats.metrics(test),
+        "valid": valid,
         "test": test,
         "intervals_over": test["intervals_over"],
         **machine_record(),
