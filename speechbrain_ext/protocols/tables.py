@@ -171,6 +171,16 @@ PROTOCOLS = {
             **OF_ANY_CORPUS | {"corpora": MAKIUCHI, "any_corpus": False},
         ),
         Protocol(
+            "goemotions",
+            source="Demszky et al. 2020: the split that comes with the data.",
+            ours="Four classes: comments whose labels all lie in one of the "
+            "groups neutral, joy (as happy), sadness and anger; all others "
+            "are left out.",
+            corpora={"goemotions": FOUR_CLASSES},
+            divide=ways.as_published,
+            folds=1,
+        ),
+        Protocol(
             "leave_one_speaker_out",
             source="Common practice: every speaker is tested once.",
             ours="All. About a tenth of the other speakers, at least one, "

@@ -44,6 +44,8 @@ ALLOWED = {
         f"{_OURS}.models.inputs": "Input count_layers",
         f"{_OURS}.models.mixture": "LayerMixture",
         f"{_OURS}.models.prosody": "ProsodyHead",
+        f"{_OURS}.models.cross_representation": "CrossRepresentation",
+        f"{_OURS}.models.text": "TextHead JointHead",
         f"{_OURS}.models.normalization": "make_normalizer FeatureNormalizer "
         "SpeakerNormalizer make_speaker_mean SpeakerMean",
         f"{_OURS}.protocols": "classes_of",
@@ -75,7 +77,8 @@ _ARGUMENTS = {
 _ATTRIBUTES = ("output_size", "num_layers", "num_phones")
 # Made without memory first, to count the parameters.
 _SIZED = tuple(
-    f"{_OURS}.models.{name}." for name in ("heads", "mixture", "normalization")
+    f"{_OURS}.models.{name}."
+    for name in "cross_representation heads mixture normalization text".split()
 ) + ("speechbrain.nnet.linear.", "speechbrain.lobes.models.")
 
 
