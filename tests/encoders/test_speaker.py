@@ -9,9 +9,14 @@ import pytest
 import torch
 from speechbrain.inference.classifiers import EncoderClassifier
 
+from speechbrain_ext.audio import read_audio
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders import speaker
+from speechbrain_ext.encoders.prosody import ProsodyEncoder
 from speechbrain_ext.encoders.speaker import SpeakerEncoder
+from speechbrain_ext.inference import EmotionRecognizer
+from speechbrain_ext.models.inputs import Input
+from speechbrain_ext.models.normalization import SpeakerMean
 from tests.checkpoints import SPEAKER_MODELS, make_speaker_model
 from tests.encoders.padding import check_bfloat16, collate, utterances
 
@@ -96,8 +101,6 @@ def test_resemblyzer_is_what_its_package_computes(monkeypatch):
 
 @needs_resemblyzer
 def test_volume_and_silence(synthetic_folder):
-    from speechbrain_ext.audio import read_audio
-
     path = min(synthetic_folder.rglob("*.wav"))
     wav = read_audio(path)
     encoder = SpeakerEncoder()
@@ -146,3 +149,29 @@ def test_speechbrain_models_are_what_speechbrain_computes(kind, tmp_path):
     other = SpeakerEncoder(make_speaker_model(tmp_path / "other", kind, seed=1))
     assert other.fingerprint() != ours.fingerprint()
     assert SpeakerEncoder(folder).fingerprint() == ours.fingerprint()
+
+
+class FirstChannels(torch.nn.Module):
+    """A head that gives what it is told of the speaker."""
+
+    def forward(self, frames, lengths, vectors, ones):
+        return vectors[torch.cumsum(ones, 0) - 1, :2]
+
+
+def test_a_model_judges_by_the_mean_of_the_speaker(tmp_path, write_audio):
+    encoder = SpeakerEncoder(make_speaker_model(tmp_path / "model"))
+    inputs = {
+        "speech": Input(ProsodyEncoder()),
+        "speaker": Input(encoder, SpeakerMean(1, encoder.output_size)),
+    }
+    recognizer = EmotionRecognizer(
+        {**inputs, "head": FirstChannels()}, {"classes": ["sad", "happy"]}
+    )
+    paths = [write_audio(f"{'x' * n}.wav", n) for n in (1, 2, 3)]
+    found = recognizer.classify_files(paths, ["ann", "bob", "ann"])[0]
+    wavs = [read_audio(path) for path in paths]
+    vectors = torch.stack([encoder.encode_alone(wav)[0, 0] for wav in wavs])
+    expected = (vectors[[0, 2]].mean(0), vectors[1])
+    for row, vector in zip(found[[0, 1]], expected):
+        assert torch.allclose(row, vector[:2].softmax(0), atol=1e-5)
+    assert torch.equal(found[0], found[2])
