@@ -51,19 +51,26 @@ def listen(utterances, max_silence=None, cache=None, jobs=1, progress=True):
         return in_processes(listen_to, list(_batches(todo)), jobs)
 
     def fits(found, utterance):
-        return _fits(found, utterance, max_silence)
+        # A text without audio is not listened to.
+        return not utterance.wav or _fits(found, utterance, max_silence)
 
     what = "Reading recordings" if max_silence is None else "Voice activity"
     known = recall(utterances, keys, fits, find, cache, progress and what)
     usable, skipped = [], []
     for utterance, key in zip(utterances, keys):
-        found = known[key]
+        found = known[key] if utterance.wav else _unheard(max_silence)
         if "reason" in found:
-            skipped.append((utterance.wav, found["reason"]))
+            name = utterance.wav or utterance.id
+            skipped.append((name, found["reason"]))
         else:
             extra = {**utterance.extra, **found}
             usable.append(replace(utterance, extra=extra))
     return usable, skipped
+
+
+def _unheard(max_silence):
+    """What is found of a text without audio."""
+    return {} if max_silence is None else {"reason": "has no audio"}
 
 
 def recall(utterances, keys, fits, find, cache, title):
@@ -172,9 +179,10 @@ def identity(utterance):
     try:
         status = os.stat(utterance.wav)
         state = [status.st_size, status.st_mtime_ns]
-    except OSError:
+    except (OSError, TypeError):
+        # There may be no audio.
         state = None
-    return [utterance.id, os.path.basename(utterance.wav), state]
+    return [utterance.id, os.path.basename(utterance.wav or ""), state]
 
 
 def _read(cache):

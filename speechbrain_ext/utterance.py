@@ -89,7 +89,8 @@ class Utterance:
     corpus : str
         Name of the corpus module.
     wav : str, optional
-        The audio file; a simulated utterance has ``pieces`` instead.
+        The audio file; a simulated utterance has ``pieces`` instead, and one
+        of a corpus of texts has neither and lasts 0 s.
     pieces : list of dict, optional
         ``{"wav", "start", "stop", "gain"}`` each, times in seconds.
     gender, language, session, text : str, optional
@@ -162,9 +163,13 @@ def load_manifest(path):
         for name in ("duration", "speaker", "emotion", "corpus"):
             if name not in record:
                 raise UserError(f"{where}: the field '{name}' is missing.")
-        if record.get("wav") is None and record.get("pieces") is None:
-            raise UserError(f"{where}: it has neither 'wav' nor 'pieces'.")
-        check_duration(record["duration"], where)
+        if has_audio(record):
+            check_duration(record["duration"], where)
+        elif record["duration"] != 0 or not record.get("text"):
+            raise UserError(
+                f"{where}: it has neither 'wav' nor 'pieces', nor is it a "
+                "'text' with the duration 0."
+            )
         for name, kind in _FIELDS.items():
             if not kind.takes(record.get(name)):
                 raise expected(f"{where}, {name}", kind.what, record.get(name))
@@ -180,6 +185,11 @@ def load_manifest(path):
             check_segments(record["emotion"], record["duration"], where)
         utterances.append(Utterance.from_dict(id, record))
     return utterances
+
+
+def has_audio(record):
+    """Whether a record is of speech, and not of a text alone."""
+    return record.get("wav") is not None or record.get("pieces") is not None
 
 
 def check_duration(duration, where):

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import fingerprint
 from speechbrain_ext.encoders.grid import absolute_lengths
+from speechbrain_ext.utterance import has_audio
 
 
 class Encoder(nn.Module):
@@ -84,7 +85,7 @@ class Encoder(nn.Module):
     def lacks(self, record):
         """Why a record lacks what the encoder reads, or None."""
         for what in self.reads:
-            if what != "audio" and not record.get(what):
+            if not (has_audio(record) if what == "audio" else record.get(what)):
                 return f"has no {what}"
         return None
 

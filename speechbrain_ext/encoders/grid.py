@@ -71,9 +71,7 @@ def absolute_lengths(wav_lens, num_samples):
     return lengths.clamp(1, num_samples)
 
 
-def frame_labels(
-    segments, num_samples, sample_rate, grid, elsewhere="neutral"
-):
+def frame_labels(segments, num_samples, sample_rate, grid, elsewhere="neutral"):
     """Give every frame the label that fills most of its tile.
 
     ``segments`` are ``{"emo", "start", "end"}`` each (s), in any order. Times

@@ -20,8 +20,9 @@ from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.values import check_value, check_windows
 from speechbrain_ext.encoders.grid import absolute_lengths
 from speechbrain_ext.inference import layouts
-from speechbrain_ext.inference.loading import Place, load_model
+from speechbrain_ext.inference.loading import load_model
 from speechbrain_ext.metrics.predictions import check_posteriors
+from speechbrain_ext.untrusted.place import Place
 
 logger = logging.getLogger("speechbrain_ext.inference")
 

@@ -170,8 +170,8 @@ class DenseHead(nn.Module):
 
     def __init__(self, input_size, num_classes, hidden=128, dropout=0.2):
         super().__init__()
-        self.first = _dense(input_size, hidden, dropout)
-        self.second = _dense(hidden, hidden, dropout)
+        self.first = dense(input_size, hidden, dropout)
+        self.second = dense(hidden, hidden, dropout)
         self.output = nn.Linear(hidden, num_classes)
 
     def forward(self, frames, lengths):
@@ -187,7 +187,7 @@ class LSTMHead(nn.Module):
 
     def __init__(self, input_size, num_classes, hidden=128, dropout=0.2):
         super().__init__()
-        self.first = _dense(input_size, hidden, dropout)
+        self.first = dense(input_size, hidden, dropout)
         self.lstm = nn.LSTM(hidden, hidden, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden, num_classes)
@@ -207,9 +207,9 @@ class FusionHead(nn.Module):
         self, input_size, fusion_size, num_classes, hidden=128, dropout=0.2
     ):
         super().__init__()
-        self.first = _dense(input_size, hidden, dropout)
-        self.fusion = _dense(fusion_size, hidden, dropout)
-        self.second = _dense(2 * hidden, hidden, dropout)
+        self.first = dense(input_size, hidden, dropout)
+        self.fusion = dense(fusion_size, hidden, dropout)
+        self.second = dense(2 * hidden, hidden, dropout)
         self.output = nn.Linear(hidden, num_classes)
 
     def forward(self, frames, lengths, fusion_frames, fusion_lengths):
@@ -320,7 +320,8 @@ def make_head(kind, **options):
     return HEADS[kind](**options)
 
 
-def _dense(input_size, output_size, dropout):
+def dense(input_size, output_size, dropout):
+    """A fully connected layer with ReLU and dropout."""
     return nn.Sequential(
         nn.Linear(input_size, output_size), nn.ReLU(), nn.Dropout(dropout)
     )

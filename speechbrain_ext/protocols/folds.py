@@ -21,6 +21,12 @@ def by_session(utterances, fold, folds, seed):
     return _by_key(utterances, "session", [valid], [test], SESSIONS)
 
 
+def as_published(utterances, fold, folds, seed):
+    """The parts that the corpus says."""
+    splits = ("train", "dev", "test")
+    return [[u for u in utterances if u.extra["split"] == x] for x in splits]
+
+
 def at_random(utterances, fold, folds, seed):
     """Recordings drawn at random; a tenth of the training part validates."""
     if len(utterances) < 2 * folds:
@@ -68,6 +74,16 @@ def by_group_of_speakers(utterances, fold, folds, seed):
     _check_sizes(utterances, folds)
     rest, test = _speaker_fold(utterances, fold, folds, seed)
     return *_hold_out_speakers(rest, seed), test
+
+
+def by_group_in_turn(utterances, fold, folds, seed):
+    """One group of speakers tests, the next one (as in ``by_session``)
+    validates."""
+    _check_sizes(utterances, folds)
+    rest, test = _speaker_fold(utterances, fold, folds, seed)
+    _, valid = _speaker_fold(utterances, fold % folds + 1, folds, seed)
+    held_out = {one.id for one in valid}
+    return [one for one in rest if one.id not in held_out], valid, test
 
 
 def speakers_of(utterances):

@@ -48,6 +48,7 @@ def prepare(
     progress=True,
     phones=None,
     reads=(),
+    lacks=(),
 ):
     """Write the manifests of a run, and return what its results say of them.
 
@@ -61,6 +62,8 @@ def prepare(
     * ``simulation``: from split to options of ``simulate``, which joins its
       recordings; ``max_silence`` (s) is what may remain within one.
     * ``max_samples``: the longest that the encoder takes, at 16 kHz.
+    * ``lacks``: functions from a record to what the inputs miss of it, or
+      None; such recordings are not used.
     * ``jobs`` decode; ``cache`` is a file that keeps what they found.
     * ``reads``: fields of a record that the inputs read. For ``alignment``
       there are files beside the audio, or ``phones`` names an aligner, whose
@@ -128,6 +131,9 @@ def prepare(
         path = cache and Path(cache).with_name("phones.json")
         usable, bad = align(usable, phones, **{**listening, "cache": path})
         skipped += bad
+    _check_not_empty(usable, corpora, skipped)
+    usable, bad = _without_lacking(usable, lacks)
+    skipped += bad
     _check_not_empty(usable, corpora, skipped)
     parts = split(usable)
     if zed is not None:
@@ -230,6 +236,7 @@ def prepared_splits(folder, hparams, run_opts):
         "max_samples": min(filter(None, longest), default=None),
         "reads": {what for one in encoders for what in one.reads},
         "progress": not run_opts["noprogressbar"],
+        "lacks": [one.lacks for one in encoders],
     }
     run_on_main(prepare, [folder], options)
     return load_splits(folder)
@@ -317,6 +324,19 @@ def _read_zed(folder, classes, listening):
     usable, bad = listen(utterances, **listening)
     _check_not_empty(usable, {"zed": folder}, skipped + bad)
     return usable, skipped + bad
+
+
+def _without_lacking(utterances, lacks):
+    """Utterances that have what the inputs read; the others, and why."""
+    usable, skipped = [], []
+    for one in utterances:
+        reasons = (lack(one.to_dict()) for lack in lacks)
+        reason = next(filter(None, reasons), None)
+        if reason is None:
+            usable.append(one)
+        else:
+            skipped.append((one.wav or one.id, reason))
+    return usable, skipped
 
 
 def _check_lengths(utterances, max_samples, option):

@@ -174,9 +174,18 @@ def _show(run, results):
             describe_size(test, f", {shared} of them in training, too") + ".",
             *describe_only_class(test),
             *([", ".join(named)] if named else []),
+            *_unlabelled(results.get("unlabelled_test_data_used")),
             f"Protocol: {protocol['name']}, fold {protocol['fold']} of "
             f"{protocol['folds']}; seed {results['seed']}",
             f"Run folder: {run}",
             f"Picture:    {Path(run) / 'figures' / 'confusion.png'}",
         ]
     )
+
+
+def _unlabelled(names):
+    """What of the test the inputs have seen, where it is any."""
+    if not names:
+        return []
+    whose = ", ".join(map(str, names))
+    return [f"By speaker, from test recordings without labels, too: {whose}"]

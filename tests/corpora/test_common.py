@@ -121,7 +121,7 @@ def test_wrong_folder(corpus, tmp_path):
 def test_unknown_corpus():
     with pytest.raises(UserError, match="did you mean 'emovdb'"):
         read_corpus("emovox", "/")
-    assert set(SMALL) | {"synthetic"} == set(CORPORA)
+    assert set(SMALL) | {"synthetic", "goemotions"} == set(CORPORA)
 
 
 def cut(path, stop):
