@@ -43,38 +43,53 @@ def read_utterances(run):
     return kept, len(every) - len(kept)
 
 
-def codes_of(run, utterances, device=None):
-    """What is probed of each utterance [segments, size], and what that is."""
-    import torch
-    from tqdm import tqdm
-
+def load_run(run, device=None):
+    """The recognizer of a run of a recipe."""
     from speechbrain_ext.inference import EmotionRecognizer
-    from speechbrain_ext.models.packing import mean_over_frames
 
     run_opts = {"device": device} if device else None
     model = EmotionRecognizer.from_hparams(run, run_opts=run_opts)
-    inputs = getattr(getattr(model, "classifier", None), "inputs", None)
-    if inputs is None:
+    if getattr(getattr(model, "classifier", None), "inputs", None) is None:
         raise UserError(f"'{run}' is no run of a recipe; give one.")
-    head, first = model.classifier.head, next(iter(inputs))
-    has_codes = hasattr(head, "codes")
+    return model
+
+
+def frames_of(model, utterances):
+    """What a model's head gets of each utterance: packed frames and their
+    length, of one input after the other."""
+    import torch
+    from tqdm import tqdm
+
+    classifier = model.classifier
     if model.by_speaker:
         for one in tqdm(utterances, "Speakers' statistics", unit="utt"):
-            encoded = _encode(model, one)
-            model.classifier.learn(encoded, [one.speaker])
-    found = []
-    for one in tqdm(utterances, "Codes", unit="utt"):
-        encoded = _encode(model, one)
+            classifier.learn(_encode(model, one), [one.speaker])
+    for one in tqdm(utterances, "Utterances", unit="utt"):
+        given, speaker = [], [one.speaker]
         with torch.inference_mode():
-            given = [
-                (inputs[name].frames(hidden, lengths, [one.speaker]), lengths)
-                for name, (hidden, lengths) in encoded.items()
-            ]
+            for name, (hidden, lengths) in _encode(model, one).items():
+                source = classifier.inputs[name]
+                given += [source.frames(hidden, lengths, speaker), lengths]
+        yield given
+
+
+def codes_of(run, utterances, device=None):
+    """What is probed of each utterance [segments, size], and what that is."""
+    import torch
+
+    from speechbrain_ext.models.packing import mean_over_frames
+
+    model = load_run(run, device)
+    head, first = model.classifier.head, next(iter(model.classifier.inputs))
+    has_codes = hasattr(head, "codes")
+    found = []
+    for given in frames_of(model, utterances):
+        with torch.inference_mode():
             if has_codes:
-                codes, _ = head.codes(*(x for pair in given for x in pair))
-                found.append(codes.flatten(1).float().cpu())
+                codes = head.codes(*given)[0].flatten(1)
             else:
-                found.append(mean_over_frames(*given[0]).float().cpu())
+                codes = mean_over_frames(*given[:2])
+        found.append(codes.float().cpu())
     return found, "codes" if has_codes else f"mean over frames of '{first}'"
 
 

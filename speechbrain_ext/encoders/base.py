@@ -85,7 +85,8 @@ class Encoder(nn.Module):
     def lacks(self, record):
         """Why a record lacks what the encoder reads, or None."""
         for what in self.reads:
-            if not (has_audio(record) if what == "audio" else record.get(what)):
+            there = record.get(what) not in (None, "")
+            if not (has_audio(record) if what == "audio" else there):
                 return f"has no {what}"
         return None
 

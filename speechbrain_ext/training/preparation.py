@@ -47,6 +47,7 @@ def prepare(
     cache=None,
     progress=True,
     phones=None,
+    transcriber=None,
     reads=(),
     lacks=(),
 ):
