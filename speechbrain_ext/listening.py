@@ -42,7 +42,8 @@ def listen(utterances, max_silence=None, cache=None, jobs=1, progress=True):
     """Recordings that can be decoded, and file and reason of the others.
 
     With ``max_silence`` (s) those with speech: the samples to keep as
-    ``speech`` and their ``level`` (dB) are added to ``extra``.
+    ``speech`` and their ``level`` (dB) are added to ``extra``. Texts without
+    audio are as they are.
     """
     keys = [_key(utterance, max_silence) for utterance in utterances]
 
@@ -58,19 +59,13 @@ def listen(utterances, max_silence=None, cache=None, jobs=1, progress=True):
     known = recall(utterances, keys, fits, find, cache, progress and what)
     usable, skipped = [], []
     for utterance, key in zip(utterances, keys):
-        found = known[key] if utterance.wav else _unheard(max_silence)
+        found = known[key] if utterance.wav else {}
         if "reason" in found:
-            name = utterance.wav or utterance.id
-            skipped.append((name, found["reason"]))
+            skipped.append((utterance.wav, found["reason"]))
         else:
             extra = {**utterance.extra, **found}
             usable.append(replace(utterance, extra=extra))
     return usable, skipped
-
-
-def _unheard(max_silence):
-    """What is found of a text without audio."""
-    return {} if max_silence is None else {"reason": "has no audio"}
 
 
 def recall(utterances, keys, fits, find, cache, title):

@@ -84,7 +84,7 @@ class FeatureStore:
     def path(self, record, layers=None):
         """File of a record's features."""
         layers = layers or self.taken
-        read = [_read_by(what, record) for what in self.encoder.reads]
+        read = [read_by(what, record) for what in self.encoder.reads]
         name = fingerprint(read, [layers.start, layers.stop])
         return self.folder / name[:2] / f"{name}.npy"
 
@@ -364,7 +364,7 @@ def _given(what, record, device):
     return load_waveform(record).to(device)
 
 
-def _read_by(what, record):
+def read_by(what, record):
     """The part of a record that an encoder reads, for the name of a file."""
     if what != "audio":
         return record.get(what)

@@ -112,16 +112,11 @@ class Encoder(nn.Module):
 
     def fingerprint(self):
         """Digest of class, configuration, preprocessing and weights."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self._weights().items()):
-            tensor = tensor.detach().cpu().contiguous()
-            header = f"{name} {tensor.dtype} {tuple(tensor.shape)}"
-            digest.update(header.encode())
-            digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest = digest_of(self._weights())
         description = {**self.describe(), "output_norm": self.output_norm}
         if self.lora is not None:
             description["lora"] = self.lora
-        return fingerprint(type(self).__name__, description, digest.hexdigest())
+        return fingerprint(type(self).__name__, description, digest)
 
     def freeze(self):
         """Stop training the encoder: no gradients, no dropout, for good."""
@@ -197,6 +192,17 @@ class ConvolvedFeatures(Encoder):
         # The encoder moves along to a device or type.
         self._whole[0]._apply(fn, recurse)
         return super()._apply(fn, recurse)
+
+
+def digest_of(tensors):
+    """Digest of tensors by their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        tensor = tensor.detach().cpu().contiguous()
+        header = f"{name} {tensor.dtype} {tuple(tensor.shape)}"
+        digest.update(header.encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def length_mask(lengths, size):

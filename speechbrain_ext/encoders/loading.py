@@ -5,6 +5,7 @@ Whisper's decoder, keeps the file's dtype, and what it freezes drops out again.
 No code beside a checkpoint is run, and no size is taken on trust.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -172,19 +173,19 @@ def load_feature_extractor(source, save_path):
     return extractor
 
 
-def load_tokenizer(source, save_path, kind):
-    """Fast tokenizer of a checkpoint of a type of ``TEXT``."""
+def load_tokenizer(source, save_path, usual):
+    """Fast tokenizer of a checkpoint, whose ``usual`` one has this name."""
     place = _place(source)
-    names = TEXT[kind], "BertTokenizer", "PreTrainedTokenizer", "Tokenizers"
+    names = usual, "BertTokenizer", "PreTrainedTokenizer", "Tokenizers"
     try:
         if os.path.isdir(place):
             _check_sizes(Path(place), _VOCABULARY, MAX_VOCABULARY)
         settings = get_tokenizer_config(place, cache_dir=save_path)
         # Another one would cut the text into pieces that the model does not
         # know, or be made by code of its own.
-        name = settings.get("tokenizer_class") or TEXT[kind]
+        name = settings.get("tokenizer_class") or usual
         if str(name).removesuffix("Fast").removesuffix("Backend") not in names:
-            raise ValueError(f"its tokenizer is {name}, not {TEXT[kind]}")
+            raise ValueError(f"its tokenizer is {name}, not {usual}")
         tokenizer = AutoTokenizer.from_pretrained(
             place, cache_dir=save_path, trust_remote_code=False
         )
@@ -207,27 +208,24 @@ def load_weights(model_class, source, config, save_path, names=None):
 
     ``names`` is from patterns of names in the checkpoint to the model's.
     """
-    verbosity = transformers_logging.get_verbosity()
-    # Heads and decoders that are left out would be reported as unexpected.
-    transformers_logging.set_verbosity_error()
     try:
         _check_weights(model_class, _place(source), config)
-        model, report = model_class.from_pretrained(
-            _place(source),
-            config=config,
-            cache_dir=save_path,
-            dtype="float32",
-            output_loading_info=True,
-            key_mapping=names,
-        )
+        # Heads and decoders that are left out would be reported as unexpected.
+        with quiet():
+            model, report = model_class.from_pretrained(
+                _place(source),
+                config=config,
+                cache_dir=save_path,
+                dtype="float32",
+                output_loading_info=True,
+                key_mapping=names,
+            )
     except Exception as error:
         # Any of the libraries that read a damaged file may raise its own.
         raise UserError(
             f"encoder source: the weights of '{source}' are invalid "
             f"({reason(error)}); download them again."
         ) from error
-    finally:
-        transformers_logging.set_verbosity(verbosity)
     missing = {*report["missing_keys"], *report["mismatched_keys"]}
     # What masks stand for and what pools tokens is never used here.
     missing = {x for x in missing if not x.startswith(_UNUSED)}
@@ -238,6 +236,17 @@ def load_weights(model_class, source, config, save_path, names=None):
             "files of one checkpoint."
         )
     return model
+
+
+@contextlib.contextmanager
+def quiet():
+    """Without warnings of transformers."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
 
 
 def _check_folder(folder, weights):

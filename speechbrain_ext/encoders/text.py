@@ -70,8 +70,8 @@ class TextEncoder(Encoder):
         given = source, save_path
         config = loading.load_config(*given, types=tuple(loading.TEXT))
         config.is_decoder = config.add_cross_attention = False
-        kind = config.model_type
-        self.tokenizer = loading.load_tokenizer(*given, kind)
+        usual = loading.TEXT[config.model_type]
+        self.tokenizer = loading.load_tokenizer(*given, usual)
         vocabulary = self.tokenizer.backend_tokenizer.to_str()
         self.vocabulary = fingerprint(vocabulary)
         self.window = _window(config, self.tokenizer)

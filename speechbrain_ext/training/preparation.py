@@ -19,7 +19,7 @@ from speechbrain_ext.listening import listen
 from speechbrain_ext.protocols import PROTOCOLS, classes_of, partition
 from speechbrain_ext.protocols.splits import WAYS, map_labels, split_by_options
 from speechbrain_ext.simulation import check_simulation, simulate
-from speechbrain_ext.utterance import load_manifest, save_manifest
+from speechbrain_ext.utterance import has_audio, load_manifest, save_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ def prepare(
     transcriber=None,
     reads=(),
     lacks=(),
+    device="cpu",
 ):
     """Write the manifests of a run, and return what its results say of them.
 
@@ -65,6 +66,9 @@ def prepare(
     * ``max_samples``: the longest that the encoder takes, at 16 kHz.
     * ``lacks``: functions from a record to what the inputs miss of it, or
       None; such recordings are not used.
+    * ``transcriber``: a Whisper by Hub name or folder, whose transcripts take
+      the place of the text that the corpus has; it runs on the ``device``, its
+      cache is ``transcripts.json`` beside the other one.
     * ``jobs`` decode; ``cache`` is a file that keeps what they found.
     * ``reads``: fields of a record that the inputs read. For ``alignment``
       there are files beside the audio, or ``phones`` names an aligner, whose
@@ -92,6 +96,7 @@ def prepare(
     aligned = "alignment" in reads
     # Runs without are known by what they were known by before there was any.
     more += [phones] if aligned else []
+    more += [{"transcriber": transcriber}] if transcriber else []
     options = [fingerprint([x, *kept], more) for x in (given, absolute)]
     folder = Path(folder)
     if (folder / "protocol.json").exists():
@@ -123,11 +128,28 @@ def prepare(
         utterances, unmapped = map_labels(utterances, label_map)
         left_out |= unmapped
     _check_not_empty(utterances, corpora, skipped)
+    if simulation is not None or {"audio", "alignment"} & set(reads):
+        utterances, bad = _without_lacking(utterances, [_lacks_audio])
+        skipped += bad
+        _check_not_empty(utterances, corpora, skipped)
     # What is wrong with the split is told before anything is decoded.
     split(utterances)
     silence = None if simulation is None else max_silence
     usable, bad = listen(utterances, silence, **listening)
     skipped += bad
+    transcripts = {}
+    if transcriber is not None:
+        # With transformers, whose import takes seconds.
+        from speechbrain_ext.transcripts import transcribe
+
+        parts = split(usable)
+        used = {x.id for n in SPLITS for x in getattr(parts, n)}
+        unused = [one for one in usable if one.id not in used]
+        path = cache and Path(cache).with_name("transcripts.json")
+        said = [one for one in usable if one.id in used]
+        how = transcriber, path, progress, device
+        said, transcripts["transcripts"] = transcribe(said, *how)
+        usable = unused + said
     if aligned:
         path = cache and Path(cache).with_name("phones.json")
         usable, bad = align(usable, phones, **{**listening, "cache": path})
@@ -148,6 +170,7 @@ def prepare(
     made = "recordings" if simulation is None else "simulated"
     record["test"] = made if zed is None else "ZED"
     record |= {"skipped": len(skipped), "options": options}
+    record |= transcripts
     _tell(record, folder)
     # Last, so that a preparation that was killed is done again.
     write_json(record, folder / "protocol.json")
@@ -238,6 +261,7 @@ def prepared_splits(folder, hparams, run_opts):
         "reads": {what for one in encoders for what in one.reads},
         "progress": not run_opts["noprogressbar"],
         "lacks": [one.lacks for one in encoders],
+        "device": run_opts.get("device") or "cpu",
     }
     run_on_main(prepare, [folder], options)
     return load_splits(folder)
@@ -338,6 +362,10 @@ def _without_lacking(utterances, lacks):
         else:
             skipped.append((one.wav or one.id, reason))
     return usable, skipped
+
+
+def _lacks_audio(record):
+    return None if has_audio(record) else "has no audio"
 
 
 def _check_lengths(utterances, max_samples, option):

@@ -80,7 +80,7 @@ def test_words_and_keys_are_those_of_the_code():
     ]:
         words = values.OPTIONS[option].what.removeprefix("one of ")
         assert set(words.split(", ")) == set(known)
-    ours = {"folder", "max_samples", "progress", "reads", "lacks"}
+    ours = {"folder", "max_samples", "progress", "reads", "lacks", "device"}
     for option, function, more in [
         ("preparation", prepare, ours),
         ("postprocessing", PostProcessing, set()),

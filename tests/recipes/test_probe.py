@@ -107,7 +107,7 @@ def test_a_run_is_probed(parts, probe, run, monkeypatch, capsys):
     probe.probe_run(run, OPTIONS)
     record = json.loads((run / "probe.json").read_text())
     assert record["speakers"] == 3 and record["chance"] == pytest.approx(
-        33.3333
+        100 / 3
     )
     assert record["size"] == expected.shape[1]
     assert record["segments"] == sum(map(len, codes))
