@@ -6,6 +6,7 @@ silence.
 """
 
 import functools
+import itertools
 import os
 import re
 import unicodedata
@@ -30,9 +31,13 @@ _SILENCES = "", "SIL", "SP", "<EPS>"
 _UNKNOWNS = "SPN", "OOV", "UNKNOWN"
 # Stress, and the place in a word that Kaldi appends.
 _SUFFIX = re.compile(r"[0-2]?(_[BIES])?$")
-# Pocketsphinx frames a second, and its beams: narrow, then its own.
+# Pocketsphinx's frames a second, and its beams: narrow, its own, and wide.
 _RATE = 100
-_BEAMS = {"beam": 1e-30, "pbeam": 1e-30, "wbeam": 1e-20}, {}
+_BEAMS = (
+    {"beam": 1e-30, "pbeam": 1e-30, "wbeam": 1e-20},
+    {},
+    {"beam": 1e-120, "pbeam": 1e-120, "wbeam": 1e-80},
+)
 _SHARE = 16
 # A special token, a word, and anything else that may be spoken.
 _SPOKEN = re.compile(r"(\[[^\[\]\s]+\])|([a-z]+(?:'[a-z]+)*)|\w+", re.I)
@@ -154,14 +159,17 @@ def read_textgrid(path):
     # The names of the format and of its class, its bounds, number of tiers.
     if found[:2] != ["ooTextFile", "TextGrid"]:
         raise ValueError("it is no TextGrid in one of Praat's text formats")
-    at = 5
-    while at < len(found):
-        kind, name, _, _, count = found[at : at + 5]
+    found = found[5:]
+    while found:
+        kind, name, _, _, count, *found = found
         size = 3 if kind == "IntervalTier" else 2
-        at, first = at + 5 + size * int(count), at + 5
+        # Neither text nor infinite, and no promise that is not kept.
+        if count not in range(len(found) // size + 1):
+            raise ValueError(f"it lacks intervals of the tier '{name}'")
+        part, found = found[: size * int(count)], found[size * int(count) :]
         if kind == "IntervalTier" and str(name).lower() == "phones":
-            spans = [found[n : n + 3] for n in range(first, at, 3)]
-            return [(str(name), float(a), float(b)) for a, b, name in spans]
+            spans = zip(part[2::3], part[::3], part[1::3])
+            return [(str(name), float(a), float(b)) for name, a, b in spans]
     raise ValueError("it has no tier of intervals named phones")
 
 
@@ -207,22 +215,47 @@ def _align(utterance):
     """Phones of a recording; a ``ValueError`` says why there are none."""
     wav = load_waveform(utterance.to_dict())
     samples = (wav * 32767).round().clamp(-32768, 32767).short()
+    # The last frame may reach beyond the end.
+    end = len(wav) / SAMPLE_RATE
     for beams in range(len(_BEAMS)):
         decoder = _decoder(beams)
         words = _words(utterance.text, decoder)
-        found = _phones(decoder, words, samples.numpy().tobytes())
+        found = _align_words(decoder, words, samples.numpy().tobytes())
         if found is not None:
             break
     else:
         raise ValueError("cannot be aligned with its text")
-    # The last frame may reach beyond the end.
-    most = len(wav) / SAMPLE_RATE
-    spans = ((name, a / _RATE, min(b / _RATE, most)) for name, a, b in found)
+    found = [
+        [(name, a / _RATE, min(b / _RATE, end)) for name, a, b in word]
+        for word in found
+    ]
     return [
         {"phone": name, "start": start, "end": end}
-        for name, start, end in spans
+        for word in _fill(words, found, end)
+        for name, start, end in word
         if start < end
     ]
+
+
+def _fill(words, found, end):
+    """Give special tokens the gap between the words around them.
+
+    To the models of noises that pocketsphinx has, silence is likelier.
+    """
+    found, filled, start = list(found), [], 0.0
+    for is_token, run in itertools.groupby(words, lambda word: bool(word[0])):
+        names = [token for token, _ in run]
+        if not is_token:
+            filled += found[: len(names)]
+            del found[: len(names)]
+            start = filled[-1][-1][2]
+            continue
+        stop = found[0][0][1] if found else end
+        step = (stop - start) / len(names)
+        for number, name in enumerate(names):
+            a = start + number * step
+            filled.append([(name, round(a, 3), round(a + step, 3))])
+    return filled
 
 
 @functools.cache
@@ -235,28 +268,27 @@ def _decoder(beams):
             "preparation.phones: pocketsphinx is not installed; run 'pip "
             "install pocketsphinx'."
         ) from None
-    return pocketsphinx.Decoder(lm=None, loglevel="FATAL", **_BEAMS[beams])
+    # The second search of a path would leave out words.
+    fixed = {"lm": None, "bestpath": False, "loglevel": "FATAL"}
+    return pocketsphinx.Decoder(**fixed, **_BEAMS[beams])
 
 
 def _words(text, decoder):
-    """Words as the decoder knows them, from each to the phone that stands for
-    all of it, or to None."""
+    """What is said: a special token, or None, and a word as the decoder knows
+    it, which is ``#...`` where no dictionary has it."""
     text = unicodedata.normalize("NFKD", (text or "").replace("’", "'"))
     text = "".join(x for x in text if not unicodedata.combining(x))
     words, known = [], False
     for match in _SPOKEN.finditer(text):
-        special, word = match[1], match[0].lower()
-        if not special and decoder.lookup_word(word):
-            words.append((word, None))
+        word, token = match[0].lower(), match[1]
+        if not token and not decoder.lookup_word(word):
+            known |= word.isdecimal()
+            word = f"#{word}"
+            if not decoder.lookup_word(word):
+                decoder.add_word(word, _guess(word[1:], decoder))
+        else:
             known = True
-            continue
-        # No word of the dictionary begins so.
-        name = f"#{word}"
-        if decoder.lookup_word(name) is None:
-            phones = "+NSN+" if special else _guess(word, decoder)
-            decoder.add_word(name, phones)
-        words.append((name, special.upper() if special else UNKNOWN))
-        known |= bool(special)
+        words.append((token and token.upper(), word))
     if not words:
         raise ValueError("has no text to align")
     if not known:
@@ -274,10 +306,14 @@ def _guess(word, decoder):
     )
 
 
-def _phones(decoder, words, audio):
-    """Name, first frame and frame after the last of every phone, or None."""
+def _align_words(decoder, words, audio):
+    """Name, first frame and frame after the last of every phone of every word
+    that is no special token; None if the search does not come to the end."""
+    left, found = [word for token, word in words if not token], []
+    if not left:
+        return found
     try:
-        decoder.set_align_text(" ".join(word for word, _ in words))
+        decoder.set_align_text(" ".join(left))
         _decode(decoder, audio)
         if decoder.hyp() is None:
             return None
@@ -287,17 +323,16 @@ def _phones(decoder, words, audio):
         alignment = decoder.get_alignment()
     except RuntimeError:
         return None
-    found, left = [], list(words)
     for entry in alignment or ():
         if entry.name in ("<s>", "<sil>", "</s>", "[NOISE]", "[SPEECH]"):
             continue
         # The second pronunciation of a word is WORD(2).
-        if not left or re.sub(r"\(\d+\)$", "", entry.name) != left[0][0]:
+        if not left or re.sub(r"\(\d+\)$", "", entry.name) != left.pop(0):
             return None
-        label = left.pop(0)[1]
-        parts = [(label, entry)] if label else [(p.name, p) for p in entry]
-        found += [(n, x.start, x.start + x.duration) for n, x in parts]
-    # A search that was cut short has not come to the last word.
+        named = ((UNKNOWN, entry),)
+        if not entry.name.startswith("#"):
+            named = [(phone.name, phone) for phone in entry]
+        found.append([(n, x.start, x.start + x.duration) for n, x in named])
     return None if left else found
 
 

@@ -65,7 +65,7 @@ def segments_of(record):
 class SpeechDataset(DynamicItemDataset):
     """Utterances, as waveforms or as stored features, with their labels.
 
-    Its items have ``id``, ``speaker``, ``labels`` (what ``label`` makes of a
+    Its items have ``id``, ``spk_id``, ``labels`` (what ``label`` makes of a
     record), and ``sig`` [samples], or in its place the ``stored`` features of
     each input by its name [layers, frames, channels]; of frames the ``part``, a
     function from epoch, id and their number to a slice.
@@ -99,7 +99,7 @@ class SpeechDataset(DynamicItemDataset):
 
         items = [reader(*each) for each in (stored or {}).items()]
         items = items or [provides("sig")(takes("record")(load_waveform))]
-        keys = ["id", "speaker", "labels", *(stored or ["sig"])]
+        keys = ["id", "spk_id", "labels", *(stored or ["sig"])]
         super().__init__(_items(utterances), [labels, *items], keys)
 
     def replace(self, utterances):
@@ -147,7 +147,7 @@ class UtteranceDataset(SpeechDataset):
     -------
     >>> from speechbrain_ext.utterance import Utterance
     >>> data = [Utterance("a", 1.0, "s", "sad", "demo", wav="a.wav")]
-    >>> UtteranceDataset(data, ["neutral", "sad"]).data["a"]["speaker"]
+    >>> UtteranceDataset(data, ["neutral", "sad"]).data["a"]["spk_id"]
     's'
     """
 
@@ -179,7 +179,7 @@ def _items(utterances):
         utterance.id: {
             "record": utterance.to_dict(),
             "duration": utterance.duration,
-            "speaker": utterance.speaker,
+            "spk_id": utterance.speaker,
         }
         for utterance in utterances
     }

@@ -52,6 +52,7 @@ def listen(utterances, max_silence=None, cache=None, jobs=1, progress=True):
         return in_processes(listen_to, list(_batches(todo)), jobs)
 
     def fits(found, utterance):
+        # A text without audio is not listened to.
         return not utterance.wav or _fits(found, utterance, max_silence)
 
     what = "Reading recordings" if max_silence is None else "Voice activity"

@@ -113,7 +113,7 @@ def test_utterances_with_one_label_each(write_audio):
     ]
     found = UtteranceDataset(data, ["angry", "neutral", "sad"])
     (batch,) = make_loader(BucketBatches(found, batch_size=2, shuffle=False))
-    assert batch.id == ["sad", "neutral"] and batch.speaker == ["ann", "bob"]
+    assert batch.id == ["sad", "neutral"] and batch.spk_id == ["ann", "bob"]
     assert batch.labels.data.tolist() == [2, 1]
     assert batch.sig.data.shape == (2, 8000)
     assert batch.sig.lengths.tolist() == [1, 1]

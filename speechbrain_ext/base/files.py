@@ -112,6 +112,31 @@ def write_csv(path, header, rows):
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
+def read_csv(path, remedy):
+    """Names of the columns of a table, and of each row where it stands and
+    what it has, by column."""
+    try:
+        check_size(path)
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            lines = [(reader.line_num, row) for row in reader]
+            names = reader.fieldnames or []
+    except FileNotFoundError:
+        raise UserError(f"'{path}' does not exist; {remedy}.") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            f"'{path}' is not readable as CSV ({error}); {remedy}."
+        ) from None
+    if len(set(names)) < len(names):
+        raise UserError(f"'{path}' has two columns of one name; {remedy}.")
+    rows = [(f"'{path}', line {line}", row) for line, row in lines]
+    for where, row in rows:
+        if None in row or None in row.values():
+            wrong = f"expected {len(names)} fields, one for each column"
+            raise UserError(f"{where}: {wrong}; {remedy}.")
+    return names, rows
+
+
 def write_json(data, path):
     """Write JSON, whole or not at all, keys in the order given."""
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)

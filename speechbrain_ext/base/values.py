@@ -221,6 +221,7 @@ OPTIONS = {
     "feature_dtype": word("float16", "float32"),
     "feature_memory": number(0, unit="of gigabytes"),
     "encoder_source": TEXT,
+    "transcriber": optional(TEXT),
     "encoder.freeze": FLAG,
     "encoder.freeze_feature_extractor": FLAG,
     "encoder.output_norm": FLAG,

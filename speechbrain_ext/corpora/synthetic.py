@@ -2,11 +2,15 @@
 
 The emotions follow rules (``synthetic_rules``): results on it say that the code
 works, nothing about people.
+
+> python -m speechbrain_ext.corpora.synthetic FOLDER --texts goemotions=FOLDER
 """
 
+import argparse
 import io
 import itertools
 import math
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,8 +19,18 @@ import soundfile
 from tqdm import tqdm
 
 from speechbrain_ext.audio import SAMPLE_RATE
-from speechbrain_ext.base.errors import UserError, expected, is_whole
-from speechbrain_ext.base.files import atomic_path, read_json, write_json
+from speechbrain_ext.base.errors import (
+    UserError,
+    exits_cleanly,
+    expected,
+    is_whole,
+)
+from speechbrain_ext.base.files import (
+    atomic_path,
+    fingerprint,
+    read_json,
+    write_json,
+)
 from speechbrain_ext.corpora import synthetic_rules as rules
 from speechbrain_ext.corpora.base import Corpus, list_files, pairs, probe_all
 from speechbrain_ext.corpora.espeak import Espeak
@@ -29,10 +43,21 @@ UNFINISHED = "synthetic.unfinished"
 # All speak at one volume; loudness is a gain on the samples. The headroom, in
 # dB, is for the loudest voice at its angriest.
 HEADROOM = -6
+# Of other texts those of 3 to 15 words that every reader says alike: no
+# abbreviations, numbers or placeholders.
+_WORD = r"([AI]|[A-Z]?[a-z]+)('[a-z]+)?[,;:]? "
+_PLAIN = re.compile(f"({_WORD}){{3,15}}")
+_END = re.compile(r"[.?!]*$")
 
 
 def generate(
-    folder, seed=0, speakers=12, sentences=12, repetitions=1, progress=True
+    folder,
+    seed=0,
+    speakers=12,
+    sentences=12,
+    repetitions=1,
+    progress=True,
+    texts=None,
 ):
     """Make the corpus; do nothing where it already is.
 
@@ -40,6 +65,11 @@ def generate(
     repetition, and on nothing else: a larger corpus contains the smaller one.
     Speakers (1 to 12) are women and men by turns; each says ``sentences`` (1 to
     30) in every emotion, ``repetitions`` times.
+
+    ``texts`` are those of a corpus, ``{name: folder}``, in place of neutral
+    sentences: plain ones of 3 to 15 words, each in the prosody of its own
+    emotion, and each by one speaker alone, so that neither voices nor words of
+    a test are known from training.
 
     The folder may hold nothing, or a corpus that this function made or began.
     It gets ``wav/<speaker>/<id>.wav`` (16 kHz, 16 bits) and, when all are
@@ -55,9 +85,10 @@ def generate(
     ('angry', 'The soup is made of carrots and beans.')
     """
     folder = Path(folder)
+    pools = None if texts is None else _read_texts(texts, seed)
     given = seed, speakers, sentences, repetitions
-    arguments = _check_arguments(*given)
-    plan = dict(_plan(*given))
+    arguments = _check_arguments(*given, pools)
+    plan = dict(_plan(*given, pools))
     if _is_there(folder, arguments, plan):
         return len(plan)
     records = {}
@@ -118,41 +149,89 @@ def _read(folder):
     return utterances, skipped
 
 
+def _read_texts(texts, seed):
+    """From an emotion to its texts, in the order in which they are said."""
+    from speechbrain_ext.corpora import read_corpus
+
+    if not isinstance(texts, dict) or len(texts) != 1:
+        what = "the name and the folder of a corpus, {name: folder}"
+        raise expected("texts", what, texts)
+    [(name, folder)] = texts.items()
+    said = {}
+    for one in read_corpus(name, folder)[0]:
+        # Some write other apostrophes.
+        text = (one.text or "").replace("\u2019", "'").strip()
+        words = _END.sub("", text)
+        if isinstance(one.emotion, str) and _PLAIN.fullmatch(f"{words} "):
+            said.setdefault(text, set()).add(one.emotion)
+    pools = {
+        emotion: sorted(x for x, names in said.items() if names == {emotion})
+        for emotion in rules.EMOTIONS
+    }
+    fewest = min(pools, key=lambda emotion: len(pools[emotion]))
+    if len(pools[fewest]) < len(rules.SPEAKERS):
+        raise UserError(
+            f"texts: '{folder}' has {len(pools[fewest])} plain texts of 3 to "
+            f"15 words that are '{fewest}', fewer than the "
+            f"{len(rules.SPEAKERS)} speakers; give a larger corpus of texts."
+        )
+    return {
+        emotion: rules.generator(seed, "texts", emotion).permutation(pool)
+        for emotion, pool in pools.items()
+    }
+
+
 def _check_arguments(*values):
+    *values, pools = values
+    most = len(rules.SENTENCES)
+    if pools is not None:
+        most = min(map(len, pools.values())) // len(rules.SPEAKERS)
     bounds = {
         "seed": (0, math.inf),
         "speakers": (1, len(rules.SPEAKERS)),
-        "sentences": (1, len(rules.SENTENCES)),
+        "sentences": (1, most),
         "repetitions": (1, math.inf),
     }
     for value, (name, (least, most)) in zip(values, bounds.items()):
         if not is_whole(value) or not least <= value <= most:
             until = f"to {most}" if most < math.inf else "or more"
             raise expected(name, f"a whole number, {least} {until}", value)
-    return dict(zip(bounds, values))
+    known = dict(zip(bounds, values))
+    if pools is None:
+        return known
+    digest = {name: pool.tolist() for name, pool in pools.items()}
+    return {**known, "texts": fingerprint(digest)}
 
 
-def _plan(seed, speakers, sentences, repetitions):
-    """The ids, and speaker, sentence, emotion and repetition of each."""
+def _plan(seed, speakers, sentences, repetitions, pools=None):
+    """The ids, and speaker, sentence, emotion, repetition and text of each."""
     for speaker in range(speakers):
         name = rules.SPEAKERS[speaker][0]
         order = rules.generator(seed, name).permutation(len(rules.SENTENCES))
+        if pools is not None:
+            order = np.arange(sentences)
         for sentence, emotion, repetition in itertools.product(
             order[:sentences].tolist(), rules.EMOTIONS, range(repetitions)
         ):
             id = f"syn_{name}_{emotion}_{sentence + 1:02d}_{repetition}"
-            yield id, (speaker, sentence, emotion, repetition)
+            if pools is None:
+                text = rules.SENTENCES[sentence]
+            else:
+                place = sentence * len(rules.SPEAKERS) + speaker
+                text = str(pools[emotion][place])
+            yield id, (speaker, sentence, emotion, repetition, text)
 
 
 def _wav(id, speaker):
     return f"wav/{rules.SPEAKERS[speaker][0]}/{id}.wav"
 
 
-def _utter(espeak, folder, id, seed, speaker, sentence, emotion, repetition):
+def _utter(espeak, folder, id, seed, speaker, *keys):
     """Write one file and return its record."""
+    *said, text = keys
     name, gender, voice, _ = rules.SPEAKERS[speaker]
-    manner = rules.manner_of(seed, speaker, sentence, emotion, repetition)
-    text = rules.SENTENCES[sentence]
+    manner = rules.manner_of(seed, speaker, *said)
+    emotion = said[1]
     options = rules.to_espeak(manner)
     spoken, sample_rate, phones = espeak.say(text, voice, **options)
     samples = _to_file(spoken, sample_rate, manner.loudness + HEADROOM)
@@ -248,3 +327,30 @@ and Mozziconacci (1998).""",
     language="en",
     reader=_read,
 )
+
+
+@exits_cleanly
+def main(arguments=None):
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m speechbrain_ext.corpora.synthetic",
+        description=__doc__.splitlines()[0],
+    )
+    parser.add_argument("folder", metavar="FOLDER", help="where it goes")
+    for name, default in (("seed", 0), ("speakers", 12), ("sentences", 12)):
+        text = f"(default: {default})"
+        parser.add_argument(f"--{name}", type=int, default=default, help=text)
+    text = "a corpus whose texts are said, each in the manner of its emotion"
+    parser.add_argument("--texts", metavar="CORPUS=FOLDER", help=text)
+    given = vars(parser.parse_args(arguments))
+    if given["texts"] is not None:
+        name, equals, folder = given["texts"].partition("=")
+        if not equals:
+            raise expected("--texts", "CORPUS=FOLDER", given["texts"])
+        given["texts"] = {name: folder}
+    count = generate(**given)
+    print(f"{given['folder']}: {count} utterances")
+
+
+if __name__ == "__main__":
+    main()

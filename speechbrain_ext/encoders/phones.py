@@ -76,9 +76,9 @@ class PhoneEncoder(Encoder):
         names = [phone_name(each["phone"]) for each in alignment]
         if names and not set(names) & (self.numbers.keys() | {None}):
             raise UserError(
-                f"alignment: none of its phones, such as '{names[0]}', is one "
-                "of CMUdict (such as 'AA'); align with another dictionary, or "
-                "name special tokens in special_phones."
+                f"alignment: no phone, such as '{alignment[0]['phone']}', is "
+                "one of CMUdict (such as 'AA'); align with its phones, or name "
+                "special tokens in special_phones."
             )
         segments = [
             {**each, "emo": name if name in self.numbers else UNKNOWN}

@@ -10,8 +10,14 @@ _HOMES = {
     "Analysis": "diarizer",
     "EmotionDiarizer": "diarizer",
     "EmotionRecognizer": "recognizer",
+    "FusedRecognizer": "fused",
 }
-__all__ = ["Analysis", "EmotionDiarizer", "EmotionRecognizer"]
+__all__ = [
+    "Analysis",
+    "EmotionDiarizer",
+    "EmotionRecognizer",
+    "FusedRecognizer",
+]
 
 
 def __getattr__(name):

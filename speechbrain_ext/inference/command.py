@@ -12,6 +12,7 @@ from pathlib import Path
 from speechbrain_ext.base.errors import UserError, exits_cleanly
 from speechbrain_ext.base.files import check_replaceable, write_csv
 from speechbrain_ext.base.values import check_keys, check_value, to_number
+from speechbrain_ext.inference.texts import Details, check_texts, texts_of
 
 # What a model needs takes seconds to import: the functions that use it do.
 
@@ -71,6 +72,16 @@ def main(arguments=None):
         help="for a model with speaker normalisation: whether all files are "
         "of one speaker (the default), each is of another, or the name of a "
         "file's folder is its speaker",
+    )
+    said = "what is said in the one file, for a model that reads text"
+    add("--text", metavar="TEXT", help=said)
+    table = "the same of several files: a table with the columns file and text"
+    add("--transcripts", metavar="FILE.csv", help=table)
+    whisper = "Whisper's folder or name, which finds out what is said"
+    add(
+        "--transcriber",
+        metavar="NAME",
+        help=f"{whisper} (default: the model's)",
     )
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s")
@@ -165,35 +176,44 @@ def recognize_files(options):
     """The command ``recognize``."""
     _check_times(options, "window")
     _check_writable("--csv", options.csv, options.files)
-    recognizer = _load("EmotionRecognizer", options)
+    texts = texts_of(options)
+    more = {"transcriber": options.transcriber} if options.transcriber else {}
+    recognizer = _load("EmotionRecognizer", options, **more)
+    check_texts(options, recognizer, texts)
     if options.speaker and not recognizer.by_speaker:
         raise UserError(
             f"--speaker: '{options.model}' has no speaker normalisation, so "
             "speakers make no difference; leave the option out."
         )
     header = ["file", "emotion", "score", *recognizer.classes]
-    row = f"{{:{max(map(len, [*options.files, header[0]]))}}}"
+    more = Details(recognizer)
+    row = f"{{:{max(map(len, [*options.files, *more.names, header[0]]))}}}"
     row += f"  {{:{max(map(len, header[1:]))}}}"
     row += "".join(f"  {{:>{max(len(name), 5)}}}" for name in header[2:])
     print(row.format(*header), flush=True)
     found, problems = [], []
     try:
-        for stream, result in _results(recognizer, options, problems):
+        for stream, result in _results(recognizer, options, texts, problems):
             path, remarks = stream.path, recognizer.remarks(stream)
             out_prob, score, _, [name] = result
-            numbers = [score.item(), *out_prob[0].tolist()]
-            short = [f"{x:.3f}" for x in numbers]
-            print(row.format(path, name, *short), flush=True)
-            exact = [f"{x:.6f}" for x in numbers]
-            found.append([path, name, *exact, "; ".join(remarks)])
+            for cells in (
+                [path, name, score.item(), *out_prob[0].tolist()],
+                *more.rows(stream),
+            ):
+                short = (f"{x:.3f}" for x in cells[2:])
+                print(row.format(*cells[:2], *short), flush=True)
+            more.show(stream)
+            exact = [f"{x:.6f}" for x in (score.item(), *out_prob[0].tolist())]
+            cells = [*more.cells(stream), "; ".join(remarks)]
+            found.append([path, name, *exact, *cells])
     finally:
         # Even when the run is interrupted: what is done is done.
         if options.csv and found:
-            write_csv(options.csv, [*header, "warning"], found)
+            write_csv(options.csv, [*header, *more.header, "warning"], found)
     _raise(problems, options)
 
 
-def _results(recognizer, options, problems):
+def _results(recognizer, options, texts, problems):
     """Stream and result of every file that can be used."""
     from speechbrain_ext.audio import AudioStream
 
@@ -201,7 +221,9 @@ def _results(recognizer, options, problems):
         for path in options.files:
             with _noted(problems):
                 stream = AudioStream(path)
-                yield stream, *recognizer.iterate_files([stream], None, True)
+                given = [texts.get(path)]
+                results = recognizer.iterate_files([stream], None, True, given)
+                yield stream, *results
         return
     # A file that breaks off must not have had its share in the statistics.
     usable = []
@@ -213,8 +235,10 @@ def _results(recognizer, options, problems):
     if usable:
         speaker = SPEAKERS[options.speaker or "one"]
         speakers = [speaker(stream.path) for stream in usable]
-        results = recognizer.iterate_files(usable, speakers, progress=True)
-        yield from zip(usable, results)
+        given = [texts.get(stream.path) for stream in usable]
+        results = recognizer.iterate_files(usable, speakers, True, given)
+        with _noted(problems):
+            yield from zip(usable, results)
 
 
 def parse_options(pairs):

@@ -20,8 +20,9 @@ from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.values import check_value, check_windows
 from speechbrain_ext.encoders.grid import absolute_lengths
 from speechbrain_ext.inference import layouts
-from speechbrain_ext.inference.loading import Place, load_model
+from speechbrain_ext.inference.loading import load_model
 from speechbrain_ext.metrics.predictions import check_posteriors
+from speechbrain_ext.untrusted.place import Place
 
 logger = logging.getLogger("speechbrain_ext.inference")
 
@@ -111,13 +112,13 @@ class EmotionModel(Pretrained):
         for remark in self.remarks(recording):
             logger.warning(f"'{recording.path}' {remark}.")
 
-    def encode(self, wavs, lengths=None):
+    def encode(self, wavs, lengths=None, texts=None):
         """What ``log_probs`` needs of a batch of waveforms."""
         if lengths is None:
             lengths = torch.tensor([wavs.shape[1]] * len(wavs))
         wavs, lengths = wavs.to(self.device), lengths.to(self.device)
         with torch.inference_mode(), self.inference_ctx:
-            return self.classifier.encode(wavs, lengths)
+            return self.classifier.encode(wavs, lengths, texts)
 
     def by_window(self, recording, progress=False, speakers=None):
         """Log posteriors of every window of a recording."""
@@ -235,8 +236,10 @@ def plan_windows(num_samples, window, overlap, grid):
 
 def check_window(window, grid, longest):
     """Refuse a window that is no length, or does not fit."""
-    least = (grid.min_samples + 2 * grid.stride) / SAMPLE_RATE
     check_value("window", window)
+    framed = grid is not None and grid.stride is not None
+    least = grid.min_samples + 2 * grid.stride if framed else 1
+    least /= SAMPLE_RATE
     if window < least:
         raise expected("window", f"{least:g} s or more", window)
     if window > longest:

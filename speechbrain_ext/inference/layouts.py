@@ -70,9 +70,13 @@ class NamedInputs:
         self.head = modules["head"]
         self.inputs = {k: m for k, m in modules.items() if isinstance(m, Input)}
         check_strides(self.inputs)
-        first, *_ = self.inputs.values()
+        framed = [x for x in self.inputs.values() if x.has_frames]
+        # Without any, it is a model of texts.
+        first, *_ = framed or self.inputs.values()
         self.grid = first.grid
         self.max_length, self.limit = first.max_length, first.limit
+        self.texts = [x for x in self.inputs.values() if _reads(x) == "text"]
+        self.reads_text = bool(self.texts)
         limits = {x.encoder.max_samples for x in self.inputs.values()} - {None}
         self.max_samples = min(limits, default=None)
         self.by_speaker = any(x.by_speaker for x in self.inputs.values())
@@ -87,15 +91,27 @@ class NamedInputs:
         given = []
         weight = next(self.head.parameters(), torch.empty(0))
         for one in self.inputs.values():
-            zeros = weight.new_zeros(2, one.encoder.output_size)
-            given += zeros, torch.tensor([2], device=weight.device)
+            # Some make one vector of an utterance.
+            count = 2 if one.has_frames or one in self.texts else 1
+            zeros = weight.new_zeros(count, one.encoder.output_size)
+            given += zeros, torch.tensor([count], device=weight.device)
         with torch.inference_mode():
             return self.head(*given)
 
-    def encode(self, wavs, lengths):
-        """Hidden states of a batch, by input."""
-        wav_lens = lengths.double() / wavs.shape[1]
-        return {k: x.hidden(wavs, wav_lens) for k, x in self.inputs.items()}
+    def encode(self, wavs, lengths, texts=None):
+        """Hidden states of a batch, by input; without texts, not of those."""
+        wav_lens, found = lengths.double() / wavs.shape[1], {}
+        for name, one in self.inputs.items():
+            if one not in self.texts:
+                found[name] = one.hidden(wavs, wav_lens)
+            elif texts is not None:
+                found[name] = one.hidden_of_texts(texts)
+        return found
+
+    def lacks(self, text):
+        """Why a text is none that the model can read, or None."""
+        reasons = (x.encoder.lacks({"text": text}) for x in self.texts)
+        return next(filter(None, reasons), None)
 
     def forget(self):
         """Forget the statistics of all speakers."""
@@ -120,11 +136,19 @@ class NamedInputs:
         return found.split(given[1].tolist()) if self.by_frame else found
 
 
+def _reads(source):
+    """What the encoder of an input reads: audio or text."""
+    (what,) = source.encoder.reads
+    if what not in ("audio", "text"):
+        raise ValueError(f"it reads the {what} of recordings, which have none")
+    return what
+
+
 class Published:
     """The layouts of the two models that SpeechBrain has published."""
 
     max_samples = max_length = limit = None
-    by_speaker = False
+    by_speaker = reads_text = False
 
     def __init__(self, modules, hparams):
         modules = {**hparams, **modules}
@@ -141,7 +165,7 @@ class Published:
             layers.append(pooling_convolution(self.pool))
         self.grid = FrameGrid(layers)
 
-    def encode(self, wavs, lengths):
+    def encode(self, wavs, lengths, texts=None):
         """Pooled frames of every waveform, ``[frames, channels]``."""
         pairs = zip(wavs, lengths.tolist())
         return [self._alone(wav[None, :length]) for wav, length in pairs]
@@ -243,13 +267,15 @@ def make_classifier(modules, hparams, source, by_frame):
 
 def _try(classifier, device):
     """Judge a moment, so that what does not fit is found before recordings."""
-    grid = classifier.grid
-    count = grid.min_samples + grid.stride
-    if grid.stride < _LEAST_STRIDE or count > _MOST_SAMPLES:
-        raise ValueError(f"its frames are {grid.stride / 16:g} ms apart")
+    grid, count = classifier.grid, 16000
+    if grid is not None and grid.stride is not None:
+        count = grid.min_samples + grid.stride
+        if grid.stride < _LEAST_STRIDE or count > _MOST_SAMPLES:
+            raise ValueError(f"its frames are {grid.stride / 16:g} ms apart")
     wav = torch.linspace(-1, 1, count, device=device)[None]
     with torch.inference_mode():
-        encoded = classifier.encode(wav, wav.new_tensor([count]).long())
+        lengths = wav.new_tensor([count]).long()
+        encoded = classifier.encode(wav, lengths, ["well"])
         if classifier.by_speaker:
             classifier.forget()
             classifier.learn(encoded, ["someone"])

@@ -4,107 +4,34 @@ is data, Python files are never imported, parameters are tensors alone."""
 
 import inspect
 import os
-import re
 from pathlib import Path
 
 import torch
-from huggingface_hub import errors
 from huggingface_hub.constants import HF_HUB_CACHE
-from safetensors.torch import load_file as load_safetensors
 from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
-from speechbrain.utils import checkpoints
-from speechbrain.utils.fetching import LocalStrategy, fetch
 
-from speechbrain_ext.base.errors import UserError, expected, is_number, reason
+from speechbrain_ext.base.errors import UserError, expected, is_number
 from speechbrain_ext.base.files import read_json
-from speechbrain_ext.base.parameters import MAX_OTHER_BYTES, check_parameters
+from speechbrain_ext.base.parameters import MAX_OTHER_BYTES
 from speechbrain_ext.decoding import PostProcessing
 from speechbrain_ext.encoders.base import Encoder
-from speechbrain_ext.inference import construction
 from speechbrain_ext.inference.layouts import (
     BareWav2Vec2,
     SafeWav2Vec2,
     named_inputs,
 )
-from speechbrain_ext.inference.model_yaml import Call, ModelYaml
 from speechbrain_ext.models.inputs import Input
-from speechbrain_ext.models.normalization import SpeakerNormalizer
+from speechbrain_ext.models.normalization import BySpeaker
+from speechbrain_ext.untrusted import construction
+from speechbrain_ext.untrusted.model_yaml import Call, ModelYaml, mapping
+from speechbrain_ext.untrusted.parameters import fill
+from speechbrain_ext.untrusted.place import existing
 
 # Keys of a YAML that are constructed; the others are not looked at.
 _KEYS = (
     "modules classes layers max_length postprocessing window overlap "
-    "label_encoder avg_pool"
+    "label_encoder avg_pool transcriber"
 ).split()
-_REMOTE = re.compile(r"https?://.*|[\w-][\w.-]*/[\w-][\w.-]*")
-# Why the Hub does not give a file, the first that fits.
-_HUB_REASONS = {
-    errors.HFValidationError: "the Hub has no such names",
-    errors.GatedRepoError: "access must be asked for on its page",
-    errors.RepositoryNotFoundError: "there is no such repository, or it is "
-    "private",
-    errors.RevisionNotFoundError: "there is no such revision",
-    errors.LocalEntryNotFoundError: "it is not among the downloads, and the "
-    "Hub cannot be reached",
-    errors.EntryNotFoundError: "the repository has no such file",
-    errors.OfflineModeIsEnabled: "HF_HUB_OFFLINE is set",
-}
-# What a system says that allows no links.
-_NO_LINK = (OSError, PermissionError, NotImplementedError)
-MAX_LABEL_BYTES = 100_000
-
-
-class Place:
-    """Where a model is, and how its files are had from there."""
-
-    def __init__(self, source, savedir, **fetching):
-        path = os.path.expanduser(source)
-        self.folder = Path(path).resolve() if os.path.isdir(path) else None
-        self.source, self.savedir, self.fetching = source, savedir, fetching
-        away = _REMOTE.fullmatch(source) and not os.path.exists(path)
-        if self.folder is None and not away:
-            raise UserError(
-                f"model: '{source}' is neither a folder nor the name of a "
-                "repository on the Hugging Face Hub; give the run folder or "
-                "the folder of a model."
-            )
-
-    def file(self, name):
-        """Path of a file, fetched if need be."""
-        # The files beside the YAML are the model, even where it names the
-        # repository that they were downloaded from.
-        name = Path(name).name
-        if self.folder is not None:
-            return _existing(self.folder / name)
-        try:
-            return self._fetch(name)
-        except Exception as error:
-            # Of the Hub's client, the network or the file system.
-            kinds = (x for x in _HUB_REASONS if isinstance(error, x))
-            why = _HUB_REASONS.get(next(kinds, None)) or reason(error)
-            raise UserError(
-                f"model: '{self.source}' is no folder here, and the Hugging "
-                f"Face Hub does not give its '{name}' ({why}); check the "
-                "name and the connection."
-            ) from error
-
-    def _fetch(self, name):
-        given = name, self.source, self.savedir
-        try:
-            return Path(fetch(*given, **self.fetching))
-        except Exception as error:
-            if type(error) not in _NO_LINK:
-                raise
-        copied = {**self.fetching, "local_strategy": LocalStrategy.COPY}
-        return Path(fetch(*given, **copied))
-
-
-def _existing(path):
-    if not os.path.isfile(path):
-        raise UserError(
-            f"model: '{path}' does not exist; restore the file, or give "
-            "another folder."
-        )
-    return path
 
 
 def load_model(place, hparams_file="hyperparams.yaml", overrides=None):
@@ -122,8 +49,8 @@ def load_model(place, hparams_file="hyperparams.yaml", overrides=None):
         )
     saver = text.get("checkpointer" if run else "pretrainer")
     saver = saver.kwargs if isinstance(saver, Call) else {}
-    saved = _mapping(path, saver, "recoverables" if run else "loadables")
-    paths = {} if run else _mapping(path, saver, "paths")
+    saved = mapping(path, saver, "recoverables" if run else "loadables")
+    paths = {} if run else mapping(path, saver, "paths")
     base = place.folder
     calls = construction.check(path, [values, {} if run else saved])
     if run:
@@ -152,18 +79,9 @@ def load_model(place, hparams_file="hyperparams.yaml", overrides=None):
             hparams["postprocessing"] = _chosen(place.folder, hparams)
     else:
         for name, module in saved.items():
-            _load(module, place.file(str(paths.get(name, f"{name}.ckpt"))))
+            fill(module, place.file(str(paths.get(name, f"{name}.ckpt"))))
         _check_complete(place.source, modules, saved)
     return modules, hparams
-
-
-def _mapping(path, saver, key):
-    """A mapping that a pretrainer or a checkpointer is given."""
-    found = saver.get(key) or {}
-    if not isinstance(found, dict):
-        remedy = "restore the file that came with the model"
-        raise expected(f"'{path}', '{key}'", "a mapping", found, remedy)
-    return found
 
 
 def _training_folder(run, output_folder):
@@ -213,7 +131,7 @@ def _is_trained(module):
     """Whether the files of a model must hold something of a module."""
     if isinstance(module, Encoder):
         return not module.frozen
-    return not isinstance(module, (SpeakerNormalizer, Wav2Vec2))
+    return not isinstance(module, (BySpeaker, Wav2Vec2))
 
 
 def _load_checkpoint(folder, modules, saved):
@@ -224,13 +142,13 @@ def _load_checkpoint(folder, modules, saved):
         name = Path(str(names.get(id(module), label))).name
         path = checkpoint / f"{name}.ckpt"
         if os.path.isfile(path) or _is_trained(module):
-            _load(module, _existing(path))
+            fill(module, existing(path))
 
 
 def _best_checkpoint(folder):
     found = {}
     for path in sorted(folder.glob("CKPT+*/CKPT.yaml")):
-        meta = ModelYaml(_existing(path))
+        meta = ModelYaml(existing(path))
         error, files = meta.get("error"), meta.get("files") or []
         if not isinstance(error, (float, int, type(None))) or not isinstance(
             files, list
@@ -247,7 +165,7 @@ def _best_checkpoint(folder):
     best = min(found, key=lambda path: found[path][0])
     # A worse one must not take the place of an incomplete one without a word.
     for name in map(str, found[best][1]):
-        _existing(best / Path(name).name)
+        existing(best / Path(name).name)
     return best
 
 
@@ -264,71 +182,13 @@ def _check_complete(source, modules, saved):
             )
 
 
-def _load(module, path):
-    """Fill a module, or the names of classes, from a file."""
-    try:
-        labels = not isinstance(module, torch.nn.Module)
-        most = MAX_LABEL_BYTES if labels else 4 * _bytes(module.state_dict())
-        most += 0 if labels else MAX_OTHER_BYTES
-        if path.stat().st_size > most:
-            raise ValueError("it is far larger than the module")
-        if labels:
-            return module.load(path)
-        if path.suffix != ".safetensors":
-            check_parameters(path)
-        hooks = checkpoints.DEFAULT_TRANSFER_HOOKS
-        hook = checkpoints.get_default_hook(module, hooks)
-        # SpeechBrain's own leaves what the file lacks at random values.
-        if hook is not checkpoints.torch_parameter_transfer:
-            return hook(module, path)
-        if path.suffix == ".safetensors":
-            state = load_safetensors(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        if _bytes(state) > most:
-            raise ValueError("its shapes are far larger than the module")
-    except Exception as error:
-        # Zip, pickle, torch and SpeechBrain each have their own.
-        raise UserError(
-            f"model: '{path}' cannot be read (damaged, incomplete, or no file "
-            f"of parameters: {reason(error)}); restore "
-            "the file that came with the model."
-        ) from error
-    bare = isinstance(module, BareWav2Vec2)
-    if bare:
-        # Its parameters have no memory of their own.
-        state = {key: tensor.float() for key, tensor in state.items()}
-        if hasattr(module.model, "masked_spec_embed"):
-            size = module.model.config.hidden_size
-            state.setdefault("model.masked_spec_embed", torch.zeros(size))
-    try:
-        report = module.load_state_dict(state, strict=False, assign=bare)
-        keys = [f"it lacks '{key}'" for key in sorted(report.missing_keys)]
-        more = sorted(report.unexpected_keys)
-        keys += [f"it holds '{key}', which the model has not" for key in more]
-        # Of training alone.
-        wrong = [x for x in keys if "masked_spec_embed'" not in x]
-    except (RuntimeError, TypeError, AttributeError) as error:
-        wrong = [str(error).strip().splitlines()[-1].strip(" .\t")]
-    if wrong:
-        raise UserError(
-            f"model: '{path}' does not fit hyperparams.yaml: {wrong[0]}; use "
-            "the files of one and the same model."
-        )
-
-
-def _bytes(state):
-    """Size of tensors, were each of their values kept."""
-    return sum(x.numel() * x.element_size() for x in state.values())
-
-
 def _chosen(run, hparams):
     """Post-processing: that of a finished run was chosen on validation."""
     path = run / "results.json"
     if not path.exists():
         return hparams["postprocessing"] or PostProcessing()
     where, remedy = f"'{path}', 'postprocessing'", "restore or delete the file"
-    if _existing(path).stat().st_size > MAX_OTHER_BYTES:
+    if existing(path).stat().st_size > MAX_OTHER_BYTES:
         raise UserError(f"'{path}' is far too large; {remedy}.")
     options = read_json(path)
     try:

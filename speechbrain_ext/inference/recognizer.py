@@ -11,11 +11,102 @@ from tqdm import tqdm
 from speechbrain_ext.audio import AudioStream, to_samples
 from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.inference.interfaces import EmotionModel, as_batch
+from speechbrain_ext.inference.texts import (
+    Listener,
+    NoText,
+    transcript_of,
+)
 
 logger = logging.getLogger("speechbrain_ext.inference")
 
 
-class EmotionRecognizer(EmotionModel):
+class Recognition:
+    """The face of recognizers, over what each of them is or has: ``classes``,
+    ``by_speaker``, ``reads_text``, ``needs_text``, ``listener``, ``survey``,
+    ``judge`` and ``remarks``."""
+
+    def classify_file(self, path, text=None):
+        """Classify a recording; by what a speaker says, by it alone."""
+        return self.classify_files([path], texts=[text])
+
+    def classify_files(self, paths, speakers=None, texts=None):
+        """Classify recordings, which ``speakers`` (a list) have spoken.
+
+        ``paths`` may hold an ``AudioStream`` in place of its path; ``texts``
+        are what is said, where it is not to be transcribed (None).
+        """
+        found = self.iterate_files(paths, speakers, texts=texts)
+        return self._result([out_prob[0] for out_prob, *_ in found])
+
+    def iterate_files(self, paths, speakers=None, progress=False, texts=None):
+        """As ``classify_files``, each result as soon as it is there."""
+        several = isinstance(paths, Iterable) and not isinstance(paths, str)
+        paths = list(paths) if several else paths
+        if not several or not paths:
+            raise expected("paths", "a list of recordings", paths)
+        recordings = [
+            path if isinstance(path, AudioStream) else AudioStream(path)
+            for path in paths
+        ]
+        names = self._speakers(speakers, len(paths))
+        self._attach(recordings, texts)
+        for row in self._each(recordings, names, progress):
+            yield self._result([row])
+
+    def classify_batch(self, wavs, wav_lens=None, speakers=None, texts=None):
+        """Classify waveforms ``[batch, samples]`` (or one) at 16 kHz.
+
+        What they hold beyond the relative lengths ``[batch]`` does not matter.
+        Samples are from -1 to 1, or whole numbers of 8, 16 or 32 bits.
+        """
+        recordings, wavs, lengths = as_batch(wavs, wav_lens)
+        names = self._speakers(speakers, len(wavs))
+        self._attach(recordings, texts)
+        return self._classify(recordings, names, wavs, lengths)
+
+    def _classify(self, recordings, speakers, wavs, lengths):
+        return self._result(list(self._each(recordings, speakers)))
+
+    def _speakers(self, speakers, count):
+        if speakers is None:
+            return ["the speaker"] * count
+        if not self.by_speaker:
+            raise UserError(
+                "speakers: the model has no speaker normalisation, so that "
+                "they make no difference; leave them out."
+            )
+        if len(speakers) != count:
+            what = f"one for each of {count} recordings"
+            raise expected("speakers", what, speakers)
+        return speakers
+
+    def _attach(self, recordings, texts):
+        """Give recordings their texts."""
+        if not self.reads_text and any(x is not None for x in texts or ()):
+            raise UserError("texts: the model reads no text; leave them out.")
+        self.listener.attach(recordings, texts)
+        if self.needs_text and self.listener.is_deaf(recordings):
+            raise UserError(
+                "texts: the model reads what is said; give its text, or the "
+                "folder or name of a Whisper model as transcriber."
+            )
+
+    def _each(self, recordings, speakers, progress=False):
+        """Probabilities ``[classes]`` of one recording after the other."""
+        if self.by_speaker:
+            self.survey(recordings, speakers, progress)
+        for recording, speaker in zip(recordings, speakers):
+            row = self.judge(recording, speaker, progress)
+            self.warn(recording)
+            yield row
+
+    def _result(self, rows):
+        out_prob = torch.stack(rows)
+        score, index = out_prob.max(dim=-1)
+        return out_prob, score, index, [self.classes[i] for i in index.tolist()]
+
+
+class EmotionRecognizer(Recognition, EmotionModel):
     """A trained model, ready to find the emotion that a recording expresses.
 
     Results come as SpeechBrain's classifiers give them: ``out_prob`` ``[batch,
@@ -67,77 +158,67 @@ class EmotionRecognizer(EmotionModel):
 
     by_frame = False
 
-    def classify_file(self, path):
-        """Classify a recording; with speaker normalisation, by it alone."""
-        return self.classify_files([path])
+    def __init__(self, *args, transcriber=None, **options):
+        super().__init__(*args, **options)
+        self.reads_text = self.needs_text = self.classifier.reads_text
+        if transcriber is None:
+            transcriber = getattr(self.hparams, "transcriber", None)
+        elif not self.reads_text:
+            raise UserError(
+                "transcriber: the model reads no text; leave it out."
+            )
+        self.listener = Listener(transcriber, self.device)
 
-    def classify_files(self, paths, speakers=None):
-        """Classify recordings, which ``speakers`` (a list) have spoken.
+    @classmethod
+    def from_hparams(cls, source, *args, **options):
+        """As ``EmotionModel``; of a fusion, a ``FusedRecognizer``."""
+        from speechbrain_ext.inference.fused import FusedRecognizer, find_fusion
 
-        ``paths`` may hold an ``AudioStream`` in place of its path.
-        """
-        found = self.iterate_files(paths, speakers)
-        return self._result([out_prob[0] for out_prob, *_ in found])
+        if (path := find_fusion(source)) is not None:
+            return FusedRecognizer.of_file(path, *args, **options)
+        return super().from_hparams(source, *args, **options)
 
-    def iterate_files(self, paths, speakers=None, progress=False):
-        """As ``classify_files``, each result as soon as it is there."""
-        several = isinstance(paths, Iterable) and not isinstance(paths, str)
-        paths = list(paths) if several else paths
-        if not several or not paths:
-            raise expected("paths", "a list of recordings", paths)
-        recordings = [
-            path if isinstance(path, AudioStream) else AudioStream(path)
-            for path in paths
-        ]
-        names = self._speakers(speakers, len(paths))
-        for row in self._each(recordings, names, progress):
-            yield self._result([row])
-
-    def classify_batch(self, wavs, wav_lens=None, speakers=None):
-        """Classify waveforms ``[batch, samples]`` (or one) at 16 kHz.
-
-        What they hold beyond the relative lengths ``[batch]`` does not matter.
-        Samples are from -1 to 1, or whole numbers of 8, 16 or 32 bits.
-        """
-        recordings, wavs, lengths = as_batch(wavs, wav_lens)
-        names = self._speakers(speakers, len(wavs))
-        if len(self.spans(wavs.shape[1])) > 1:
-            return self._result(list(self._each(recordings, names)))
+    def _classify(self, recordings, speakers, wavs, lengths):
+        if self.reads_text or len(self.spans(wavs.shape[1])) > 1:
+            return super()._classify(recordings, speakers, wavs, lengths)
         encoded = self.encode(wavs, lengths)
         if self.by_speaker:
             self.classifier.forget()
-            self.classifier.learn(encoded, names)
-            _report(recordings, names)
-        rows = self.log_probs(encoded, names, recordings)
+            self.classifier.learn(encoded, speakers)
+            _report(recordings, speakers)
+        rows = self.log_probs(encoded, speakers, recordings)
         for recording in recordings:
             self.warn(recording)
         return self._result([row.exp() for row in rows])
 
-    forward = classify_batch
+    forward = Recognition.classify_batch
 
-    def _speakers(self, speakers, count):
-        if speakers is None:
-            return ["the speaker"] * count
-        if not self.by_speaker:
-            raise UserError(
-                "speakers: the model has no speaker normalisation, so that "
-                "they make no difference; leave them out."
+    def judge(self, recording, speaker, progress=False):
+        """Probabilities ``[classes]`` of a recording."""
+        rows = list(self.by_window(recording, progress, [speaker]))
+        if not rows:
+            said = transcript_of(recording)
+            reason = self.classifier.lacks(said) or "has no words"
+            raise NoText(
+                f"'{recording.path}' {reason}, and the model cannot do without "
+                "it; give its text, or a model of speech."
             )
-        if len(speakers) != count:
-            what = f"one for each of {count} recordings"
-            raise expected("speakers", what, speakers)
-        return speakers
+        return torch.stack(rows).exp().mean(0)
 
-    def _each(self, recordings, speakers, progress=False):
-        """Probabilities ``[classes]`` of one recording after the other."""
-        if self.by_speaker:
-            self._survey(recordings, speakers, progress)
-        for recording, speaker in zip(recordings, speakers):
-            rows = list(self.by_window(recording, progress, [speaker]))
-            self.warn(recording)
-            yield torch.stack(rows).exp().mean(0)
+    def by_window(self, recording, progress=False, speakers=None):
+        """Log posteriors of every window of a recording; where texts are read,
+        of those in which something is said."""
+        if not self.reads_text:
+            yield from super().by_window(recording, progress, speakers)
+            return
+        spans = self.spans(recording.num_samples)
+        for span, wav in zip(spans, self.windows(recording, progress)):
+            text = self.listener.text_of(recording, span, wav)
+            if self.classifier.lacks(text) is None:
+                encoded = self.encode(wav[None], texts=[text])
+                yield self.log_probs(encoded, speakers, [recording])[0]
 
-    def _survey(self, recordings, speakers, progress):
+    def survey(self, recordings, speakers, progress):
         """Statistics of the speakers, in one pass over their recordings."""
         self.classifier.forget()
         alone = progress and len(recordings) == 1
@@ -166,6 +247,10 @@ class EmotionRecognizer(EmotionModel):
                 "s are judged, as in training; cut the recording into parts of "
                 f"at most {most:g} s to have all of it judged"
             )
+        if parts > 1 and self.reads_text:
+            lacks = map(self.classifier.lacks, recording.heard.values())
+            if silent := sum(reason is not None for reason in lacks):
+                found.append(f"has no words in {silent} of {parts} stretches")
         return found
 
     def spans(self, num_samples):
@@ -178,11 +263,6 @@ class EmotionRecognizer(EmotionModel):
         count = -(-num_samples // size)
         edges = [num_samples * i // count for i in range(count + 1)]
         return list(zip(edges, edges[1:]))
-
-    def _result(self, rows):
-        out_prob = torch.stack(rows)
-        score, index = out_prob.max(dim=-1)
-        return out_prob, score, index, [self.classes[i] for i in index.tolist()]
 
 
 def _report(recordings, speakers):

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 
 from speechbrain_ext.base.errors import UserError, is_number
-from speechbrain_ext.base.files import atomic_open, check_size
+from speechbrain_ext.base.files import atomic_open, read_csv
 from speechbrain_ext.base.values import to_number
 from speechbrain_ext.metrics.intervals import interval
 
@@ -29,18 +29,7 @@ def write_predictions(path, rows):
 
 def read_predictions(path, columns=()):
     """Rows of a run's predictions, from id to (where it stands, row)."""
-    try:
-        check_size(path)
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            lines = [(reader.line_num, row) for row in reader]
-            names = reader.fieldnames or []
-    except FileNotFoundError:
-        raise UserError(f"'{path}' does not exist; {_AGAIN}.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"'{path}' is not readable as CSV ({error}); {_AGAIN}."
-        ) from None
+    names, lines = read_csv(path, _AGAIN)
     if not columns and "eder" not in names:
         columns = ("reference", "predicted")
     for name in ("id", *columns):
@@ -49,15 +38,10 @@ def read_predictions(path, columns=()):
                 f"'{path}' has no column '{name}'; expected id, "
                 f"{', '.join(columns)}; or for diarization id, eder."
             )
-    if len(set(names)) < len(names):
-        raise UserError(f"'{path}' has two columns of one name; {_AGAIN}.")
     rows = {}
-    for line, row in lines:
-        where, id = f"'{path}', line {line}", row["id"]
-        wrong = id in rows and f"'{id}' has been predicted already"
-        if None in row or None in row.values():
-            wrong = f"expected {len(names)} fields, one for each column"
-        if wrong:
+    for where, row in lines:
+        if (id := row["id"]) in rows:
+            wrong = f"'{id}' has been predicted already"
             raise UserError(f"{where}: {wrong}; {_AGAIN}.")
         rows[id] = where, row
     if not rows:

@@ -4,6 +4,7 @@ A model has one input or several (``speech``, ``egemaps``, ...); each gives
 packed frames (``speechbrain_ext.models.packing``), which a head takes.
 """
 
+import torch
 from torch import nn
 
 from speechbrain_ext.base.errors import UserError, expected
@@ -99,6 +100,13 @@ class Input(nn.Module):
         samples = absolute_lengths(wav_lens.to(wav.device), wav.shape[1])
         lengths = self.grid.num_frames(samples)
         return self._hidden(self.encoder, (wav, wav_lens), lengths)
+
+    def hidden_of_texts(self, texts):
+        """What ``hidden`` gives, of an encoder that reads texts."""
+        states = [self.encoder.encode_alone(text) for text in texts]
+        lengths = [state.shape[1] for state in states]
+        packed = torch.cat(states, dim=1)[self.layers]
+        return packed, torch.tensor(lengths, device=packed.device)
 
     def _hidden(self, encode, given, lengths):
         every = self.layers != LAYERS["contextual"]

@@ -76,6 +76,16 @@ def by_group_of_speakers(utterances, fold, folds, seed):
     return *_hold_out_speakers(rest, seed), test
 
 
+def by_group_in_turn(utterances, fold, folds, seed):
+    """One group of speakers tests, the next one (as in ``by_session``)
+    validates."""
+    _check_sizes(utterances, folds)
+    rest, test = _speaker_fold(utterances, fold, folds, seed)
+    _, valid = _speaker_fold(utterances, fold % folds + 1, folds, seed)
+    held_out = {one.id for one in valid}
+    return [one for one in rest if one.id not in held_out], valid, test
+
+
 def speakers_of(utterances):
     """Names of the speakers, sorted."""
     return sorted({one.speaker for one in utterances})

@@ -242,7 +242,6 @@ def write_fusion(folder, runs, fusion, how, tables, stats, tried=None):
         "fold": first["fold"],
         "seed": first["seed"],
         "protocol": protocol,
-        "valid": valid.metrics(valid.summarize(bootstrap=0)),
         "members": [str(run) for run in runs],
         "weights": fusion.weights,
         "rule": how,
@@ -261,7 +260,8 @@ def write_fusion(folder, runs, fusion, how, tables, stats, tried=None):
         write_csv(folder / "weights.csv", [*names, "valid UA"], rows)
     valid.write_csv(folder / FILES["valid"])
     fusion.write(folder, [os.path.relpath(run, folder) for run in runs])
-    write_outcome(folder, stats["test"], record)
+    figures = valid.metrics(valid.summarize(bootstrap=0))
+    write_outcome(folder, stats["test"], figures, record)
 
 
 @exits_cleanly

@@ -91,8 +91,9 @@ def read_fusion(path):
     classes, members = record.get("classes"), record.get("members")
     check_value("classes", classes, f"'{path}', classes")
     listed = isinstance(members, list) and 2 <= len(members) <= MAX_MEMBERS
-    if not listed or not all(isinstance(x, str) and x for x in members):
-        what = f"2 to {MAX_MEMBERS} folders or names of models"
+    named = listed and all(isinstance(x, str) and x for x in members)
+    if not named or len(set(members)) < len(members):
+        what = f"2 to {MAX_MEMBERS} different folders or names of models"
         raise expected(f"'{path}', members", what, members, remedy)
     check_weights(record.get("weights"), len(members), f"'{path}', weights")
     given = record.get("coefficients"), record.get("intercepts")

@@ -186,7 +186,7 @@ class EmotionBrain(sb.Brain):
                     parts = packing.split(hidden, lengths)
                     for part, id in zip(parts, batch.id):
                         check_finite(part, id)
-                    source.normalizer.update(hidden, lengths, batch.speaker)
+                    source.normalizer.update(hidden, lengths, batch.spk_id)
         for features in self.stored.values():
             features.normalize()
 
@@ -198,8 +198,8 @@ class EmotionBrain(sb.Brain):
         if self.stored:
             kind = "convolved" if self.stored[name].convolved else "normalised"
             given = {kind: batch[name]}
-            return inputs[name](speakers=batch.speaker, **given)
-        return inputs[name](*batch.sig, batch.speaker)
+            return inputs[name](speakers=batch.spk_id, **given)
+        return inputs[name](*batch.sig, batch.spk_id)
 
     def dataset(self, utterances):
         """The ``SpeechDataset`` of a split."""
@@ -371,5 +371,9 @@ class RecognitionBrain(EmotionBrain):
         source = str(self.hparams.encoder_source)
         record = {**record, "encoder_source": source}
         record["train_seconds"] = self.train_seconds
+        # By the inputs that take the statistics of speakers of the test.
+        record["unlabelled_test_data_used"] = [
+            name for name, one in self.hparams.inputs.items() if one.by_speaker
+        ]
         write_results(run, vars(self.hparams), stats, figures, record)
         print(show(run))

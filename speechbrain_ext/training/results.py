@@ -49,13 +49,12 @@ def write_results(run, hparams, stats, valid, record):
         "fold": hparams.get("fold", protocol.get("fold")),
         "seed": hparams["seed"],
         "protocol": protocol,
-        "valid": valid,
         "layer_weights": weights,
     }
-    write_outcome(run, stats, results)
+    write_outcome(run, stats, valid, results)
 
 
-def write_outcome(run, stats, record):
+def write_outcome(run, stats, valid, record):
     """Write the predictions, pictures and figures of the test set, and
     results.json of these and the ``record``."""
     from speechbrain_ext import plots
@@ -72,6 +71,7 @@ def write_outcome(run, stats, record):
     results = {
         **record,
         "metrics": stats.metrics(test),
+        "valid": valid,
         "test": test,
         "intervals_over": test["intervals_over"],
         **machine_record(),
@@ -174,9 +174,18 @@ def _show(run, results):
             describe_size(test, f", {shared} of them in training, too") + ".",
             *describe_only_class(test),
             *([", ".join(named)] if named else []),
+            *_unlabelled(results.get("unlabelled_test_data_used")),
             f"Protocol: {protocol['name']}, fold {protocol['fold']} of "
             f"{protocol['folds']}; seed {results['seed']}",
             f"Run folder: {run}",
             f"Picture:    {Path(run) / 'figures' / 'confusion.png'}",
         ]
     )
+
+
+def _unlabelled(names):
+    """What of the test the inputs have seen, where it is any."""
+    if not names:
+        return []
+    whose = ", ".join(map(str, names))
+    return [f"By speaker, from test recordings without labels, too: {whose}"]

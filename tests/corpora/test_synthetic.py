@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import os
+import string
 import subprocess
 import sys
 from collections import Counter
@@ -21,10 +22,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from speechbrain_ext import corpora
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.corpora import read_corpus, synthetic
 from speechbrain_ext.corpora import synthetic_rules as rules
 from speechbrain_ext.corpora.espeak import Espeak
+from speechbrain_ext.utterance import Utterance
 from tests.corpora.trees import check_manifest, snapshot
 
 pytest.importorskip("espeakng_loader")
@@ -210,6 +213,71 @@ def test_speakers_have_voices_of_their_own():
         assert np.sqrt(np.mean((one - other) ** 2)) > 1
 
 
+# Texts of others
+
+SAID = {
+    "neutral": "We saw {} boats.",
+    "happy": "Well done, {} of you!",
+    "sad": "I've lost {} friends",
+    "angry": "Don\u2019t you {} dare?",
+}
+ODD = "OK [NAME], too short", "two words", "see r/funny for more", "in 1990 ok"
+
+
+@pytest.fixture
+def texts(monkeypatch):
+    """A corpus of texts: for each emotion 26 plain ones, and odd ones."""
+    comments = [
+        Utterance(letter, 0.0, "", emotion, "x", text=text.format(letter * 3))
+        for emotion, text in SAID.items()
+        for letter in string.ascii_lowercase
+    ]
+    comments += [Utterance("o", 0.0, "", "sad", "x", text=x) for x in ODD]
+    # In two emotions: not known whose it is.
+    both = "this is both ways"
+    comments += [
+        Utterance("b", 0.0, "", emotion, "x", text=both)
+        for emotion in ("sad", "happy")
+    ]
+    monkeypatch.setattr(corpora, "read_corpus", lambda *given: (comments, []))
+    return {"x": "/no/such/folder"}
+
+
+def test_texts_are_said_in_their_own_emotion(texts, tmp_path):
+    assert small(tmp_path / "a", texts=texts) == 8
+    index = json.loads((tmp_path / "a" / "synthetic.json").read_text())
+    utterances, _ = synthetic.CORPUS.read(tmp_path / "a")
+    for one in utterances:
+        start = SAID[one.emotion].split("{")[0].replace("\u2019", "'")
+        assert one.text.startswith(start)
+        assert one.text.isascii() and one.text not in ODD
+    # Nobody says what another one says, and the larger corpus says the same.
+    assert len({one.text for one in utterances}) == 8
+    assert small(tmp_path / "b", texts=texts, speakers=3, sentences=2) == 24
+    found = contents(tmp_path / "b")
+    assert contents(tmp_path / "a").items() <= found.items()
+    more, _ = synthetic.CORPUS.read(tmp_path / "b")
+    assert len({one.text for one in more}) == 24
+    # It is known which texts they are.
+    digest = index["arguments"].pop("texts")
+    assert len(digest) == 20
+    with pytest.raises(UserError, match="made with other arguments"):
+        small(tmp_path / "a")
+
+
+def test_texts_that_are_refused(texts, tmp_path):
+    folder = tmp_path / "a"
+    with pytest.raises(UserError, match="^sentences: .* 1 to 2, got 3"):
+        small(folder, texts=texts, sentences=3)
+    with pytest.raises(UserError, match="^texts: expected the name and the"):
+        small(folder, texts="goemotions")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpora, "read_corpus", lambda *given: ([], []))
+        with pytest.raises(UserError, match="has 0 plain texts of 3 to 15"):
+            small(folder, texts=texts)
+    assert not folder.exists()
+
+
 # The same every time
 
 REQUESTS = [
@@ -220,6 +288,7 @@ REQUESTS = [
 SAY = f"""
 import hashlib
 from speechbrain_ext.corpora.espeak import Espeak
+from speechbrain_ext.utterance import Utterance
 with Espeak() as espeak:
     for request in {REQUESTS}:
         print(hashlib.sha256(espeak.say(*request)[0].tobytes()).hexdigest())

@@ -12,9 +12,9 @@ from hyperpyyaml import resolve_references
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.decoding import PostProcessing
 from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
-from speechbrain_ext.inference.construction import construct
-from speechbrain_ext.inference.model_yaml import ModelYaml
 from speechbrain_ext.training.checkpoints import SafeCheckpointer
+from speechbrain_ext.untrusted.construction import construct
+from speechbrain_ext.untrusted.model_yaml import ModelYaml
 
 CPU = {"device": "cpu"}
 CLASSES = ["neutral", "happy", "sad", "angry"]

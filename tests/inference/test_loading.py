@@ -14,8 +14,8 @@ from speechbrain.utils.fetching import FetchConfig
 
 from speechbrain_ext.encoders import load_encoder
 from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
-from speechbrain_ext.inference.model_yaml import ModelYaml, modern
 from speechbrain_ext.models.heads import LinearHead
+from speechbrain_ext.untrusted.model_yaml import ModelYaml, modern
 from tests.inference.runs import (
     load,
     log_probs,

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.inference.model_yaml import MAX_EVENTS
+from speechbrain_ext.untrusted.model_yaml import MAX_EVENTS
 from tests.inference.runs import load
 from tests.inputs.models import write_export
 

@@ -5,15 +5,20 @@ Rows give what is in the file: a name of ``CONTENTS``, or the text itself.
 
 import functools
 
+from speechbrain_ext.alignment import align
 from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.corpora import read_corpus
 from speechbrain_ext.metrics import eder
 from speechbrain_ext.metrics.predictions import read_number, read_predictions
-from speechbrain_ext.utterance import load_manifest
+from speechbrain_ext.utterance import Utterance, load_manifest
 from tests.inputs.recordings import MAKERS
 
 REFERENCE = '{"x": {"duration": 2, "emotion": []}}'
 HYPOTHESIS = "SPEAKER x 1 0.5 1.5 <NA> <NA> sad <NA> <NA>\n"
+_TEXTGRID = (
+    'File type = "ooTextFile"\nObject class = "TextGrid"\n'
+    '0 2 <exists> 1\n"IntervalTier" "phones" '
+)
 # None: there is no file; a list: a folder.
 CONTENTS = {
     "missing": None,
@@ -33,6 +38,12 @@ CONTENTS = {
     "RTTM in UTF-16": HYPOTHESIS.encode("utf-16"),
     "CSV with byte order mark": b"\xef\xbb\xbfid,eder\na,5\n",
     "CSV in UTF-16": "id,eder\na,5\n".encode("utf-16"),
+    "phones beyond the end": _TEXTGRID + '0 9 2 0 1 "AA" 1 9 "B"',
+    "phones that are missing": _TEXTGRID + '0 2 3 0 1 "AA"',
+    "a billion phones": _TEXTGRID + "0 2 1000000000",
+    "less than no phone": _TEXTGRID + '0 2 -5 0 1 "AA" 1 2 "B"',
+    "infinitely many phones": _TEXTGRID + '0 2 1e999 0 1 "AA"',
+    "words alone": _TEXTGRID.replace("phones", "words") + '0 2 1 0 2 "x"',
     "CSV with an open quote": b'id,eder\n"a,5\n',
 }
 
@@ -87,6 +98,22 @@ def predictions(given, place):
         read_number(row, "eder", where)
 
 
+@exits_cleanly
+def alignment(given, place):
+    """KIND CONTENTS: the language or the text of a recording of 2 s, or a file
+    beside it by its suffix; it says why there is no alignment."""
+    kind, _, given = given.partition(" ")
+    MAKERS["good.wav"](place.folder / "good.wav")
+    fields = {"text": "hello", "wav": str(place.folder / "good.wav")}
+    if kind in ("language", "text"):
+        fields[kind] = given.replace("TOO LONG", "ten words " * 100)
+    else:
+        _write(place.folder / f"good.{kind}", given)
+    one = Utterance("good", 2.0, "s", "sad", "demo", **fields)
+    found, skipped = align([one], "pocketsphinx", progress=False)
+    print(found, skipped)
+
+
 ENTRIES = {
     "reference": lambda given, place: score(given, HYPOTHESIS, place, "rttm"),
     "hypothesis": functools.partial(score, REFERENCE),
@@ -101,4 +128,5 @@ ENTRIES = {
     "manifest": manifest,
     "zed": zed,
     "predictions": predictions,
+    "alignment": alignment,
 }

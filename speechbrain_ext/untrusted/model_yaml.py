@@ -17,6 +17,7 @@ from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from speechbrain_ext.base.errors import (
     UserError,
     did_you_mean,
+    expected,
     is_number,
     reason,
 )
@@ -301,3 +302,12 @@ def _compose(text, path):
     if node is None or node.id != "mapping" or not node.value:
         raise bad_yaml(path, "it has no keys")
     return node
+
+
+def mapping(path, saver, key):
+    """A mapping that a pretrainer or a checkpointer is given."""
+    found = saver.get(key) or {}
+    if not isinstance(found, dict):
+        remedy = "restore the file that came with the model"
+        raise expected(f"'{path}', '{key}'", "a mapping", found, remedy)
+    return found

@@ -6,7 +6,7 @@ import inspect
 import torch
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.inference.model_yaml import MAX_EVENTS, Call, bad_yaml
+from speechbrain_ext.untrusted.model_yaml import MAX_EVENTS, Call, bad_yaml
 
 # The largest size of a layer, the most of them and of all objects, and the most
 # parameters of those that are not checked against a file before they are made.
@@ -32,7 +32,9 @@ ALLOWED = {
         f"{_OURS}.decoding": "PostProcessing",
         f"{_OURS}.encoders": "load_encoder",
         f"{_OURS}.encoders.egemaps": "EgemapsEncoder",
+        f"{_OURS}.encoders.phones": "PhoneEncoder",
         f"{_OURS}.encoders.prosody": "ProsodyEncoder ProsodyStatistics",
+        f"{_OURS}.encoders.speaker": "SpeakerEncoder",
         f"{_OURS}.encoders.spectra": "SpectrogramEncoder",
         f"{_OURS}.encoders.ssl": "SSLEncoder",
         f"{_OURS}.encoders.text": "TextEncoder",
@@ -42,17 +44,24 @@ ALLOWED = {
         f"{_OURS}.models.inputs": "Input count_layers",
         f"{_OURS}.models.mixture": "LayerMixture",
         f"{_OURS}.models.prosody": "ProsodyHead",
+        f"{_OURS}.models.cross_representation": "CrossRepresentation",
         f"{_OURS}.models.text": "TextHead JointHead",
         f"{_OURS}.models.normalization": "make_normalizer FeatureNormalizer "
-        "SpeakerNormalizer",
+        "SpeakerNormalizer make_speaker_mean SpeakerMean",
         f"{_OURS}.protocols": "classes_of",
         "speechbrain.dataio.encoder": "CategoricalEncoder",
+        "speechbrain.lobes.features": "Fbank",
+        "speechbrain.lobes.models.ECAPA_TDNN": "ECAPA_TDNN",
+        "speechbrain.lobes.models.ResNet": "ResNet",
+        "speechbrain.lobes.models.Xvector": "Xvector",
         "speechbrain.nnet.linear": "Linear",
         "speechbrain.nnet.pooling": "Pooling1d StatisticsPooling",
         "speechbrain.processing.features": "InputNormalization",
     }.items()
     for name in names.split()
 } | set(SSL_CLASSES)
+#: What may be an argument itself, by ``!name``.
+NAMED = "torch.nn.LeakyReLU", "torch.nn.ReLU"
 # Arguments of what takes more than its signature names.
 _SSL = "source save_path output_norm freeze freeze_feature_extractor "
 _ARGUMENTS = {
@@ -65,12 +74,12 @@ _ARGUMENTS = {
     ),
 }
 # What an encoder is asked for with getattr.
-_ATTRIBUTES = ("output_size", "num_layers")
+_ATTRIBUTES = ("output_size", "num_layers", "num_phones")
 # Made without memory first, to count the parameters.
 _SIZED = tuple(
     f"{_OURS}.models.{name}."
-    for name in ("heads", "mixture", "normalization", "text")
-) + ("speechbrain.nnet.linear.",)
+    for name in "cross_representation heads mixture normalization text".split()
+) + ("speechbrain.nnet.linear.", "speechbrain.lobes.models.")
 
 
 def check(path, values):
@@ -89,7 +98,13 @@ def check(path, values):
             if isinstance(value, Call):
                 if reason := _refusal(value, where):
                     raise bad_yaml(path, f"line {value.line}: {reason}")
-                items = [("", x) for x in (*value.args, *value.kwargs.values())]
+                # A seed is no size.
+                named = [
+                    x
+                    for key, x in value.kwargs.items()
+                    if key != "seed" or not isinstance(x, int)
+                ]
+                items = [("", x) for x in (*value.args, *named)]
                 call = value
                 calls.append(call)
                 if len(calls) > MAX_CALLS:
@@ -115,6 +130,8 @@ def _refusal(call, where):
     """Why something is not constructed, or None."""
     if call.tag == "!PLACEHOLDER":
         return f"'{where}' has no value"
+    if call.tag == "!name" and call.path in NAMED:
+        return "only its name is needed" if call.args or call.kwargs else None
     if call.path not in ALLOWED or call.tag not in ("!new", "!apply"):
         return f"'{where}' asks for '{call.tag}:{call.path}', which is refused"
     kinds = [getattr(value, "path", type(value)) for value in call.args]
@@ -169,6 +186,8 @@ def _build(value, built):
             made = {key: _build(item, built) for key, item in value.items()}
         elif isinstance(value, list):
             made = [_build(item, built) for item in value]
+        elif value.tag == "!name":
+            made = function(value.path)
         else:
             make = function(value.path)
             parts = value.args, value.kwargs
