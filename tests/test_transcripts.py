@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import WhisperTokenizer
 
 from speechbrain_ext import transcripts
 from speechbrain_ext.base.errors import UserError
@@ -19,22 +17,15 @@ from speechbrain_ext.encoders.text import TextEncoder
 from speechbrain_ext.training.preparation import load_splits, prepare
 from speechbrain_ext.transcripts import Transcriber, transcribe, word_error_rate
 from speechbrain_ext.utterance import Utterance
-from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
+from tests.checkpoints import make_ssl_checkpoint
 from tests.corpora.trees import tiny
-
-# Of a model that says something else of every recording.
-SEED = 6
+from tests.text_checkpoints import make_transcriber
 
 
 @pytest.fixture(scope="module")
 def whisper(tmp_path_factory):
-    """A small random Whisper with a tokenizer of letters."""
-    folder = tmp_path_factory.mktemp("whisper")
-    make_whisper_checkpoint(folder, seed=SEED, max_target_positions=16)
-    pieces = ["<|endoftext|>", *"abcdefghijklmnopq", "Ġ"]
-    vocabulary = {piece: number for number, piece in enumerate(pieces)}
-    WhisperTokenizer(vocabulary, []).save_pretrained(folder)
-    return str(folder)
+    """One that says something else of almost every recording."""
+    return make_transcriber(tmp_path_factory.mktemp("whisper"))
 
 
 @pytest.fixture
@@ -91,9 +82,7 @@ def test_kept_by_audio_and_model(whisper, data, tmp_path, monkeypatch):
     known = json.loads(cache.read_text())
     cache.write_text(json.dumps({**known, next(iter(known)): {"text": 3}}))
     assert "q" in {x.text for x in transcribe(data, whisper, cache, False)[0]}
-    other = shutil.copytree(whisper, tmp_path / "other")
-    make_whisper_checkpoint(other, seed=5, max_target_positions=16)
-    transcribe(data, str(other), cache, False)
+    transcribe(data, make_transcriber(tmp_path / "w", 5), cache, False)
     assert len(asked) == 1 + 4
 
 
