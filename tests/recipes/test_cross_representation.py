@@ -9,7 +9,7 @@ import pytest
 
 from speechbrain_ext.inference import EmotionRecognizer
 from speechbrain_ext.utterance import load_manifest
-from tests.checkpoints import make_speaker_checkpoint, make_whisper_checkpoint
+from tests.checkpoints import make_speaker_model, make_whisper_checkpoint
 from tests.recipes.results import checked, posteriors
 from tests.recipes.running import (
     CROSS,
@@ -37,7 +37,7 @@ def options(tmp_path_factory, synthetic_folder, wav2vec2):
         feature_folder=str(folder / "features"),
         cache_folder=str(folder / "cache"),
         encoder_source=wav2vec2,
-        speaker_source=make_speaker_checkpoint(folder / "speaker"),
+        speaker_source=str(make_speaker_model(folder)),
         number_of_epochs=2,
         lr=0.01,
         **small,
