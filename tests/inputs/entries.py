@@ -259,4 +259,5 @@ ENTRIES = {
     "finished": runs.finished,
     "table": runs.table,
     "fuse": runs.fused,
+    "fusing": runs.fusing,
 }
