@@ -69,7 +69,8 @@ def main(arguments=None):
     add(
         "--speaker",
         choices=list(SPEAKERS),
-        help="for a model with speaker normalisation: whether all files are "
+        help="for a model with speaker normalisation or embedding: whether "
+        "all files are "
         "of one speaker (the default), each is of another, or the name of a "
         "file's folder is its speaker",
     )

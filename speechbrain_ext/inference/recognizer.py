@@ -16,6 +16,7 @@ from speechbrain_ext.inference.texts import (
     NoText,
     transcript_of,
 )
+from speechbrain_ext.models.normalization import SpeakerMean
 
 logger = logging.getLogger("speechbrain_ext.inference")
 
@@ -72,8 +73,8 @@ class Recognition:
             return ["the speaker"] * count
         if not self.by_speaker:
             raise UserError(
-                "speakers: the model has no speaker normalisation, so that "
-                "they make no difference; leave them out."
+                "speakers: the model has no speaker normalisation or "
+                "embedding, so that they make no difference; leave them out."
             )
         if len(speakers) != count:
             what = f"one for each of {count} recordings"
@@ -185,7 +186,7 @@ class EmotionRecognizer(Recognition, EmotionModel):
         if self.by_speaker:
             self.classifier.forget()
             self.classifier.learn(encoded, speakers)
-            _report(recordings, speakers)
+            _report(recordings, speakers, self.classifier.inputs)
         rows = self.log_probs(encoded, speakers, recordings)
         for recording in recordings:
             self.warn(recording)
@@ -227,7 +228,7 @@ class EmotionRecognizer(Recognition, EmotionModel):
         for recording, speaker in zip(bar, speakers):
             for wav in self.windows(recording, alone):
                 self.classifier.learn(self.encode(wav[None]), [speaker])
-        _report(recordings, speakers)
+        _report(recordings, speakers, self.classifier.inputs)
 
     def remarks(self, recording):
         """Where stretches are averaged or the end is left out, too."""
@@ -265,21 +266,25 @@ class EmotionRecognizer(Recognition, EmotionModel):
         return list(zip(edges, edges[1:]))
 
 
-def _report(recordings, speakers):
-    """Say what speakers' statistics were computed from, in one sentence."""
+def _report(recordings, speakers, inputs):
+    """Say what was computed of speakers, and from what, in one sentence."""
+    ways = [one.normalizer for one in inputs.values() if one.by_speaker]
+    name, what = "normalisation", "statistics"
+    if all(isinstance(way, SpeakerMean) for way in ways):
+        name, what = "embedding", "mean embeddings"
     counts = Counter(speakers)
-    alone = [x for x, name in zip(recordings, speakers) if counts[name] == 1]
+    alone = [x for x, who in zip(recordings, speakers) if counts[who] == 1]
     if alone:
-        name, seconds = Path(alone[0].path).name, alone[0].duration
+        first, seconds = Path(alone[0].path).name, alone[0].duration
         logger.warning(
-            f"Speaker normalisation: {len(alone)} of {len(counts)} speakers "
-            f"have one recording alone, such as '{name}' ({seconds:.1f} s); "
+            f"Speaker {name}: {len(alone)} of {len(counts)} speakers "
+            f"have one recording alone, such as '{first}' ({seconds:.1f} s); "
             "give more recordings of the same speaker."
         )
     else:
         whose = f"{len(counts)} speakers" if len(counts) > 1 else "the speaker"
         seconds = sum(recording.duration for recording in recordings)
         logger.info(
-            f"Speaker normalisation: the statistics of {whose} are those of "
+            f"Speaker {name}: the {what} of {whose} are those of "
             f"{len(recordings)} recordings, {seconds:.1f} s in all."
         )

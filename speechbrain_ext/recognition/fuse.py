@@ -42,6 +42,8 @@ from speechbrain_ext.training.results import (
 RECIPE = "fusion"
 # Steps from 0 to 1 on the grid of weights, by the number of runs.
 _STEPS = {2: 20, 3: 10, 4: 10, 5: 10}
+# What of a protocol decides who is trained on and who is tested.
+_SPLIT = ("name", "corpus", "fold", "folds", "seed", "test")
 _REMEDY = "fuse finished runs of the same protocol and fold"
 
 
@@ -214,11 +216,11 @@ def protocols_of(runs):
             shared = results["protocol"]["speakers_shared_with_train"]["test"]
             found.append((results, results["protocol"], shared))
     (first, protocol, _), *_ = found
-    differ = sorted(
+    differ = [
         key
-        for key in {key for _, each, _ in found for key in each}
+        for key in _SPLIT
         if any(each.get(key) != protocol.get(key) for _, each, _ in found)
-    )
+    ]
     shared = [number for *_, number in found]
     shared = None if None in shared else max(shared)
     protocol = {

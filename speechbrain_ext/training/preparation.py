@@ -137,28 +137,25 @@ def prepare(
     silence = None if simulation is None else max_silence
     usable, bad = listen(utterances, silence, **listening)
     skipped += bad
-    transcripts = {}
+    _check_not_empty(usable, corpora, skipped)
+    # Before recordings are left out that only some inputs lack something of:
+    # models of speech and of text are to have the same folds.
+    parts, transcripts = split(usable), {}
+    usable = [one for name in SPLITS for one in getattr(parts, name)]
     if transcriber is not None:
         # With transformers, whose import takes seconds.
         from speechbrain_ext.transcripts import transcribe
 
-        parts = split(usable)
-        used = {x.id for n in SPLITS for x in getattr(parts, n)}
-        unused = [one for one in usable if one.id not in used]
         path = cache and Path(cache).with_name("transcripts.json")
-        said = [one for one in usable if one.id in used]
         how = transcriber, path, progress, device
-        said, transcripts["transcripts"] = transcribe(said, *how)
-        usable = unused + said
+        usable, transcripts["transcripts"] = transcribe(usable, *how)
     if aligned:
         path = cache and Path(cache).with_name("phones.json")
         usable, bad = align(usable, phones, **{**listening, "cache": path})
         skipped += bad
-    _check_not_empty(usable, corpora, skipped)
     usable, bad = _without_lacking(usable, lacks)
     skipped += bad
-    _check_not_empty(usable, corpora, skipped)
-    parts = split(usable)
+    parts = _keep(parts, usable, skipped)
     if zed is not None:
         left_out |= {"test, ZED in its place": len(parts.test)}
         parts = replace(parts, test=zed)
@@ -362,6 +359,22 @@ def _without_lacking(utterances, lacks):
         else:
             skipped.append((one.wav or one.id, reason))
     return usable, skipped
+
+
+def _keep(parts, usable, skipped):
+    """The parts with what is left of them, none of which may be empty."""
+    known, kept = {one.id: one for one in usable}, {}
+    for name in SPLITS:
+        part = getattr(parts, name)
+        kept[name] = [known[one.id] for one in part if one.id in known]
+        if part and not kept[name]:
+            file, reason = skipped[-1]
+            raise UserError(
+                f"preparation: no recording of the split '{name}' has what the "
+                f"inputs read ('{file}': {reason}); give their texts or "
+                "alignments, or choose inputs that do without."
+            )
+    return replace(parts, **kept)
 
 
 def _lacks_audio(record):

@@ -285,4 +285,5 @@ ENTRIES = {
     "finished": runs.finished,
     "table": runs.table,
     "fuse": runs.fused,
+    "fusing": runs.fusing,
 }

@@ -279,3 +279,37 @@ def fused(given, place):
     """FILE DAMAGE: the fusion of a finished run with a whole one."""
     run, _ = _finished(place, given)
     fuse.main([str(place.fixture("trained_run")[2]), str(run)])
+
+
+def fusing(given, place):
+    """RUN or OPTION...: {run} is a finished run, {other} a copy of it, {few}
+    one without the first half of its utterances, {classes} and {truth} copies
+    with another class or another reference, {killed} one that is not
+    finished."""
+    killed, finished = place.fixture("trained_run")[1:3]
+    texts = {"run": str(finished), "killed": str(killed)}
+    for name, change in _COPIES.items():
+        texts[name] = str(place.folder / name)
+        if f"{{{name}}}" in given:
+            shutil.copytree(finished, texts[name])
+            for path in Path(texts[name]).glob("predictions*.csv"):
+                lines = path.read_text().splitlines(keepends=True)
+                path.write_text("".join(change(lines)))
+    if "{classes}" in given:
+        results = Path(texts["classes"]) / "results.json"
+        _changed(results, '"happy"', '"merry"')
+    for name, text in texts.items():
+        given = given.replace(f"{{{name}}}", text)
+    fuse.main(place.words(given))
+
+
+#: What copies of a run predict: from lines to lines.
+_COPIES = {
+    "other": lambda lines: lines,
+    "few": lambda lines: [lines[0], *lines[len(lines) // 2 :]],
+    "rest": lambda lines: lines[: len(lines) // 2],
+    "classes": lambda lines: lines,
+    "truth": lambda lines: [
+        line.replace(",neutral,", ",sad,", 1) for line in lines
+    ],
+}

@@ -162,6 +162,31 @@ def test_several_corpora(data, tmp_path):
         prepare(tmp_path / "n", "jafarzadeh", **options)
 
 
+def test_what_inputs_lack_changes_no_split(data, tmp_path):
+    # As folds have even numbers of recordings, the others would move.
+    speaker = min(emodb.GENDERS)
+
+    def lacks(record):
+        return "has no text" if record["speaker"].endswith(speaker) else None
+
+    prepare(tmp_path / "all", **recognition(data))
+    prepare(tmp_path / "some", **recognition(data), lacks=[lacks])
+    every, some = (load_splits(tmp_path / name) for name in ("all", "some"))
+    for name in NAMES:
+        kept = [one for one in every[name] if lacks(one.to_dict()) is None]
+        assert some[name] == kept
+    assert len(skipped(tmp_path / "some")) == 7
+    record = json.loads((tmp_path / "some" / "protocol.json").read_text())
+    assert sum(record["recordings"].values()) == 63
+    tested = {one.speaker for one in every["test"]}
+    with pytest.raises(UserError, match="no recording of the split 'test'"):
+        prepare(
+            tmp_path / "none",
+            **recognition(data),
+            lacks=[lambda x: "no" if x["speaker"] in tested else None],
+        )
+
+
 def test_longer_than_the_encoder_takes(data, tmp_path):
     tiny(data / "16a01Wa.wav", samples=3000)
     with pytest.raises(UserError, match="16a01Wa.wav.* has 0.2 s, the encoder"):
