@@ -5,7 +5,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from speechbrain_ext.alignment import align
+from speechbrain_ext.alignment import align, check_alignable
 from speechbrain_ext.audio import SAMPLE_RATE
 from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.files import (
@@ -133,28 +133,31 @@ def prepare(
         skipped += bad
         _check_not_empty(utterances, corpora, skipped)
     # What is wrong with the split is told before anything is decoded.
-    split(utterances)
+    used = _ids_of(split(utterances))
+    if aligned:
+        check_alignable([x for x in utterances if x.id in used], phones)
     silence = None if simulation is None else max_silence
     usable, bad = listen(utterances, silence, **listening)
     skipped += bad
-    transcripts = {}
+    transcripts, unused = {}, []
+    if transcriber is not None or aligned:
+        # What is in no split needs neither text nor phones.
+        used = _ids_of(split(usable))
+        unused = [one for one in usable if one.id not in used]
+        usable = [one for one in usable if one.id in used]
     if transcriber is not None:
         # With transformers, whose import takes seconds.
         from speechbrain_ext.transcripts import transcribe
 
-        parts = split(usable)
-        used = {x.id for n in SPLITS for x in getattr(parts, n)}
-        unused = [one for one in usable if one.id not in used]
         path = cache and Path(cache).with_name("transcripts.json")
-        said = [one for one in usable if one.id in used]
         how = transcriber, path, progress, device
-        said, transcripts["transcripts"] = transcribe(said, *how)
-        usable = unused + said
+        usable, transcripts["transcripts"] = transcribe(usable, *how)
     if aligned:
         path = cache and Path(cache).with_name("phones.json")
         usable, bad = align(usable, phones, **{**listening, "cache": path})
         skipped += bad
     _check_not_empty(usable, corpora, skipped)
+    usable = unused + usable
     usable, bad = _without_lacking(usable, lacks)
     skipped += bad
     _check_not_empty(usable, corpora, skipped)
@@ -175,6 +178,11 @@ def prepare(
     # Last, so that a preparation that was killed is done again.
     write_json(record, folder / "protocol.json")
     return record
+
+
+def _ids_of(parts):
+    """Of all utterances that are in a split."""
+    return {one.id for name in SPLITS for one in getattr(parts, name)}
 
 
 def check_preparation(
