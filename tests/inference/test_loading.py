@@ -12,6 +12,7 @@ from hyperpyyaml import load_hyperpyyaml
 from safetensors.torch import save_file
 from speechbrain.utils.fetching import FetchConfig
 
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders import load_encoder
 from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
 from speechbrain_ext.models.heads import LinearHead
