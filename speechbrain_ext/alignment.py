@@ -37,7 +37,7 @@ _RATE = 100
 _BEAMS = (
     {"beam": 1e-30, "pbeam": 1e-30, "wbeam": 1e-20},
     {},
-    {"beam": 1e-120, "pbeam": 1e-120, "wbeam": 1e-80},
+    {"beam": 1e-200, "pbeam": 1e-200, "wbeam": 1e-150},
 )
 _SHARE = 16
 # A special token, a word, and anything else that may be spoken.

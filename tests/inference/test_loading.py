@@ -12,9 +12,11 @@ from hyperpyyaml import load_hyperpyyaml
 from safetensors.torch import save_file
 from speechbrain.utils.fetching import FetchConfig
 
+from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders import load_encoder
 from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
 from speechbrain_ext.models.heads import LinearHead
+from speechbrain_ext.untrusted.construction import check
 from speechbrain_ext.untrusted.model_yaml import ModelYaml, modern
 from tests.inference.runs import (
     load,
@@ -316,3 +318,18 @@ def test_old_class_paths():
         ours = "speechbrain" not in old
         old, new = (f"{'speechbrain_ext.' * ours}{x}" for x in (old, new))
         assert modern(old) == new
+
+
+@pytest.mark.parametrize("seed, size", [(2**32 - 1, 3), (1, 2**32 - 1)])
+def test_a_seed_is_no_size(seed, size, tmp_path):
+    path = tmp_path / "hyperparams.yaml"
+    path.write_text(
+        "mean: !apply:speechbrain_ext.models.normalization.make_speaker_mean\n"
+        f"    speaker_from: speaker\n    channels: {size}\n    seed: {seed}\n"
+    )
+    values = {"mean": ModelYaml(path).get("mean")}
+    if size == 3:
+        assert len(check(path, values)) == 1
+    else:
+        with pytest.raises(UserError, match=f"{size} is larger than"):
+            check(path, values)

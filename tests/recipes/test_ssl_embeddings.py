@@ -68,6 +68,7 @@ def test_the_command_leaves_what_it_should(undisturbed):
     folder, output, results = undisturbed
     checked(folder, results)
     assert f"Run folder: {folder}" in output and "recall" in output
+    assert "from test recordings without labels, too: speech" in output
     named = results["recipe"], results["hparams"], results["normalization"]
     assert named == ("ssl_embeddings", "ravdess.yaml", "speaker")
     assert results["classes"] == SEVEN
@@ -114,6 +115,8 @@ def test_without_a_store_all_is_the_same(train, tmp_path, normalization):
             **store,
         )
         found.append(posteriors(folder, results["classes"]))
+        seen = ["speech"] if normalization == "speaker" else []
+        assert results["unlabelled_test_data_used"] == seen
     assert list(found[0]) == list(found[1])
     compare(*found, atol=2e-3)
 
