@@ -6,6 +6,7 @@ silence.
 """
 
 import functools
+import importlib.util
 import itertools
 import os
 import re
@@ -59,18 +60,12 @@ def align(utterances, aligner=None, cache=None, jobs=1, progress=True):
     ``aligner`` is ``"pocketsphinx"``, or ``None`` where all have files; a
     ``cache`` keeps what it found, as that of ``listen`` does.
     """
+    check_alignable(utterances, aligner)
     files = {one.id: _file_beside(one.wav) for one in utterances}
     todo = [one for one in utterances if files[one.id] is None]
     known = {}
-    if aligner is None and len(todo) == len(utterances) > 0:
-        raise UserError(
-            "preparation.phones: an input reads phones, but none of the "
-            f"{len(todo)} recordings has a TextGrid or CTM beside it; choose "
-            "pocketsphinx, or put such files there."
-        )
     if aligner is not None:
         keys = [fingerprint(identity(x), _given(x), aligner) for x in todo]
-        _check_english(todo)
 
         def find(todo):
             items = list(todo.items())
@@ -93,6 +88,32 @@ def align(utterances, aligner=None, cache=None, jobs=1, progress=True):
         else:
             usable.append(replace(one, alignment=found["alignment"]))
     return usable, skipped
+
+
+def check_alignable(utterances, aligner):
+    """Raise a ``UserError`` where recordings have no files beside them, and
+    the aligner is not there or does not know their language."""
+    todo = [one for one in utterances if _file_beside(one.wav) is None]
+    if aligner is None and len(todo) == len(utterances) > 0:
+        raise UserError(
+            "preparation.phones: an input reads phones, but none of the "
+            f"{len(todo)} recordings has a TextGrid or CTM beside it; choose "
+            "pocketsphinx, or put such files there."
+        )
+    if aligner is None or not todo:
+        return
+    if importlib.util.find_spec("pocketsphinx") is None:
+        raise UserError(
+            "preparation.phones: pocketsphinx is not installed; run 'pip "
+            "install pocketsphinx'."
+        )
+    for one in todo:
+        if (one.language or "en") != "en":
+            raise UserError(
+                "preparation.phones: pocketsphinx aligns English alone, and "
+                f"'{one.wav}' is in '{one.language}'; put a TextGrid or CTM "
+                "beside each recording, and choose null."
+            )
 
 
 def phone_name(name):
@@ -189,16 +210,6 @@ def read_ctm(path):
 # Pocketsphinx
 
 
-def _check_english(utterances):
-    for one in utterances:
-        if (one.language or "en") != "en":
-            raise UserError(
-                f"preparation.phones: pocketsphinx aligns English alone, and "
-                f"'{one.wav}' is in '{one.language}'; put a TextGrid or CTM "
-                "beside each recording, and choose null."
-            )
-
-
 def _align_batch(batch):
     found = {}
     for key, one in batch:
@@ -261,13 +272,8 @@ def _fill(words, found, end):
 @functools.cache
 def _decoder(beams):
     """A decoder, made once in a process."""
-    try:
-        import pocketsphinx
-    except ImportError:
-        raise UserError(
-            "preparation.phones: pocketsphinx is not installed; run 'pip "
-            "install pocketsphinx'."
-        ) from None
+    import pocketsphinx
+
     # The second search of a path would leave out words.
     fixed = {"lm": None, "bestpath": False, "loglevel": "FATAL"}
     return pocketsphinx.Decoder(**fixed, **_BEAMS[beams])

@@ -13,7 +13,7 @@ import torch
 from transformers import WhisperForConditionalGeneration
 
 from speechbrain_ext.audio import SAMPLE_RATE
-from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.base.errors import UserError, reason
 from speechbrain_ext.base.files import fingerprint
 from speechbrain_ext.data import load_waveform
 from speechbrain_ext.encoders import loading
@@ -98,15 +98,22 @@ class Transcriber:
                 sampling_rate=SAMPLE_RATE,
                 return_tensors="pt",
             ).input_features
-            # It warns of settings that come with the checkpoint.
-            with loading.quiet():
-                tokens = self.model.generate(
-                    features.to(self.model.device),
-                    num_return_sequences=1,
-                    max_new_tokens=self.most,
-                    return_timestamps=False,
-                    **options,
-                )
+            try:
+                # It warns of settings that come with the checkpoint.
+                with loading.quiet():
+                    tokens = self.model.generate(
+                        features.to(self.model.device),
+                        num_return_sequences=1,
+                        max_new_tokens=self.most,
+                        return_timestamps=False,
+                        **options,
+                    )
+            except (ArithmeticError, LookupError, TypeError, ValueError) as e:
+                raise UserError(
+                    f"transcriber: '{self.source}' does not transcribe "
+                    f"({reason(e)}), for settings of its own that are "
+                    "invalid; choose another model."
+                ) from e
             yield from self.tokenizer.batch_decode(
                 tokens, skip_special_tokens=True
             )

@@ -1,5 +1,7 @@
 """Small random checkpoints in the layout of the Hub."""
 
+from pathlib import Path
+
 import torch
 from transformers import (
     HubertConfig,
@@ -103,3 +105,85 @@ def write_checkpoint(
     model.to(dtype).save_pretrained(folder)
     processor.save_pretrained(folder)
     return str(folder)
+
+
+#: Lines of hyperparams.yaml of SpeechBrain's models of speaker recognition.
+SPEAKER_MODELS = {
+    "ecapa": """ECAPA_TDNN.ECAPA_TDNN
+    input_size: !ref <n_mels>
+    channels: [16, 16, 16, 16, 48]
+    kernel_sizes: [5, 3, 3, 3, 1]
+    dilations: [1, 2, 3, 4, 1]
+    attention_channels: 8
+    res2net_scale: 4
+    se_channels: 8
+    lin_neurons: 12""",
+    "xvector": """Xvector.Xvector
+    in_channels: !ref <n_mels>
+    activation: !name:torch.nn.LeakyReLU
+    tdnn_blocks: 5
+    tdnn_channels: [16, 16, 16, 16, 24]
+    tdnn_kernel_sizes: [5, 3, 3, 1, 1]
+    tdnn_dilations: [1, 2, 3, 1, 1]
+    lin_neurons: 12""",
+    "resnet": """ResNet.ResNet
+    input_size: !ref <n_mels>
+    channels: [8, 8, 16, 16]
+    block_sizes: [1, 1, 1, 1]
+    strides: [1, 2, 2, 2]
+    lin_neurons: 12""",
+}
+_SPEAKER_YAML = """n_mels: 24
+pretrained_path: somebody/spkrec
+out_n_neurons: 5
+compute_features: !new:speechbrain.lobes.features.Fbank
+    n_mels: !ref <n_mels>
+mean_var_norm: !new:speechbrain.processing.features.InputNormalization
+    norm_type: sentence
+    std_norm: False
+embedding_model: !new:speechbrain.lobes.models.{model}
+classifier: !new:speechbrain.lobes.models.ECAPA_TDNN.Classifier
+    input_size: 12
+    out_neurons: !ref <out_n_neurons>
+mean_var_norm_emb: !new:speechbrain.processing.features.InputNormalization
+    norm_type: global
+    std_norm: False
+modules:
+    compute_features: !ref <compute_features>
+    mean_var_norm: !ref <mean_var_norm>
+    embedding_model: !ref <embedding_model>
+    mean_var_norm_emb: !ref <mean_var_norm_emb>
+    classifier: !ref <classifier>
+label_encoder: !new:speechbrain.dataio.encoder.CategoricalEncoder
+pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
+    loadables:
+        embedding_model: !ref <embedding_model>
+        mean_var_norm_emb: !ref <mean_var_norm_emb>
+        classifier: !ref <classifier>
+        label_encoder: !ref <label_encoder>
+    paths:
+        embedding_model: !ref <pretrained_path>/embedding_model.ckpt
+        mean_var_norm_emb: !ref <pretrained_path>/mean_var_norm_emb.ckpt
+        classifier: !ref <pretrained_path>/classifier.ckpt
+        label_encoder: !ref <pretrained_path>/label_encoder.txt
+"""
+
+
+def make_speaker_model(folder, kind="ecapa", seed=0):
+    """A small random model in the layout of ``spkrec-ecapa-voxceleb``."""
+    from hyperpyyaml import load_hyperpyyaml
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = _SPEAKER_YAML.replace("{model}", SPEAKER_MODELS[kind])
+    text = text.replace("somebody/spkrec", str(folder))
+    (folder / "hyperparams.yaml").write_text(text)
+    torch.manual_seed(seed)
+    hparams = load_hyperpyyaml(text)
+    for name in ("embedding_model", "classifier"):
+        torch.save(hparams[name].state_dict(), folder / f"{name}.ckpt")
+    hparams["mean_var_norm_emb"]._save(folder / "mean_var_norm_emb.ckpt")
+    labels = hparams["label_encoder"]
+    labels.update_from_iterable("abcde", sequence_input=False)
+    labels.save(folder / "label_encoder.txt")
+    return folder

@@ -14,6 +14,7 @@ from transformers import (
     RobertaConfig,
     RobertaForMaskedLM,
     RobertaTokenizer,
+    WhisperTokenizer,
     XLMRobertaConfig,
     XLMRobertaModel,
     XLMRobertaTokenizer,
@@ -22,7 +23,7 @@ from transformers import (
     XLNetTokenizer,
 )
 
-from tests.checkpoints import write_checkpoint
+from tests.checkpoints import make_whisper_checkpoint, write_checkpoint
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -91,3 +92,12 @@ def make_text_checkpoint(folder, family="bert", **options):
         del settings["max_position_embeddings"], settings["intermediate_size"]
     config = config_class(**settings)
     return write_checkpoint(folder, model_class, config, tokenizer())
+
+
+def make_transcriber(folder, seed=6):
+    """Write a small random Whisper, whose tokens are letters."""
+    folder = make_whisper_checkpoint(folder, seed=seed, max_target_positions=16)
+    pieces = ["<|endoftext|>", *"abcdefghijklmnopq", "Ġ"]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    WhisperTokenizer(vocabulary, []).save_pretrained(folder)
+    return folder

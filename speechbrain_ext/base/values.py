@@ -226,7 +226,6 @@ OPTIONS = {
     "encoder.freeze_feature_extractor": FLAG,
     "encoder.output_norm": FLAG,
     "encoder.local_encoder": FLAG,
-    "transcriber": optional(TEXT),
     "preparation.transcriber": optional(TEXT),
     "text_source": TEXT,
     "special_tokens": FLAG,

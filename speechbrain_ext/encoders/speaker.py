@@ -34,8 +34,10 @@ _PARTIALS_PER_SECOND = 1.3
 # A shorter last one, but the only one, does not count.
 _COVERAGE = 0.75
 _LEVEL = -30.0
-# Of a longer silence so much is kept.
-_MAX_SILENCE = 3200
+# Less than usual is speech enough, for shouts; of a longer silence so much is
+# kept (samples).
+_SPEECH = 0.3
+_MAX_SILENCE = 4800
 # What a SpeechBrain model makes vectors with, in this order.
 _PARTS = "compute_features", "mean_var_norm", "embedding_model"
 # Its convolutions need a few frames.
@@ -111,7 +113,7 @@ class Resemblyzer(nn.Module):
         if power > 0:
             gain = 10 ** (_LEVEL / 20) / power.sqrt()
             wav = wav * gain.clamp(min=1.0).float()
-        (regions,) = vad.speech_regions([wav.cpu()])
+        (regions,) = vad.speech_regions([wav.cpu()], _SPEECH)
         kept = vad.keep_speech(regions, len(wav), _MAX_SILENCE)
         return torch.cat([wav[a:b] for a, b in kept]) if kept else wav
 
@@ -143,7 +145,8 @@ class Resemblyzer(nn.Module):
 
     def describe(self):
         """What shapes the vectors besides the weights."""
-        return {"source": "resemblyzer", "max_silence": _MAX_SILENCE}
+        silence = {"speech": _SPEECH, "max_silence": _MAX_SILENCE}
+        return {"source": "resemblyzer", **silence}
 
 
 def _partials(num_samples):
@@ -196,7 +199,8 @@ class SpeechBrainSpeaker(nn.Module):
         parts = {name: modules.get(name) for name in _PARTS}
         calls = construction.check(path, parts)
         loaded = {name: x for name, x in loaded.items() if x in calls}
-        if not set(parts.values()) <= set(calls) or not loaded:
+        trained = parts["embedding_model"] in loaded.values()
+        if not all(part in calls for part in parts.values()) or not trained:
             raise UserError(
                 f"speaker_source: '{source}' is no model of speaker "
                 f"recognition; its modules must have {', '.join(_PARTS)}, and "
@@ -232,7 +236,9 @@ class SpeechBrainSpeaker(nn.Module):
         with torch.random.fork_rng(devices):
             # Pooling of statistics adds noise.
             torch.manual_seed(0)
-            return embed(normalise(features(wav), whole), whole)[0, 0]
+            found = embed(normalise(features(wav), whole), whole)
+        # Some give a dimension of time.
+        return found.squeeze(0).squeeze(0)
 
     def describe(self):
         """What shapes the vectors besides the weights."""

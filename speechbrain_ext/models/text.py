@@ -58,18 +58,35 @@ class TextHead(nn.Module):
         self.output = nn.Linear(sizes[-1], num_classes)
 
     def forward(self, tokens, lengths):
-        x = packing.pad(tokens, lengths).transpose(1, 2)
-        x = F.pad(x, (0, max(0, self.min_tokens - x.shape[2])))
-        lengths = lengths.clamp(min=self.min_tokens)
+        x, counts = tokens, lengths.clamp(min=self.min_tokens)
         for layer in self.layers:
-            # Beyond its end a text alone sees zeros.
-            valid = length_mask(lengths, x.shape[2])[:, None]
-            x = torch.relu(layer(x.masked_fill(~valid, 0.0)))
-            lengths = lengths + 3 - layer.kernel_size[0]
-        valid = length_mask(lengths, x.shape[2])[:, None]
-        total = x.masked_fill(~valid, 0.0).sum(2)
-        logits = self.output(total / lengths[:, None])
+            kernel = layer.kernel_size[0]
+            counts = counts + 3 - kernel
+            weight = layer.weight.transpose(1, 2).flatten(1)
+            windows = _windows(x, lengths, counts, kernel)
+            x = torch.relu(F.linear(windows, weight, layer.bias))
+            lengths = counts
+        logits = self.output(packing.mean_over_frames(x, counts))
         return torch.sigmoid(logits) if self.sigmoid else logits
+
+
+def _windows(packed, lengths, counts, kernel):
+    """What each place of a convolution sees of its own text, which has a zero
+    before it and zeros after it: ``[windows, kernel * channels]``.
+
+    ``counts`` are the windows of each text. On a CPU this takes a little more
+    than half of the time of a convolution over padded texts.
+    """
+    text = torch.arange(len(counts), device=counts.device)
+    text = text.repeat_interleave(counts)
+    place = torch.arange(len(text), device=counts.device)
+    place = place - (counts.cumsum(0) - counts)[text] - 1
+    place = place[:, None] + torch.arange(kernel, device=counts.device)
+    inside = (place >= 0) & (place < lengths[text][:, None])
+    place = place + (lengths.cumsum(0) - lengths)[text][:, None]
+    # The last row is the zeros.
+    place = place.where(inside, len(packed))
+    return F.embedding(place, F.pad(packed, (0, 0, 0, 1))).flatten(1)
 
 
 class JointHead(nn.Module):

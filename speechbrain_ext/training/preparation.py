@@ -5,7 +5,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from speechbrain_ext.alignment import align
+from speechbrain_ext.alignment import align, check_alignable
 from speechbrain_ext.audio import SAMPLE_RATE
 from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.files import (
@@ -133,7 +133,9 @@ def prepare(
         skipped += bad
         _check_not_empty(utterances, corpora, skipped)
     # What is wrong with the split is told before anything is decoded.
-    split(utterances)
+    used = _ids_of(split(utterances))
+    if aligned:
+        check_alignable([x for x in utterances if x.id in used], phones)
     silence = None if simulation is None else max_silence
     usable, bad = listen(utterances, silence, **listening)
     skipped += bad
@@ -172,6 +174,11 @@ def prepare(
     # Last, so that a preparation that was killed is done again.
     write_json(record, folder / "protocol.json")
     return record
+
+
+def _ids_of(parts):
+    """Of all utterances that are in a split."""
+    return {one.id for name in SPLITS for one in getattr(parts, name)}
 
 
 def check_preparation(

@@ -17,7 +17,7 @@ from hyperpyyaml import load_hyperpyyaml
 from speechbrain_ext.training.brain import keep_memory
 from speechbrain_ext.training.preparation import load_splits
 from tests.benchmarks.timing import footer, parse, show
-from tests.recipes.running import ROOT, script
+from tests.recipes.running import CROSS, script
 
 OPTIONS = {"batch_size": 16, "steps": 20, "widths": [512, 128, 512, 512]}
 SEGMENTS = 2_000_000
@@ -29,7 +29,7 @@ def speed(run, encoder_width, decoder_width, batch_size, steps, precision):
     changes |= {"decoder_width": decoder_width, "checkpointer": None}
     with open(os.path.join(run, "hyperparams.yaml"), encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, changes)
-    train = script(ROOT / "recipes" / "cross_representation", "train")
+    train = script(CROSS, "train")
     run_opts = {"device": "cpu", "noprogressbar": True, "precision": precision}
     brain = train.CrossRepresentationBrain.of_recipe(hparams, run_opts)
     brain.set_data(load_splits(os.path.join(run, "manifests")))

@@ -16,6 +16,7 @@ import torch
 from speechbrain.utils.fetching import FetchConfig
 
 from speechbrain_ext.base.errors import exits_cleanly
+from speechbrain_ext.encoders.speaker import SpeakerEncoder
 from speechbrain_ext.experiment import command as experiments
 from speechbrain_ext.inference import (
     EmotionDiarizer,
@@ -23,6 +24,7 @@ from speechbrain_ext.inference import (
     command,
 )
 from speechbrain_ext.training.run import read_command_line
+from tests.checkpoints import make_speaker_model
 from tests.inputs import files, models, runs, tensors
 from tests.inputs.recordings import MAKERS
 
@@ -197,6 +199,29 @@ def _file(folder, given, made):
         models.change_file(folder / name, how, made)
 
 
+@exits_cleanly
+def speaker_model(given, place):
+    """FILE HOW..., or EDIT OLD -> NEW of its YAML: a stranger's model of
+    speaker recognition."""
+    folder, made = (
+        make_speaker_model(place.folder / "model"),
+        place.folder / "x",
+    )
+    what, _, how = given.partition(" ")
+    if what == "EDIT":
+        path = folder / "hyperparams.yaml"
+        old, new = how.replace("MADE", str(made)).split(" -> ")
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+    else:
+        models.change_file(folder / what, how, made)
+    try:
+        print(SpeakerEncoder(folder).output_size)
+    finally:
+        assert not made.exists(), "code of the model was run"
+
+
 def overridden(given, place):
     """LAYOUT OVERRIDES: ``from_hparams`` with overrides, a text or JSON."""
     layout, _, given = given.partition(" ")
@@ -235,6 +260,7 @@ ENTRIES = {
     "model": functools.partial(_stranger, models.change_yaml),
     "model file": functools.partial(_stranger, _file),
     "overrides": overridden,
+    "speaker model": speaker_model,
     "batch": damaged_in_memory,
     "source": source,
     "options": options,

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.models.normalization import (
     FeatureNormalizer,
+    SpeakerMean,
     SpeakerNormalizer,
     make_normalizer,
+    make_speaker_mean,
 )
 
 LAYERS, CHANNELS = 2, 3
@@ -139,3 +141,49 @@ def test_no_such_kind():
     sentence = "expected one of speaker, global, got 'session'"
     with pytest.raises(UserError, match=sentence):
         make_normalizer("session", 1, 1)
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=40), st.randoms())
+@settings(deadline=None, max_examples=40)
+def test_the_mean_of_a_speaker_is_of_as_many_as_are_drawn(names, random):
+    vectors = make_items([1] * len(names), len(names))
+    speakers = [SPEAKERS[name] for name in names]
+    pairs = list(zip(vectors, speakers))
+    found = []
+    for size in (1, 7):
+        mean = SpeakerMean(LAYERS, CHANNELS, utterances=5, seed=3)
+        feed(mean, [v for v, _ in pairs], [s for _, s in pairs], size)
+        # Nobody takes part twice.
+        feed(mean, *zip(*pairs[:3]), size)
+        found.append({s: apply(mean, vectors[0], s) for s in set(speakers)})
+        random.shuffle(pairs)
+    for speaker in set(speakers):
+        assert torch.equal(found[0][speaker], found[1][speaker])
+        own = [v for v, s in pairs if s == speaker]
+        drawn = [x.numpy() for x in mean.speakers[speaker].values()]
+        assert len(drawn) == min(5, len(own))
+        assert all(any(np.allclose(x, v) for v in own) for x in drawn)
+        expected = np.mean(drawn, axis=0)
+        np.testing.assert_allclose(found[0][speaker], expected, atol=1e-5)
+
+
+def test_another_seed_draws_others_and_all_may_be_drawn():
+    vectors = make_items([1] * 200, 0)
+    counts = np.zeros(200)
+    for seed in range(100):
+        mean = SpeakerMean(LAYERS, CHANNELS, utterances=50, seed=seed)
+        feed(mean, vectors, ["ann"] * 200, 200)
+        drawn = {x.numpy().tobytes() for x in mean.speakers["ann"].values()}
+        kept = [v.astype("float32").tobytes() in drawn for v in vectors]
+        counts += kept
+    # Each 25 times of 100, give or take 4.3.
+    assert counts.min() > 5 and counts.max() < 45
+    mean.reset()
+    assert not mean.is_fitted()
+    with pytest.raises(UserError, match="no statistics of the speaker 'ann'"):
+        apply(mean, vectors[0], "ann")
+    assert set(mean.state_dict()) == {"size"}
+    assert make_speaker_mean("utterance", 3) is None
+    sentence = "speaker_from: expected one of speaker, utterance, got 'all'"
+    with pytest.raises(UserError, match=sentence):
+        make_speaker_mean("all", 3)

@@ -18,9 +18,9 @@ from speechbrain_ext.models.heads import DenseHead
 from speechbrain_ext.models.inputs import Input
 from speechbrain_ext.utterance import Utterance, save_manifest
 from tests.inference.runs import refused, write_sound
-from tests.recipes.running import ROOT, script
+from tests.recipes.running import CROSS as RECIPE
+from tests.recipes.running import script
 
-RECIPE = ROOT / "recipes" / "cross_representation"
 CLASSES = ["sad", "happy"]
 OPTIONS = argparse.Namespace(
     seeds=2, activation="linear", epochs=3, device="cpu"

@@ -341,3 +341,29 @@ def test_no_yaml_counts_the_classes_itself():
         lines = path.read_text().splitlines()
         counts = {one.strip() for one in lines if "num_classes:" in one}
         assert counts == {wanted}, path.name
+
+
+def test_phones_where_an_input_reads_them(data, tmp_path):
+    options = recognition(data)
+    reads = {"audio", "alignment"}
+    sentence = "^preparation.phones: .* none of the 70 recordings has a"
+    with pytest.raises(UserError, match=sentence):
+        prepare(tmp_path / "none", **options, reads=reads)
+    assert not (tmp_path / "none").exists()
+    paths = sorted(data.glob("*.wav"))
+    for path in paths[1:]:
+        path.with_suffix(".ctm").write_text("a 1 0 0.01 AA\n")
+    record = prepare(tmp_path / "some", **options, reads=reads)
+    reason = "has no TextGrid or CTM beside it"
+    assert skipped(tmp_path / "some") == {str(paths[0]): reason}
+    assert record["skipped"] == 1
+    splits = load_splits(tmp_path / "some")
+    found = [u.alignment for split in splits.values() for u in split]
+    assert found == [[{"phone": "AA", "start": 0.0, "end": 0.01}]] * 69
+    # Of what no input reads nothing is said; German is no matter then.
+    record = prepare(tmp_path / "all", **options, phones="pocketsphinx")
+    assert record["skipped"] == 0
+    sentence = "^preparation.phones: pocketsphinx aligns English alone"
+    with pytest.raises(UserError, match=sentence):
+        how = {**options, "phones": "pocketsphinx", "reads": reads}
+        prepare(tmp_path / "german", **how)
