@@ -30,10 +30,15 @@ class Listener:
             raise expected("texts", what, wrong[0] if wrong else texts)
         for recording, text in zip(recordings, texts):
             recording.text, recording.heard = text, {}
-        if isinstance(self.transcriber, str) and None in texts:
+        if None in texts:
+            self.load()
+
+    def load(self):
+        """Load what transcribes, where it has only been named."""
+        if isinstance(self.transcriber, str):
+            # With transformers, whose import takes seconds.
             from speechbrain_ext.transcripts import Transcriber
 
-            # Before the first recording is judged.
             self.transcriber = Transcriber(self.transcriber, self.device)
 
     def is_deaf(self, recordings):
@@ -112,6 +117,9 @@ def check_texts(options, recognizer, texts):
             "nothing that finds it out; give Whisper's folder or name, --text "
             "or --transcripts."
         )
+    if recognizer.reads_text and not texts:
+        # Before the first file, not for each of them.
+        recognizer.listener.load()
 
 
 class Details:

@@ -17,8 +17,8 @@ from speechbrain_ext.base.values import check_value
 FILE = "fusion.json"
 #: More models than anybody fuses would exhaust the memory.
 MAX_MEMBERS = 16
-# Posteriors are written with six digits; nothing is certain.
-_LEAST = 1e-7
+# Runs write six digits: logarithms of less would be those of rounding.
+_LEAST = 1e-4
 _MAX_BYTES = 1_000_000
 
 

@@ -241,6 +241,8 @@ def test_the_command_takes_texts(speech, paths, tmp_path, call):
     table.write_text(f"file,text\n1.wav,so it is\n{paths[1]},\n")
     out = call(fused(speech), *paths, "--transcripts", table)
     assert "transcript: so it is\n" in out and out.count("\ntext ") == 1
+    error = call(text_model(transcriber="/no/such/model"), *paths)
+    assert error.startswith("error: transcriber: ") and "'/no/such" in error
     # One file without words does not hold up the others.
     error = call(text_model(), *paths, "--transcripts", table)
     assert "2.wav' has no text" in error

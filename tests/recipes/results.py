@@ -78,12 +78,15 @@ def check_inference(folder, results):
     if recognizer.by_speaker:
         for speaker in {u.speaker for u in tests}:
             own = [u for u in tests if u.speaker == speaker]
-            found = recognizer.classify_files([u.wav for u in own])[0]
+            given = [u.text for u in own] if recognizer.reads_text else None
+            wavs = [u.wav for u in own]
+            found = recognizer.classify_files(wavs, texts=given)[0]
             ids = [utterance.id for utterance in own]
             compare(dict(zip(ids, found.numpy(), strict=True)), expected)
         return
     for utterance in tests[:6]:
-        found, _, index, names = recognizer.classify_file(utterance.wav)
+        text = utterance.text if recognizer.reads_text else None
+        found, _, index, names = recognizer.classify_file(utterance.wav, text)
         compare({utterance.id: found[0].numpy()}, expected)
         assert names == [results["classes"][index.item()]]
 
