@@ -57,8 +57,7 @@ def test_groups_and_split(tmp_path):
     table = (tmp_path / "other" / "skipped.csv").read_text()
     assert record["skipped"] == 1 and "goemotions_k,has no audio" in table
     with pytest.raises(UserError, match="no recording is left.*has no audio"):
-        everything = [lambda record: "has no audio"]
-        prepare(tmp_path / "none", **options, lacks=everything)
+        prepare(tmp_path / "none", **options, reads={"audio"})
 
 
 BAD = {

@@ -9,7 +9,7 @@ import pytest
 
 from speechbrain_ext.inference import EmotionRecognizer
 from speechbrain_ext.utterance import load_manifest
-from tests.checkpoints import make_speaker_model, make_whisper_checkpoint
+from tests.checkpoints import make_speaker_model
 from tests.recipes.results import checked, posteriors
 from tests.recipes.running import (
     CROSS,
@@ -20,7 +20,7 @@ from tests.recipes.running import (
     run_here,
     script,
 )
-from tests.text_checkpoints import make_text_checkpoint
+from tests.text_checkpoints import make_text_checkpoint, make_transcriber
 
 CLASSES = ["neutral", "happy", "sad", "angry"]
 
@@ -138,12 +138,19 @@ def test_models_of_text(options, text, tmp_path, yaml, more):
 
 
 def test_transcripts_take_the_place_of_texts(options, text, tmp_path):
-    whisper = make_whisper_checkpoint(tmp_path / "whisper")
+    whisper = make_transcriber(tmp_path / "whisper", seed=11)
     names = "encoder_width decoder_width speaker_source encoder_source".split()
     given = options(tmp_path, text_source=text, transcriber=whisper)
     given = {key: given[key] for key in given if key not in names}
-    sentence = refuse_here
-    assert sentence
+    folder, results = run_here(CROSS, "text.yaml", given)
+    checked(folder, results, exact=False)
+    protocol = results["protocol"]
+    heard, used = protocol["transcripts"], sum(protocol["recordings"].values())
+    assert heard["compared"] == heard["recordings"] == used + heard["empty"]
+    assert heard["word_error_rate"] >= 100
+    for one in load_manifest(folder / "manifests" / "test.json"):
+        assert one.extra["reference_text"].isascii()
+        assert {*one.text} <= {*"abcdefghijklmnopq "}
 
 
 def test_pictures_and_the_probe_of_a_run(undisturbed, tmp_path, capsys):
