@@ -217,3 +217,23 @@ def test_figures_of_ssl_finetuning():
             {"protocol": "grouped_kfold"},
         ):
             assert match(figures, {**scalars, **wrong}) == {}
+
+
+def test_figures_of_cross_representation():
+    """Each is found with the YAML of its row; tables 3 and 6 are of commands
+    of their own."""
+    figures = recipe_figures("cross_representation")
+    assert Counter(str(each.table) for each in figures) == {
+        **{"1": 2, "2": 1, "3": 2, "4": 7, "5": 1, "6": 2},
+        "Section 6.1": 1,
+    }
+    for figure in figures:
+        options = {k: v for k, v in figure.when.items() if k != "recipe"}
+        source = options["encoder_source"] if figure.table != 6 else ""
+        yaml = "small" if options.get("bottleneck") == 8 else "large"
+        yaml = "mel" if source == "mel" else yaml
+        if "bottleneck" not in options:
+            yaml, options = "text", {"text_source": source}
+        scalars = recipe_scalars("cross_representation", yaml, **options)
+        found = match(figures, scalars)
+        assert (found.get(figure.metric) == figure) == (figure.table != 6)
