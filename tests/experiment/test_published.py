@@ -233,7 +233,7 @@ def test_figures_of_cross_representation():
         yaml = "small" if options.get("bottleneck") == 8 else "large"
         yaml = "mel" if source == "mel" else yaml
         if "bottleneck" not in options:
-            yaml, options = "text", {"text_source": source}
+            yaml, options = "text", {"text_source": source or "minilm"}
         scalars = recipe_scalars("cross_representation", yaml, **options)
         found = match(figures, scalars)
         assert (found.get(figure.metric) == figure) == (figure.table != 6)
