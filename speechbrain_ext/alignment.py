@@ -41,7 +41,7 @@ _BEAMS = (
 )
 _SHARE = 16
 # A special token, a word, and anything else that may be spoken.
-_SPOKEN = re.compile(r"(\[[^\[\]\s]+\])|([a-z]+(?:'[a-z]+)*)|\w+", re.I)
+_SPOKEN = re.compile(r"(\[[^\[\]\s]+\])|([a-z]+(?:'[a-z]+)*)|[^\W_]+", re.I)
 # How long a word that is in no dictionary may last: a phone for each letter.
 _LETTERS = dict(
     zip(
@@ -328,6 +328,8 @@ def _align_words(decoder, words, audio):
         # Its parts are freed with it: it must live as long as they.
         alignment = decoder.get_alignment()
     except RuntimeError:
+        # It may be in the middle of an utterance for good.
+        _decoder.cache_clear()
         return None
     for entry in alignment or ():
         if entry.name in ("<s>", "<sil>", "</s>", "[NOISE]", "[SPEECH]"):

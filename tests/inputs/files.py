@@ -107,6 +107,7 @@ def alignment(given, place):
     fields = {"text": "hello", "wav": str(place.folder / "good.wav")}
     if kind in ("language", "text"):
         fields[kind] = given.replace("TOO LONG", "ten words " * 100)
+        fields[kind] = fields[kind].replace("ONE WORD", "x" * 5000)
     else:
         _write(place.folder / f"good.{kind}", given)
     one = Utterance("good", 2.0, "s", "sad", "demo", **fields)
