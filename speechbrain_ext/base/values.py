@@ -167,6 +167,7 @@ OPTIONS = {
     "preparation.jobs": whole(1, 1024),
     "preparation.cache": optional(FILE),
     "preparation.phones": optional(word("pocketsphinx")),
+    "phones": optional(word("pocketsphinx")),
     "special_phones": Kind(
         "a list of tokens in brackets, such as [LAUGHTER]",
         lambda x: (

@@ -24,7 +24,7 @@ YAMLS = sorted((Path(__file__).parents[2] / "recipes").glob("*/hparams/*.yaml"))
 UNDECLARED = (
     "opt_class encoder_opt_class epoch_counter head encoder_dim "
     "encoder_layers postprocessing_grid egemaps_encoder egemaps_dim "
-    "egemaps_normalizer text_dim"
+    "egemaps_normalizer text_dim speech_layers speaker_dim num_phones"
 ).split()
 ANYTHING = st.recursive(
     st.none()

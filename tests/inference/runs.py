@@ -17,6 +17,7 @@ from speechbrain_ext.untrusted.construction import construct
 from speechbrain_ext.untrusted.model_yaml import ModelYaml
 
 CPU = {"device": "cpu"}
+TEXT = "so it is"
 CLASSES = ["neutral", "happy", "sad", "angry"]
 
 # What inference must neither need nor execute would raise here.
@@ -197,9 +198,17 @@ def log_probs(modules, wav):
     given = []
     with torch.no_grad():
         for name, module in modules.items():
-            given += module(wav[None]) if name != "head" else ()
+            given += states(module, wav) if name != "head" else ()
         logits = modules["head"](*given)
     return torch.log_softmax(logits.float(), dim=-1)
+
+
+def states(module, wav, **speakers):
+    """What an input gives of a waveform, or of ``TEXT``."""
+    if module.encoder.reads != ("text",):
+        return module(wav[None], **speakers)
+    hidden, lengths = module.hidden_of_texts([TEXT])
+    return module.frames(hidden, lengths), lengths
 
 
 def sound(seconds, rate=16000, channels=1, seed=0):

@@ -19,11 +19,13 @@ from speechbrain_ext.models.heads import LinearHead
 from speechbrain_ext.untrusted.construction import check
 from speechbrain_ext.untrusted.model_yaml import ModelYaml, modern
 from tests.inference.runs import (
+    TEXT,
     load,
     log_probs,
     make_run,
     refused,
     sound,
+    states,
     write_run,
 )
 from tests.inputs.models import EXPORT, write_export
@@ -41,7 +43,7 @@ def same(model, modules):
         found = model.mods[name].state_dict()
         for key, tensor in module.state_dict().items():
             assert torch.equal(found[key], tensor), key
-    found = model.log_probs(model.encode(WAV[None]))[0]
+    found = model.log_probs(model.encode(WAV[None], texts=[TEXT]))[0]
     torch.testing.assert_close(found, log_probs(modules, WAV).reshape_as(found))
 
 
@@ -73,6 +75,10 @@ def test_the_recipes_own_files(recipe, tmp_path, sources):
     overrides = {k: "/no/such/corpus" for k in keys if f"\n{k}:" in text}
     if "encoder_source" in overrides:
         overrides["encoder_source"] = sources["hubert"]
+    if "\ntext_source:" in text:
+        overrides["text_source"] = "minilm"
+        if "\nencoder_source: !ref <text_source>" in text:
+            del overrides["encoder_source"]
     if "quickstart" in recipe.stem:
         del overrides["data_folder"]
     folder = tmp_path / "run"
@@ -92,10 +98,11 @@ def test_the_recipes_own_files(recipe, tmp_path, sources):
     if not getattr(model, "by_speaker", False):
         same(model, modules)
     else:
-        found = model.classify_batch(WAV)[0].log()
+        texts = [TEXT] if model.reads_text else None
+        found = model.classify_batch(WAV, texts=texts)[0].log()
         given = []
-        for name in hparams["inputs"]:
-            given += modules[name](WAV[None], speakers=["the speaker"])
+        for name in [name for name in modules if name != "head"]:
+            given += states(modules[name], WAV, speakers=["the speaker"])
         expected = modules["head"](*given).log_softmax(1)
         torch.testing.assert_close(found, expected)
 
