@@ -1,7 +1,7 @@
 """Transcripts by Whisper, in place of the text that a corpus has.
 
 Greedy search without timestamps: the same audio has the same transcript. Audio
-beyond 30 s is transcribed in parts of 30 s, which may cut a word in two.
+beyond 30 s is transcribed in equal parts, which may cut a word in two.
 """
 
 import itertools
@@ -21,6 +21,7 @@ from speechbrain_ext.encoders.base import digest_of
 from speechbrain_ext.listening import recall
 from speechbrain_ext.store import read_by
 
+# The longest part.
 PART = 30 * SAMPLE_RATE
 # Parts that are transcribed together.
 _BATCH = 8
@@ -82,9 +83,10 @@ class Transcriber:
 
     def __call__(self, waveforms, language=None):
         """The texts of waveforms ``[samples]`` at 16 kHz, in one language."""
-        parts = [wav.split(PART) for wav in waveforms]
+        counts = [max(1, -(-len(wav) // PART)) for wav in waveforms]
+        parts = [wav.tensor_split(n) for wav, n in zip(waveforms, counts)]
         texts = iter(self._texts(sum(parts, ()), self.language_of(language)))
-        joined = (" ".join(itertools.islice(texts, len(x))) for x in parts)
+        joined = (" ".join(itertools.islice(texts, n)) for n in counts)
         return [" ".join(text.split()) for text in joined]
 
     @torch.inference_mode()

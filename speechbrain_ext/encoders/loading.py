@@ -49,6 +49,8 @@ _INVALID = (OSError, ValueError, TypeError, AttributeError, ArithmeticError)
 # The largest setting, the most layers, and the largest size of a spectrum.
 MAX_SETTING = 1_000_000
 MAX_LAYERS = 200
+# Of ALBERT, how many layers there are, too.
+_REPEATED = "num_hidden_groups", "inner_group_num"
 MAX_SPECTRUM = 10_000
 # Of the files of a tokenizer.
 MAX_VOCABULARY = 50_000_000
@@ -129,7 +131,7 @@ def _check_config(config):
     would have other code loaded."""
     for name, value in config.to_dict().items():
         values = value if isinstance(value, list) else [value]
-        counted = "_layer" in name or "_group" in name
+        counted = "_layer" in name or name in _REPEATED
         most = MAX_LAYERS if counted else MAX_SETTING
         if any(is_number(x) and abs(x) > most for x in values):
             raise ValueError(f"'{name}' is larger than {most}")

@@ -1,5 +1,6 @@
 """Text encoders of transformers: a text -> the states of its tokens."""
 
+import reprlib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -112,7 +113,7 @@ class TextEncoder(Encoder):
             text = text.lower()
         options = {"add_special_tokens": False, "split_special_tokens": True}
         if not self.tokenizer(text, verbose=False, **options)["input_ids"]:
-            return f"has no token in its text {text!r}"
+            return f"has no token in its text {reprlib.repr(text)}"
         return None
 
     def describe(self):

@@ -5,14 +5,21 @@ import json
 
 import pytest
 import torch
-from transformers import AutoModel, AutoTokenizer
+from transformers import (
+    AlbertConfig,
+    AutoModel,
+    AutoTokenizer,
+    WhisperConfig,
+    XLNetConfig,
+)
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.encoders import load_encoder, text
+from speechbrain_ext.encoders import load_encoder, loading, text
 from speechbrain_ext.encoders.text import TextEncoder
 from speechbrain_ext.models.inputs import Input
 from speechbrain_ext.store import FeatureStore
 from speechbrain_ext.utterance import Utterance
+from tests.checkpoints import SSL_CLASSES
 from tests.text_checkpoints import FAMILIES, make_text_checkpoint
 
 TEXTS = ["a", "well day abc", "x y z", "hello !", "day " * 30, "b 😀 не 你"]
@@ -136,6 +143,20 @@ def test_no_code_of_a_folder_is_run(tmp_path):
     with pytest.raises(UserError, match="its tokenizer is Own"):
         TextEncoder(str(tmp_path))
     assert not made.exists()
+
+
+def test_published_settings_are_within_the_bounds():
+    configs = [family[0] for family in FAMILIES.values()]
+    configs += [one for one, _ in SSL_CLASSES.values()] + [WhisperConfig]
+    for config in configs:
+        loading._check_config(config())
+    for config, name in [
+        (XLNetConfig, "n_layer"),
+        (AlbertConfig, "inner_group_num"),
+        (AlbertConfig, "num_hidden_groups"),
+    ]:
+        with pytest.raises(ValueError, match=f"'{name}' is larger than 200"):
+            loading._check_config(config(**{name: 10**5}))
 
 
 def test_sources(checkpoint, monkeypatch):
