@@ -52,7 +52,7 @@ class FeatureStore:
     Example
     -------
     >>> from speechbrain.dataio import audio_io
-    >>> from speechbrain_ext.encoders.spectra import SpectrogramEncoder
+    >>> from speechbrain_ext.encoders.features.spectra import SpectrogramEncoder
     >>> from speechbrain_ext.models.inputs import Input
     >>> from speechbrain_ext.utterance import Utterance
     >>> folder = getfixture("tmp_path")

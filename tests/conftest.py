@@ -36,7 +36,7 @@ def write_audio(tmp_path):
 @pytest.fixture
 def reads(monkeypatch):
     """The files that are decoded."""
-    from speechbrain_ext import listening
+    from speechbrain_ext.listening import recordings as listening
 
     found, read_audio = [], listening.read_audio
 

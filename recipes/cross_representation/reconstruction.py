@@ -37,8 +37,8 @@ def reconstruct(run, utterance, same_speaker):
     import torch
 
     from speechbrain_ext.data import load_waveform
+    from speechbrain_ext.encoders.features.spectra import MelEncoder
     from speechbrain_ext.encoders.phones import PhoneEncoder
-    from speechbrain_ext.encoders.spectra import MelEncoder
     from speechbrain_ext.untrusted.model_yaml import ModelYaml
 
     model = load_run(run)

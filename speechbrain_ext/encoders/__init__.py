@@ -12,9 +12,9 @@ __all__ = ["load_encoder"]
 
 # By a source that is no checkpoint.
 FEATURES = {
-    "egemaps": "egemaps.EgemapsEncoder",
-    "mel": "spectra.MelEncoder",
-    "spectrogram": "spectra.SpectrogramEncoder",
+    "egemaps": "features.egemaps.EgemapsEncoder",
+    "mel": "features.spectra.MelEncoder",
+    "spectrogram": "features.spectra.SpectrogramEncoder",
 }
 LORA_OPTIONS = ("rank", "alpha", "dropout", "targets")
 
@@ -104,5 +104,5 @@ def load_encoder(
 
 def _class(path):
     """A class of this package, whose module is imported where it is needed."""
-    module, name = path.split(".")
+    module, _, name = path.rpartition(".")
     return getattr(import_module(f"{__name__}.{module}"), name)

@@ -1,12 +1,24 @@
 """Which phone is spoken in every frame of another encoder."""
 
+import re
+
 import torch
 
-from speechbrain_ext.alignment import ARPABET, UNKNOWN, phone_name
 from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.encoders.base import Encoder
 from speechbrain_ext.encoders.grid import frame_labels
 
+# The phones of CMUdict, without stress.
+ARPABET = (
+    "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R "
+    "S SH T TH UH UW V W Y Z ZH"
+).split()
+UNKNOWN = "unknown"
+# What aligners call silence and words that they do not know.
+_SILENCES = "", "SIL", "SP", "<EPS>"
+_UNKNOWNS = "SPN", "OOV", "UNKNOWN"
+# Stress, and the place in a word that Kaldi appends.
+_SUFFIX = re.compile(r"[0-2]?(_[BIES])?$")
 SILENCE = "silence"
 
 
@@ -27,7 +39,7 @@ class PhoneEncoder(Encoder):
 
     Example
     -------
-    >>> from speechbrain_ext.encoders.spectra import SpectrogramEncoder
+    >>> from speechbrain_ext.encoders.features.spectra import SpectrogramEncoder
     >>> phones = PhoneEncoder(SpectrogramEncoder(), ["[LAUGHTER]"])
     >>> phones.num_phones
     42
@@ -102,3 +114,13 @@ class PhoneEncoder(Encoder):
             "first": self.grid.first,
             "phones": list(self.numbers),
         }
+
+
+def phone_name(name):
+    """The name of a phone without stress, ``None`` for silence."""
+    if name.startswith("["):
+        return name.upper()
+    name = _SUFFIX.sub("", name.strip().upper())
+    if name in _SILENCES:
+        return None
+    return UNKNOWN if name in _UNKNOWNS else name

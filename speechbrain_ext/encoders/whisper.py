@@ -11,8 +11,8 @@ from transformers.models.whisper import modeling_whisper
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders import loading
 from speechbrain_ext.encoders.base import full_precision, length_mask
+from speechbrain_ext.encoders.features.spectra import log_mel, power_spectrum
 from speechbrain_ext.encoders.grid import FrameGrid
-from speechbrain_ext.encoders.spectra import log_mel, power_spectrum
 
 
 class WhisperEncoder(loading.PretrainedEncoder):

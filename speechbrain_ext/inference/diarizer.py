@@ -72,7 +72,7 @@ class EmotionDiarizer(interfaces.EmotionModel):
     Example
     -------
     >>> import soundfile
-    >>> from speechbrain_ext.encoders.prosody import ProsodyEncoder
+    >>> from speechbrain_ext.encoders.features.prosody import ProsodyEncoder
     >>> from speechbrain_ext.models.heads import LinearHead
     >>> encoder = ProsodyEncoder()
     >>> diarizer = EmotionDiarizer(

@@ -45,7 +45,7 @@ class FusedRecognizer(Recognition):
 
     Example
     -------
-    >>> from speechbrain_ext.encoders.prosody import ProsodyEncoder
+    >>> from speechbrain_ext.encoders.features.prosody import ProsodyEncoder
     >>> from speechbrain_ext.models.heads import DenseHead
     >>> from speechbrain_ext.recognition.rule import Fusion
     >>> def member():

@@ -144,7 +144,7 @@ class EmotionRecognizer(Recognition, EmotionModel):
     -------
     >>> import numpy as np
     >>> import soundfile
-    >>> from speechbrain_ext.encoders.prosody import ProsodyEncoder
+    >>> from speechbrain_ext.encoders.features.prosody import ProsodyEncoder
     >>> from speechbrain_ext.models.heads import DenseHead
     >>> encoder = ProsodyEncoder()
     >>> recognizer = EmotionRecognizer(

@@ -37,7 +37,7 @@ class Listener:
         """Load what transcribes, where it has only been named."""
         if isinstance(self.transcriber, str):
             # With transformers, whose import takes seconds.
-            from speechbrain_ext.transcripts import Transcriber
+            from speechbrain_ext.listening.transcripts import Transcriber
 
             self.transcriber = Transcriber(self.transcriber, self.device)
 

@@ -45,7 +45,7 @@ class Input(nn.Module):
     Example
     -------
     >>> import torch
-    >>> from speechbrain_ext.encoders.spectra import SpectrogramEncoder
+    >>> from speechbrain_ext.encoders.features.spectra import SpectrogramEncoder
     >>> frames, lengths = Input(SpectrogramEncoder())(torch.randn(2, 16000))
     >>> frames.shape, lengths
     (torch.Size([196, 201]), tensor([98, 98]))

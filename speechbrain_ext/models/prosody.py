@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from speechbrain_ext.encoders.prosody import ProsodyNetwork
+from speechbrain_ext.encoders.features.prosody import ProsodyNetwork
 from speechbrain_ext.models.packing import pack, pad
 
 

@@ -5,7 +5,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from speechbrain_ext.alignment import align, check_alignable
 from speechbrain_ext.audio import SAMPLE_RATE
 from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.files import (
@@ -15,7 +14,8 @@ from speechbrain_ext.base.files import (
     write_json,
 )
 from speechbrain_ext.corpora import find_corpus, read_corpus
-from speechbrain_ext.listening import listen
+from speechbrain_ext.listening.alignment import align, check_alignable
+from speechbrain_ext.listening.recordings import listen
 from speechbrain_ext.protocols import PROTOCOLS, classes_of, partition
 from speechbrain_ext.protocols.splits import WAYS, map_labels, split_by_options
 from speechbrain_ext.simulation import check_simulation, simulate
@@ -146,7 +146,7 @@ def prepare(
     usable = [one for name in SPLITS for one in getattr(parts, name)]
     if transcriber is not None:
         # With transformers, whose import takes seconds.
-        from speechbrain_ext.transcripts import transcribe
+        from speechbrain_ext.listening.transcripts import transcribe
 
         path = cache and Path(cache).with_name("transcripts.json")
         how = transcriber, path, progress, device

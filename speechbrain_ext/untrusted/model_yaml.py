@@ -44,8 +44,14 @@ MOVED = {
             "models.utterance_heads.": "models.heads.",
             "models.frame_heads.": "models.heads.",
             "models.frames.": "models.inputs.",
-            "encoders.logmel.LogMelEncoder": "encoders.prosody.ProsodyEncoder",
-            "encoders.magnitude.": "encoders.spectra.",
+            "encoders.logmel.LogMelEncoder": (
+                "encoders.features.prosody.ProsodyEncoder"
+            ),
+            "encoders.magnitude.": "encoders.features.spectra.",
+            **{
+                f"encoders.{name}.": f"encoders.features.{name}."
+                for name in ("egemaps", "prosody", "spectra")
+            },
             "postprocessing.": "decoding.",
         }.items()
     },

@@ -17,7 +17,7 @@ from speechbrain_ext.encoders.adaptation import (
     unfreeze_top,
     unfrozen_layers,
 )
-from speechbrain_ext.encoders.prosody import ProsodyEncoder
+from speechbrain_ext.encoders.features.prosody import ProsodyEncoder
 from tests.checkpoints import make_ssl_checkpoint
 from tests.encoders.padding import (
     check_bfloat16,

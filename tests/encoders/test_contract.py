@@ -6,7 +6,10 @@ import torch
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders import load_encoder
 from speechbrain_ext.encoders.base import ConvolvedFeatures
-from speechbrain_ext.encoders.prosody import ProsodyEncoder, ProsodyStatistics
+from speechbrain_ext.encoders.features.prosody import (
+    ProsodyEncoder,
+    ProsodyStatistics,
+)
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
 from tests.encoders.conftest import MODELS
 from tests.encoders.padding import (

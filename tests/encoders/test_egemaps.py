@@ -11,7 +11,7 @@ import opensmile
 import pytest
 import torch
 
-from speechbrain_ext.encoders.egemaps import EgemapsEncoder
+from speechbrain_ext.encoders.features.egemaps import EgemapsEncoder
 from tests.encoders.padding import LENGTHS, utterance, utterances
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from speechbrain_ext.encoders import load_encoder
+from speechbrain_ext.encoders.features.spectra import MelEncoder
 from speechbrain_ext.encoders.grid import FrameGrid
-from speechbrain_ext.encoders.spectra import MelEncoder
 
 
 class Like:

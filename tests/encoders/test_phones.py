@@ -8,10 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechbrain_ext.alignment import ARPABET
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders import load_encoder
-from speechbrain_ext.encoders.phones import PhoneEncoder
+from speechbrain_ext.encoders.phones import ARPABET, PhoneEncoder
 from tests.encoders.test_grid import GRIDS
 
 NUMBERS = {

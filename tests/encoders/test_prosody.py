@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from speechbrain_ext.encoders.prosody import (
+from speechbrain_ext.encoders.features.prosody import (
     CHANNELS,
     HOP,
     MIDDLE,
@@ -17,7 +17,10 @@ from speechbrain_ext.encoders.prosody import (
     _group,
     _local_mean,
 )
-from speechbrain_ext.encoders.spectra import SpectrogramEncoder, power_spectrum
+from speechbrain_ext.encoders.features.spectra import (
+    SpectrogramEncoder,
+    power_spectrum,
+)
 from tests.encoders.padding import utterance, utterances
 
 

@@ -12,7 +12,7 @@ from speechbrain.inference.classifiers import EncoderClassifier
 from speechbrain_ext.audio import read_audio
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders import speaker
-from speechbrain_ext.encoders.prosody import ProsodyEncoder
+from speechbrain_ext.encoders.features.prosody import ProsodyEncoder
 from speechbrain_ext.encoders.speaker import SpeakerEncoder
 from speechbrain_ext.inference import EmotionRecognizer
 from speechbrain_ext.models.inputs import Input

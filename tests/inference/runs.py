@@ -45,7 +45,7 @@ normalizer: !apply:speechbrain_ext.models.normalization.make_normalizer
     channels: !ref <channels>
 mixture: !new:speechbrain_ext.models.mixture.LayerMixture
     num_layers: !ref <num_layers>
-egemaps: !new:speechbrain_ext.encoders.egemaps.EgemapsEncoder
+egemaps: !new:speechbrain_ext.encoders.features.egemaps.EgemapsEncoder
 egemaps_normalizer: !apply:speechbrain_ext.models.normalization.make_normalizer
     kind: {normalization}
     num_layers: 1
@@ -63,7 +63,7 @@ checkpointer: !new:speechbrain_ext.training.checkpoints.SafeCheckpointer
     checkpoints_dir: !ref <save_folder>
     recoverables: {saved}
 """
-PROSODY = "!new:speechbrain_ext.encoders.prosody.ProsodyEncoder"
+PROSODY = "!new:speechbrain_ext.encoders.features.prosody.ProsodyEncoder"
 LOADED = """!apply:speechbrain_ext.encoders.load_encoder
     source: {source}
     save_path: results/downloads

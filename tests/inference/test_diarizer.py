@@ -9,7 +9,7 @@ import torch
 
 from speechbrain_ext.audio import read_audio
 from speechbrain_ext.decoding import PostProcessing
-from speechbrain_ext.encoders.prosody import ProsodyEncoder
+from speechbrain_ext.encoders.features.prosody import ProsodyEncoder
 from speechbrain_ext.inference import EmotionDiarizer
 from speechbrain_ext.models.heads import LinearHead
 from tests.inference.runs import (

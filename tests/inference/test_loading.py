@@ -320,7 +320,7 @@ def test_old_class_paths():
         ),
         (today, today),
         ("models.utterance_heads.ConvHead", "models.heads.ConvMeanHead"),
-        ("encoders.magnitude.x", "encoders.spectra.x"),
+        ("encoders.magnitude.x", "encoders.features.spectra.x"),
     ]:
         ours = "speechbrain" not in old
         old, new = (f"{'speechbrain_ext.' * ours}{x}" for x in (old, new))

@@ -19,7 +19,7 @@ TAGS = st.sampled_from(
     "!!binary !!float !!int !!null !!timestamp !!python/tuple !!python/name:os "
     "!!python/object/apply:os.mkdir !new:speechbrain_ext.models.heads.ConvHead "
     "!new:speechbrain_ext.models.heads.LinearHead "
-    "!new:speechbrain_ext.encoders.prosody.ProsodyEncoder "
+    "!new:speechbrain_ext.encoders.features.prosody.ProsodyEncoder "
     "!apply:speechbrain_ext.models.heads.make_head "
     "!new:speechbrain_ext.decoding.PostProcessing "
     "!new:speechbrain_ext.models.inputs.Input".split()

@@ -10,7 +10,7 @@ import torch
 
 from speechbrain_ext.audio import read_audio
 from speechbrain_ext.encoders import load_encoder
-from speechbrain_ext.encoders.prosody import ProsodyEncoder
+from speechbrain_ext.encoders.features.prosody import ProsodyEncoder
 from speechbrain_ext.inference import EmotionRecognizer
 from speechbrain_ext.models.heads import DenseHead, FusionHead
 from tests.inference.runs import (

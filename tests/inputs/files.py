@@ -5,9 +5,9 @@ Rows give what is in the file: a name of ``CONTENTS``, or the text itself.
 
 import functools
 
-from speechbrain_ext.alignment import align
 from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.corpora import read_corpus
+from speechbrain_ext.listening.alignment import align
 from speechbrain_ext.metrics import eder
 from speechbrain_ext.metrics.predictions import read_number, read_predictions
 from speechbrain_ext.utterance import Utterance, load_manifest

@@ -18,7 +18,7 @@ EXPORT = """
 pretrained_path: someone/somewhere
 classes: [neutral, happy, sad, angry]
 max_length: null
-encoder: !new:speechbrain_ext.encoders.prosody.ProsodyEncoder
+encoder: !new:speechbrain_ext.encoders.features.prosody.ProsodyEncoder
 head: !new:speechbrain_ext.models.heads.LinearHead
     input_size: 128
     num_classes: 4

@@ -6,7 +6,7 @@ import torch
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.encoders import load_encoder
-from speechbrain_ext.encoders.prosody import ProsodyEncoder
+from speechbrain_ext.encoders.features.prosody import ProsodyEncoder
 from speechbrain_ext.models.heads import DenseHead, RecurrentHead
 from speechbrain_ext.models.inputs import Input, check_strides, count_layers
 from speechbrain_ext.models.mixture import LayerMixture

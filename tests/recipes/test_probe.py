@@ -10,8 +10,8 @@ from sklearn.metrics import balanced_accuracy_score
 
 from speechbrain_ext.data import load_waveform
 from speechbrain_ext.encoders.base import Encoder
+from speechbrain_ext.encoders.features.spectra import SpectrogramEncoder
 from speechbrain_ext.encoders.grid import OneFrame
-from speechbrain_ext.encoders.spectra import SpectrogramEncoder
 from speechbrain_ext.inference import EmotionRecognizer
 from speechbrain_ext.models.cross_representation import CrossRepresentation
 from speechbrain_ext.models.heads import DenseHead

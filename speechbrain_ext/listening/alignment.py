@@ -18,20 +18,10 @@ from speechbrain_ext.audio import SAMPLE_RATE, AudioError
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import fingerprint, read_text
 from speechbrain_ext.data import load_waveform
-from speechbrain_ext.listening import identity, in_processes, recall
+from speechbrain_ext.encoders.phones import UNKNOWN, phone_name
+from speechbrain_ext.listening.recordings import identity, in_processes, recall
 from speechbrain_ext.utterance import is_alignment
 
-# The phones of CMUdict, without stress.
-ARPABET = (
-    "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R "
-    "S SH T TH UH UW V W Y Z ZH"
-).split()
-UNKNOWN = "unknown"
-# What aligners call silence and words that they do not know.
-_SILENCES = "", "SIL", "SP", "<EPS>"
-_UNKNOWNS = "SPN", "OOV", "UNKNOWN"
-# Stress, and the place in a word that Kaldi appends.
-_SUFFIX = re.compile(r"[0-2]?(_[BIES])?$")
 # Pocketsphinx's frames a second, and its beams: narrow, its own, and wide.
 _RATE = 100
 _BEAMS = (
@@ -114,16 +104,6 @@ def check_alignable(utterances, aligner):
                 f"'{one.wav}' is in '{one.language}'; put a TextGrid or CTM "
                 "beside each recording, and choose null."
             )
-
-
-def phone_name(name):
-    """The name of a phone without stress, ``None`` for silence."""
-    if name.startswith("["):
-        return name.upper()
-    name = _SUFFIX.sub("", name.strip().upper())
-    if name in _SILENCES:
-        return None
-    return UNKNOWN if name in _UNKNOWNS else name
 
 
 def _given(utterance):

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from speechbrain_ext import listening, vad
+from speechbrain_ext import vad
 from speechbrain_ext.audio import read_audio
 from speechbrain_ext.base.files import read_json, write_json
-from speechbrain_ext.listening import listen
+from speechbrain_ext.listening import recordings as listening
+from speechbrain_ext.listening.recordings import listen
 from speechbrain_ext.utterance import Utterance
 from tests.inputs.recordings import MAKERS
 

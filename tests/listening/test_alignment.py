@@ -8,9 +8,10 @@ import pytest
 import soundfile
 import soxr
 
-from speechbrain_ext import alignment
-from speechbrain_ext.alignment import ARPABET, align, read_textgrid
 from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.encoders.phones import ARPABET
+from speechbrain_ext.listening import alignment
+from speechbrain_ext.listening.alignment import align, read_textgrid
 from speechbrain_ext.utterance import Utterance, load_manifest, save_manifest
 
 pytest.importorskip("pocketsphinx")

@@ -10,12 +10,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechbrain_ext import transcripts
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.corpora import read_corpus
 from speechbrain_ext.encoders.text import TextEncoder
+from speechbrain_ext.listening import transcripts
+from speechbrain_ext.listening.transcripts import (
+    Transcriber,
+    transcribe,
+    word_error_rate,
+)
 from speechbrain_ext.training.preparation import load_splits, prepare
-from speechbrain_ext.transcripts import Transcriber, transcribe, word_error_rate
 from speechbrain_ext.utterance import Utterance
 from tests.checkpoints import make_ssl_checkpoint
 from tests.corpora.trees import tiny

@@ -18,7 +18,7 @@ from speechbrain_ext.base.files import fingerprint
 from speechbrain_ext.data import load_waveform
 from speechbrain_ext.encoders import loading
 from speechbrain_ext.encoders.base import digest_of
-from speechbrain_ext.listening import recall
+from speechbrain_ext.listening.recordings import recall
 from speechbrain_ext.store import read_by
 
 # The longest part.

@@ -18,8 +18,8 @@ from speechbrain_ext.encoders.base import (
     length_mask,
     masked_moments,
 )
+from speechbrain_ext.encoders.features.spectra import log_mel, power_spectrum
 from speechbrain_ext.encoders.grid import FrameGrid
-from speechbrain_ext.encoders.spectra import log_mel, power_spectrum
 
 SAMPLE_RATE = Encoder.sample_rate
 HOP, WINDOW, N_FFT, N_MELS = 320, 800, 1024, 64

@@ -1,0 +1,1 @@
+"""What is found in recordings and kept: speech, phones, transcripts."""
