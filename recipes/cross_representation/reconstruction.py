@@ -109,7 +109,8 @@ def main(arguments):
     found = {}
     for run in options.runs:
         find_utterance(run, utterance.id)
-        name = Path(run).name
+        # Such as small/fold_1/seed_1.
+        name = "/".join(Path(run).parts[-3:])
         found[name] = reconstruct(run, utterance, others)
     draw(options.picture, utterance, found)
 
