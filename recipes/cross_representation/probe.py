@@ -63,7 +63,8 @@ def frames_of(model, utterances):
     classifier = model.classifier
     if model.by_speaker:
         for one in tqdm(utterances, "Speakers' statistics", unit="utt"):
-            classifier.learn(_encode(model, one), [one.speaker])
+            encoded = _encode(model, one, by_speaker=True)
+            classifier.learn(encoded, [one.speaker])
     for one in tqdm(utterances, "Utterances", unit="utt"):
         given, speaker = [], [one.speaker]
         with torch.inference_mode():
@@ -93,12 +94,13 @@ def codes_of(run, utterances, device=None):
     return found, "codes" if has_codes else f"mean over frames of '{first}'"
 
 
-def _encode(model, utterance):
+def _encode(model, utterance, **options):
     from speechbrain_ext.data import load_waveform
 
     record = utterance.to_dict()
     texts = [record.get("text")] if model.reads_text else None
-    return model.encode(load_waveform(record)[None], texts=texts)
+    wav = load_waveform(record)[None]
+    return model.encode(wav, texts=texts, **options)
 
 
 def split(utterances, seed):

@@ -112,13 +112,14 @@ class EmotionModel(Pretrained):
         for remark in self.remarks(recording):
             logger.warning(f"'{recording.path}' {remark}.")
 
-    def encode(self, wavs, lengths=None, texts=None):
-        """What ``log_probs`` needs of a batch of waveforms."""
+    def encode(self, wavs, lengths=None, texts=None, **options):
+        """What ``log_probs`` needs of a batch of waveforms; ``options`` are
+        those of the classifier."""
         if lengths is None:
             lengths = torch.tensor([wavs.shape[1]] * len(wavs))
         wavs, lengths = wavs.to(self.device), lengths.to(self.device)
         with torch.inference_mode(), self.inference_ctx:
-            return self.classifier.encode(wavs, lengths, texts)
+            return self.classifier.encode(wavs, lengths, texts, **options)
 
     def by_window(self, recording, progress=False, speakers=None):
         """Log posteriors of every window of a recording."""

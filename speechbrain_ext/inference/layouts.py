@@ -98,10 +98,13 @@ class NamedInputs:
         with torch.inference_mode():
             return self.head(*given)
 
-    def encode(self, wavs, lengths, texts=None):
-        """Hidden states of a batch, by input; without texts, not of those."""
+    def encode(self, wavs, lengths, texts=None, by_speaker=False):
+        """Hidden states of a batch, by input; without texts, not of those;
+        perhaps of those alone that ``learn`` takes."""
         wav_lens, found = lengths.double() / wavs.shape[1], {}
         for name, one in self.inputs.items():
+            if by_speaker and not one.by_speaker:
+                continue
             if one not in self.texts:
                 found[name] = one.hidden(wavs, wav_lens)
             elif texts is not None:

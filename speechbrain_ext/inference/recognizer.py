@@ -227,7 +227,8 @@ class EmotionRecognizer(Recognition, EmotionModel):
         bar = tqdm(recordings, desc="Speakers' statistics", **options)
         for recording, speaker in zip(bar, speakers):
             for wav in self.windows(recording, alone):
-                self.classifier.learn(self.encode(wav[None]), [speaker])
+                encoded = self.encode(wav[None], by_speaker=True)
+                self.classifier.learn(encoded, [speaker])
         _report(recordings, speakers, self.classifier.inputs)
 
     def remarks(self, recording):
