@@ -139,7 +139,9 @@ def test_empty_ones_are_skipped_and_counted(tmp_path, monkeypatch):
         reasons = [row["reason"] for row in csv.DictReader(file)]
     assert reasons == ["has no text"] * 56
     # Without transcripts this corpus has no text, and another run begins.
-    with pytest.raises(UserError, match="no recording is left.*has no text"):
+    with pytest.raises(
+        UserError, match="no recording of the split.*has no text"
+    ):
         prepare(tmp_path / "other", **options)
     with pytest.raises(UserError, match="prepared with other options"):
         prepare(tmp_path / "run", **options)
