@@ -208,6 +208,25 @@ def test_pepino_iemocap(data):
         assert max(one.duration for one in used) == 15.0
 
 
+def test_makiuchi(data):
+    """5531 turns of IEMOCAP, none of them cut; groups of actors in turn."""
+    part = partition("makiuchi_iemocap", data["iemocap"], 2)
+    assert len(whole(part)) == 5531 and part.cut == 0
+    assert {one.session for one in part.valid} == {"Ses03"}
+    found = partition("pepino_iemocap", data["iemocap"], 2)
+    assert [one.id for one in part.test] == [one.id for one in found.test]
+    parts = [
+        partition("makiuchi_grouped", data["ravdess"], fold)
+        for fold in range(1, 6)
+    ]
+    tests, valids = ([groups(x)[n] for x in parts] for n in (2, 1))
+    assert len(set.union(*tests)) == sum(map(len, tests)) == 24
+    assert valids == [*tests[1:], tests[0]]
+    for part in parts:
+        assert classes(whole(part)) == dict(zip(FOUR, [96, 192, 192, 192]))
+        assert part.left_out["calm"] == 192 and "song" in part.left_out
+
+
 def test_issa(data):
     part = partition("issa_iemocap", data["iemocap"], 2)
     found = {(u.extra["style"], u.extra["agreement"]) for u in whole(part)}
