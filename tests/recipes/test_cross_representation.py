@@ -6,9 +6,11 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from speechbrain_ext.inference import EmotionRecognizer
 from speechbrain_ext.utterance import load_manifest
+from tests.benchmarks import bench_cross_representation
 from tests.checkpoints import make_speaker_model
 from tests.recipes.results import checked, posteriors
 from tests.recipes.running import (
@@ -170,6 +172,18 @@ def test_pictures_and_the_probe_of_a_run(undisturbed, tmp_path, capsys):
             [str(picture), str(folder), "--utterance", "nobody"]
         )
     assert "'nobody' is not in the test set" in capsys.readouterr().err
+
+
+def test_the_benchmark_counts_segments(undisturbed, capsys):
+    words = ["--run", str(undisturbed[0]), "--steps", "2"]
+    with torch.random.fork_rng():
+        bench_cross_representation.main([*words, "--widths", "8", "4"])
+    rows = [x for x in capsys.readouterr().out.splitlines() if "8, 4" in x]
+    cells = [row.strip("| ").split("|") for row in rows]
+    assert [row[1].strip() for row in cells] == ["fp32", "bf16"]
+    for row in cells:
+        speed, days = float(row[2]), float(row[3])
+        assert days == pytest.approx(2e6 / speed / 1440, abs=0.06)
 
 
 def test_recordings_without_an_alignment(options, tmp_path, capsys):
