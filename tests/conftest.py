@@ -55,6 +55,12 @@ def ravdess_folder():
 
 
 @pytest.fixture(scope="session")
+def tess_folder():
+    """Folder of the half of the real TESS."""
+    return _folder("TESS_FOLDER")
+
+
+@pytest.fixture(scope="session")
 def speech_encoder():
     """Folder of a real pretrained encoder."""
     return _folder("SPEECH_ENCODER")

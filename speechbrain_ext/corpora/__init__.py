@@ -12,8 +12,8 @@ from speechbrain_ext.corpora.base import Corpus
 
 __all__ = ["CORPORA", "Corpus", "find_corpus", "read_corpus"]
 
-_NAMES = "ravdess iemocap emovdb esd jlcorpus savee emodb aesdd shemo zed "
-_NAMES += "synthetic goemotions"
+_NAMES = "ravdess iemocap emovdb esd jlcorpus savee emodb aesdd shemo cremad "
+_NAMES += "tess zed synthetic goemotions"
 # The modules, which are imported when they are needed.
 CORPORA = {x: f"speechbrain_ext.corpora.{x}" for x in _NAMES.split()}
 

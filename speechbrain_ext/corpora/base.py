@@ -46,8 +46,10 @@ class Corpus:
     read_texts : callable, optional
         From the files that are no audio and the list of what was skipped to
         the texts, by the name of the recording.
+    read_speakers : callable, optional
+        From the same to more fields, by the speaker.
     reader : callable, optional
-        In place of these three, where the labels stand elsewhere: from a
+        In place of these four, where the labels stand elsewhere: from a
         folder to utterances and what was skipped.
 
     Example
@@ -66,6 +68,7 @@ class Corpus:
     pattern: str | None = None
     describe: Callable | None = None
     read_texts: Callable | None = None
+    read_speakers: Callable | None = None
     reader: Callable | None = None
 
     def read(self, folder):
@@ -119,6 +122,9 @@ class Corpus:
         if not any(matches.values()):
             raise self.no_recordings(folder)
         texts = self.read_texts(others, skipped) if self.read_texts else {}
+        speakers = {}
+        if self.read_speakers:
+            speakers = self.read_speakers(others, skipped)
         named, described = [], {}
         for path, match in matches.items():
             # The folders that lead to the file, nearest first.
@@ -126,7 +132,9 @@ class Corpus:
             try:
                 if not match:
                     raise AudioError(self.foreign())
-                fields = self._complete(self.describe(match, above))
+                fields = self.describe(match, above)
+                fields = speakers.get(fields["speaker"], {}) | fields
+                fields = self._complete(fields)
                 named.append((fields.pop("id"), path))
                 described[path] = {"text": texts.get(path.stem)} | fields
             except AudioError as problem:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from speechbrain_ext import vad
 from speechbrain_ext.audio import (
     MAX_LEVEL,
+    SILENCE,
     AudioError,
     read_audio,
     to_samples,
@@ -123,8 +124,10 @@ def _listen_to(batch, max_silence):
         first = to_samples(start or 0)
         last = None if stop is None else to_samples(stop)
         try:
-            waveforms[key] = first, read_audio(wav, first, last)
-            found[key] = {}
+            waveform = read_audio(wav, first, last)
+            if waveform.abs().max() < SILENCE:
+                raise AudioError("has no sound", wav)
+            waveforms[key], found[key] = (first, waveform), {}
         except AudioError as error:
             found[key] = {"reason": error.reason}
     if max_silence is None or not waveforms:

@@ -32,6 +32,8 @@ SMALL = {
     "emodb": [f"wav/{s}a0{i}Wa.wav" for s in ("03", "08") for i in (1, 2)],
     "aesdd": [f"anger/a0{i} ({s}).wav" for s in (1, 2) for i in (1, 2)],
     "shemo": [f"male/M0{s}A0{i}.wav" for s in (1, 2) for i in (1, 2)],
+    "cremad": [f"AudioWAV/100{i}_DFA_SAD_XX.wav" for i in (1, 2, 3, 4)],
+    "tess": [f"{s}_Sad/{s}_{w}_sad.wav" for s in ("OAF", "YAF") for w in "ab"],
 }
 TITLES = {corpus: find_corpus(corpus).title for corpus in SMALL}
 each = pytest.mark.parametrize("corpus", SMALL)

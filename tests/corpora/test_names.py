@@ -35,6 +35,8 @@ EMOTIONS = {
     "aesdd": "angry 121 disgust 122 fearful 120 happy 119 sad 122",
     "shemo": "angry 1034 fearful 29 happy 198 neutral 1018 sad 360 "
     "surprised 199",
+    "cremad": "neutral 1087 angry disgust fearful happy sad 1271",
+    "tess": "neutral angry disgust fearful happy sad surprised 400",
 }
 EMOTIONS = {corpus: numbers(text) for corpus, text in EMOTIONS.items()}
 # Recordings by speaker.
@@ -47,6 +49,11 @@ SPEAKERS = {
     "aesdd": numbers(
         "aesdd_1 aesdd_2 100 aesdd_3 98 aesdd_4 99 aesdd_5 107 aesdd_6 100"
     ),
+    "cremad": {f"cremad_{actor}": 82 for actor in range(1001, 1092)}
+    | numbers(
+        "cremad_1002 cremad_1076 81 cremad_1008 cremad_1009 cremad_1019 76"
+    ),
+    "tess": numbers("tess_OAF tess_YAF 1400"),
 }
 # Speakers by gender.
 GENDERS = {
@@ -58,6 +65,8 @@ GENDERS = {
     "emodb": {"female": 5, "male": 5},
     "aesdd": {None: 6},
     "shemo": {"female": 31, "male": 56},
+    "cremad": {None: 91},
+    "tess": {"female": 2},
 }
 LANGUAGES = {"savee": "en", "emodb": "de", "aesdd": "el", "shemo": "fa"}
 
@@ -102,6 +111,9 @@ def test_counts(corpus, tmp_path):
         assert {one.text for one in utterances} == set(SENTENCES.values())
         genders = Counter(one.gender for one in utterances)
         assert genders == {"female": 302, "male": 233}
+    if corpus in ("cremad", "tess"):
+        texts = {one.text for one in utterances}
+        assert len(texts) == {"cremad": 12, "tess": 200}[corpus]
     if corpus == "esd":
         # Speakers 0001 to 0020, as the ReadMe of the release lists them.
         letters = {"F": "female", "M": "male"}
@@ -164,6 +176,23 @@ GOOD = {
         "female1_angry_10a_1.wav": "id=jlcorpus_female1_angry_10a_1, "
         "sentence=10a, take=1, original_label=angry, text=None",
     },
+    "cremad": {
+        "AudioWAV/1001_IEO_ANG_HI.wav": "id=cremad_1001_IEO_ANG_HI, "
+        "speaker=cremad_1001, emotion=angry, text=It's eleven o'clock., "
+        "sentence=IEO, intensity=high, original_label=ANG, gender=None",
+        "1001_DFA_FEA_XX.wav": "emotion=fearful, intensity=unspecified",
+        # Named so in the release.
+        "1040_ITH_SAD_X.wav": "id=cremad_1040_ITH_SAD_XX, "
+        "intensity=unspecified",
+    },
+    "tess": {
+        "YAF_pleasant_surprised/YAF_back_ps.wav": "id=tess_YAF_back_ps, "
+        "speaker=tess_YAF, emotion=surprised, text=Say the word back., "
+        "word=back, gender=female, age=26, original_label=ps",
+        "OAF_Fear/OAF_back_fear.wav": "emotion=fearful, age=64",
+        "OAF_neutral/OA_bite_neutral.wav": "id=tess_OAF_bite_neutral, "
+        "speaker=tess_OAF",
+    },
 }
 # A name, and how the reason begins for which it is skipped.
 BAD = {
@@ -201,6 +230,16 @@ BAD = {
     },
     "shemo": {"male/M01X02.wav": "ShEMO has no emotion 'X'"},
     "jlcorpus": {"male1_proud_1a_1.wav": "JL-Corpus has no emotion 'proud'"},
+    "cremad": {
+        "1092_DFA_ANG_XX.wav": "CREMA-D has no actor '1092'",
+        "1001_ABC_ANG_XX.wav": "CREMA-D has no sentence 'ABC'",
+        "1001_DFA_SUR_XX.wav": "CREMA-D has no emotion 'SUR'",
+        "1001_DFA_ANG_ZZ.wav": "CREMA-D has no intensity 'ZZ'",
+    },
+    "tess": {
+        "MAF_back_sad.wav": "TESS has no speaker 'MAF'",
+        "OAF_back_proud.wav": "TESS has no emotion 'proud'",
+    },
 }
 
 
@@ -230,6 +269,48 @@ def test_ravdess_itself(ravdess_folder):
     assert emotions == EMOTIONS["ravdess"]
     # Livingstone and Russo's recordings last from 3 to 5 seconds or so.
     assert all(2.5 < one.duration < 5.5 for one in utterances)
+
+
+def test_tess_itself(tess_folder):
+    """Half of the words, in the recordings as they were published."""
+    utterances, skipped = read_corpus("tess", tess_folder)
+    assert skipped == [] and len(utterances) == 1413
+    emotions = Counter(one.emotion for one in utterances)
+    assert emotions == numbers("angry 201 disgust fearful happy 202") | numbers(
+        "neutral sad surprised 202"
+    )
+    assert {one.speaker for one in utterances} == {"tess_OAF", "tess_YAF"}
+    assert "tess_OAF_bite_neutral" in {one.id for one in utterances}
+    assert all(1 < one.duration < 4 for one in utterances)
+    words = (trees.DATA / "tess.txt").read_text().split()
+    assert {one.extra["word"] for one in utterances} < set(words)
+
+
+def test_cremad_actors(tmp_path):
+    """Who they are stands in a table, if it is there."""
+    names = [f"AudioWAV/100{i}_DFA_SAD_XX.wav" for i in (1, 2, 3)]
+    folder = trees.plant(tmp_path / "tree", names)
+    table = folder / "VideoDemographics.csv"
+    (folder / "SentenceFilenames.csv").write_text('"Stimulus_Number"\n1\n')
+    table.write_text(
+        '"ActorID","Age","Sex","Race","Ethnicity"\n'
+        '1001,51,"Male","Caucasian","Not Hispanic"\r\n'
+        '1002,,"Female","Unknown","Hispanic"\n'
+    )
+    utterances, skipped = read_corpus("cremad", folder)
+    assert skipped == []
+    assert [one.gender for one in utterances] == ["male", "female", None]
+    found = [one.extra.get("age") for one in utterances]
+    assert found == [51, None, None]
+    assert utterances[1].extra["ethnicity"] == "Hispanic"
+    for text, reason in {
+        "ActorID,Sex\n1001,Male\n": "expected the columns ActorID, Age, Sex, ",
+        "ActorID,Sex\n1001\n": f"'{table}', line 2: expected 2 fields",
+    }.items():
+        table.write_text(text)
+        utterances, [(file, why)] = read_corpus("cremad", folder)
+        assert {one.gender for one in utterances} == {None}
+        assert file == str(table) and why.startswith(reason)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,36 @@ def shemo():
         yield f"{start}{number:02d}.wav"
 
 
+def cremad():
+    """Names of CREMA-D: a rule with its exceptions."""
+    sentences = "DFA IEO IOM ITH ITS IWL IWW MTI TAI TIE TSI WSI".split()
+    emotions = "ANG DIS FEA HAP NEU SAD".split()
+    missing = ("1002_TIE_NEU", "1008_WSI", "1009_MTI", "1019_ITH")
+    missing += ("1076_ITS_NEU",)
+    for actor, sentence, emotion in itertools.product(
+        range(1001, 1092), sentences, emotions
+    ):
+        levels = ("XX",)
+        if sentence == "IEO" and emotion != "NEU":
+            levels = ("LO", "MD", "HI")
+        name = f"{actor}_{sentence}_{emotion}"
+        if not name.startswith(missing):
+            yield from (f"AudioWAV/{name}_{level}.wav" for level in levels)
+
+
+def tess():
+    """Names of TESS in the folders of its archive."""
+    folders = "angry disgust Fear happy neutral Pleasant_surprise Sad".split()
+    codes = "angry disgust fear happy neutral ps sad".split()
+    for actress, (folder, code) in itertools.product(
+        ("OAF", "YAF"), zip(folders, codes)
+    ):
+        for word in (DATA / "tess.txt").read_text().split():
+            name = f"{actress}_{word}_{code}.wav"
+            name = name.replace("OAF_bite_neutral", "OA_bite_neutral")
+            yield f"{actress}_{folder}/{name}"
+
+
 def iemocap():
     """Names of IEMOCAP's turns in the four usual classes."""
     for start, number in _numbered("iemocap.txt"):
