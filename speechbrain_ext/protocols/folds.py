@@ -1,5 +1,6 @@
 """Ways to divide utterances, sorted by id, into the parts of a fold."""
 
+import warnings
 from collections import Counter
 
 from speechbrain_ext.base.errors import UserError
@@ -42,8 +43,9 @@ def at_random(utterances, fold, folds, seed):
     return train, valid, test
 
 
-def with_class_ratios(utterances, fold, folds, seed):
-    """Recordings drawn at random from every class alike."""
+def with_class_ratios(utterances, fold, folds, seed, one_in=10):
+    """Recordings drawn at random from every class alike, for validation one in
+    so many of those that do not test."""
     from sklearn.model_selection import StratifiedKFold
 
     _check_sizes(utterances, folds)
@@ -51,11 +53,11 @@ def with_class_ratios(utterances, fold, folds, seed):
     rest, test = _fold(splitter, fold, utterances, _classes(utterances))
     # Not scikit-learn's stratified split: it refuses more classes than places
     # in the smaller part. Every tenth of the recordings in the order of their
-    # classes is a tenth of each class, give or take one.
+    # classes is a tenth of each class, give or take one (every fifth a fifth).
     rng = stable_rng("valid", seed, fold)
     rest = [rest[index] for index in rng.permutation(len(rest))]
     rest.sort(key=lambda one: one.emotion)
-    held_out = slice(rng.integers(min(10, len(rest))), None, 10)
+    held_out = slice(rng.integers(min(one_in, len(rest))), None, one_in)
     valid = rest[held_out]
     del rest[held_out]
     return rest, valid, test
@@ -84,6 +86,25 @@ def by_group_in_turn(utterances, fold, folds, seed):
     _, valid = _speaker_fold(utterances, fold % folds + 1, folds, seed)
     held_out = {one.id for one in valid}
     return [one for one in rest if one.id not in held_out], valid, test
+
+
+def by_speakers_of_every_corpus(utterances, fold, folds, seed):
+    """About a fifth of the speakers of each corpus tests, of the others
+    validates, the classes as even as they allow."""
+    parts = [], [], []
+    for corpus in sorted({one.corpus for one in utterances}):
+        rest = [one for one in utterances if one.corpus == corpus]
+        rest, test = _hold_out_fifth(rest, "test", seed, corpus)
+        train, valid = _hold_out_fifth(rest, "valid", seed, corpus)
+        for part, some in zip(parts, (train, valid, test)):
+            part.extend(some)
+    if not parts[1]:
+        raise UserError(
+            f"{len(utterances)} recordings of {len(speakers_of(utterances))} "
+            "speakers are too few to hold out speakers for validation and for "
+            "test; give another corpus."
+        )
+    return parts
 
 
 def speakers_of(utterances):
@@ -120,6 +141,26 @@ def _hold_out_speakers(utterances, seed):
     # uneven ones as well.
     part = int(stable_rng("valid", seed).integers(parts)) + 1
     return _speaker_fold(utterances, part, parts, seed)
+
+
+def _hold_out_fifth(utterances, part, seed, corpus):
+    """The rest, and whole speakers of a corpus; none where there is one."""
+    # Those of a session talk to each other.
+    groups = [one.session or one.speaker for one in utterances]
+    classes = _classes(utterances)
+    # One class at least is to have a recording for every fold.
+    most = max(Counter(classes).values())
+    folds = min(FOLDS, len(set(groups)), most)
+    if folds < 2:
+        return utterances, []
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    fold = int(stable_rng(part, seed, corpus).integers(folds)) + 1
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # IEMOCAP has two recordings of disgust: not one for each fold.
+        warnings.filterwarnings("ignore", "The least populated class")
+        return _fold(splitter, fold, utterances, classes, groups)
 
 
 def _speaker_fold(utterances, fold, folds, seed):

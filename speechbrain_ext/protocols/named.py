@@ -140,15 +140,15 @@ def _label_maps(protocol, corpora, label_map):
             f"label_map: the protocol {protocol.name} fixes its classes; set "
             "it to null, or choose leave_one_speaker_out or grouped_kfold."
         )
-    elif len(corpora) != 1:
+    elif len(corpora) != 1 and not protocol.several:
         raise UserError(
             f"protocol: {protocol.name} takes recordings of one corpus, got "
             f"{len(corpora)} ({', '.join(corpora)}); choose grouped_kfold."
         )
-    elif corpora[0] not in protocol.corpora:
+    elif foreign := [one for one in corpora if one not in protocol.corpora]:
         raise UserError(
             f"protocol: {protocol.name} is for {', '.join(protocol.corpora)}, "
-            f"not for '{corpora[0]}'; choose another, such as grouped_kfold."
+            f"not for '{foreign[0]}'; choose another, such as grouped_kfold."
         )
     if label_map is not None:
         return dict.fromkeys(corpora, label_map)

@@ -10,10 +10,12 @@
   Wav2Vec2 and HuBERT", 2024.
 * Makiuchi: M. R. Makiuchi, K. Uto and K. Shinoda, "Multimodal Emotion
   Recognition with High-Level Speech and Text Features", ASRU 2021.
+* Sharma: V. Sharma, "Speech and Text-Based Emotion Recognizer", 2023.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from speechbrain_ext.protocols import folds as ways
 
@@ -30,6 +32,12 @@ JAFARZADEH["shemo"] = {"fearful": None}
 DEFAULT = {**JAFARZADEH, "iemocap": FOUR_CLASSES}
 OTHERS = dict.fromkeys("calm disgust fearful surprised".split())
 MAKIUCHI = {"ravdess": OTHERS, "synthetic": {}}
+SHARMA = {
+    **{x: {"neutral": None} for x in ("cremad", "savee", "tess", "ravdess")},
+    "iemocap": dict.fromkeys(
+        "neutral excited frustrated other no_agreement".split()
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -48,9 +56,10 @@ class Protocol:
         One of the functions of the module ``folds``.
     folds : int or None
         How many; None where it depends on the speakers.
-    any_corpus, disjoint : bool
-        Whether other corpora and a ``label_map`` will do too; whether no
-        speaker is in two parts.
+    any_corpus, several, disjoint : bool
+        Whether any corpora and a ``label_map`` will do too; whether those of
+        the ``corpora`` that are there make one set of data; whether no speaker
+        is in two parts.
     reject : callable
         Takes an utterance; returns why the protocol leaves it out, or None.
     longest : float or None
@@ -64,6 +73,7 @@ class Protocol:
     divide: Callable
     folds: int | None = 5
     any_corpus: bool = False
+    several: bool = False
     disjoint: bool = False
     reject: Callable = lambda utterance: None
     longest: float | None = None
@@ -87,6 +97,7 @@ OF_ANY_CORPUS = {
     "disjoint": True,
     "reject": _sung,
 }
+OF_SHARMA = {"corpora": SHARMA, "several": True, "reject": _sung}
 OF_IEMOCAP = {
     "corpora": {"iemocap": FOUR_CLASSES},
     "divide": ways.by_session,
@@ -179,6 +190,30 @@ PROTOCOLS = {
             corpora={"goemotions": FOUR_CLASSES},
             divide=ways.as_published,
             folds=1,
+        ),
+        Protocol(
+            "sharma",
+            source="Sharma 2023, section III.A: seven classes of CREMA-D, "
+            "SAVEE, TESS, RAVDESS and IEMOCAP, none of them neutral; 80 to 20 "
+            "percent for the test, and of the rest for validation, ratios of "
+            "the classes kept; speakers are in all parts.",
+            ours="No turn of IEMOCAP that is labelled excited: the tables "
+            "count none. Five folds, of which the paper has one. Whichever of "
+            "the corpora are there make the data.",
+            divide=partial(ways.with_class_ratios, one_in=5),
+            **OF_SHARMA,
+        ),
+        Protocol(
+            "sharma_clean",
+            source="The recordings and classes of Sharma 2023.",
+            ours="The parts: of every corpus about a fifth of the speakers "
+            "(of IEMOCAP a session, of TESS one) tests and of the others "
+            "validates, if two or more are left; classes as even as whole "
+            "speakers allow.",
+            divide=ways.by_speakers_of_every_corpus,
+            folds=1,
+            disjoint=True,
+            **OF_SHARMA,
         ),
         Protocol(
             "leave_one_speaker_out",

@@ -196,6 +196,11 @@ def check_preparation(
     anything is made or read; the classes."""
     if protocol in PROTOCOLS:
         given = [name for name, folder in (corpora or {}).items() if folder]
+        if corpora and not given:
+            raise UserError(
+                "corpora: no folder is given; give that of one of "
+                f"{', '.join(sorted(corpora))}."
+            )
         classes = classes_of(protocol, given or [corpus], label_map)
     else:
         _check_way(protocol, speakers, zed_folder)

@@ -22,6 +22,7 @@ from tests.corpora import trees
 EIGHT = "neutral calm happy sad angry fearful disgust surprised".split()
 SEVEN = [name for name in EIGHT if name != "calm"]
 FOUR = ["neutral", "happy", "sad", "angry"]
+FIVE = ["cremad", "savee", "tess", "ravdess", "iemocap"]
 ANY = ["leave_one_speaker_out", "grouped_kfold"]
 
 
@@ -37,13 +38,14 @@ def data(tmp_path_factory):
             for i in range(3)
         ],
     }
-    for corpus in ("ravdess", "savee", "emodb", "aesdd", "shemo"):
+    for corpus in ("emodb", "aesdd", "shemo", *FIVE[:-1]):
         names = [*getattr(trees, corpus)()]
         if corpus == "ravdess":
             names += trees.ravdess("02")
         folder = trees.plant(root / corpus, names)
         found[corpus], skipped = read_corpus(corpus, folder)
         assert not skipped
+    found["five"] = sum((found[corpus] for corpus in FIVE), [])
     return found
 
 
@@ -54,15 +56,21 @@ def utterance(id, speaker, emotion, corpus):
     )
 
 
+# What the listing lacks: a few turns of those of which there are thousands.
+OTHERS = dict(
+    no_agreement=5, frustrated=5, other=3, disgust=2, fearful=40, surprised=107
+)
+
+
 def fake_iemocap():
-    """The real turns in the published counts, and some without majority."""
+    """The real turns in the published counts, and those of other labels."""
     turns = {
         turn: iemocap.EMOTIONS[code]
         for turn, code in trees.iemocap_codes(trees.iemocap()).items()
     }
-    for index in range(10):
-        label = ("no_agreement", "frustrated")[index % 2]
-        turns[f"Ses01F_impro09_F{index:03d}"] = label
+    labels = [name for name, count in OTHERS.items() for _ in range(count)]
+    for index, label in enumerate(labels):
+        turns[f"Ses0{index % 5 + 1}F_impro09_F{index:03d}"] = label
     for index, (turn, emotion) in enumerate(turns.items()):
         agreed = 1.0 if index % 3 else 2 / 3
         style = "improvised" if "impro" in turn else "scripted"
@@ -104,6 +112,7 @@ def combinations():
         if protocol.name == "goemotions":
             continue
         known = {*protocol.corpora, *(["synthetic"] * protocol.any_corpus)}
+        known = {"five"} if protocol.several else known
         for corpus in sorted(known):
             yield protocol.name, corpus
 
@@ -198,7 +207,7 @@ def test_pepino_iemocap(data):
         assert {one.session for one in part.valid} == {f"Ses0{fold % 5 + 1}"}
         assert len(part.test) == size
         assert len(part.valid) == sessions[fold % 5]
-        assert part.left_out == {"frustrated": 5, "no_agreement": 5}
+        assert part.left_out == OTHERS
         used = whole(part)
         # 1103 angry, 595 happy and 1041 excited, 1708 neutral, 1084 sad.
         assert classes(used) == dict(zip(FOUR, [1708, 1636, 1084, 1103]))
@@ -239,6 +248,94 @@ def test_issa(data):
         parts = part.record()["recordings"]
         assert parts == {"train": 1036, "valid": 116, "test": 288}
         assert part.record()["speakers_shared_with_train"]["test"] == 24
+
+
+# Files by corpus and class, in the order of SHARMA; the sums by class less
+# those of table 4, which counts what silence removal leaves, are small.
+SHARMA = "angry calm disgust fearful happy sad surprised".split()
+COUNTS = {
+    "cremad": [1271, 0, 1271, 1271, 1271, 1271, 0],
+    "savee": [60, 0, 60, 60, 60, 60, 60],
+    "tess": [400, 0, 400, 400, 400, 400, 400],
+    "ravdess": [192] * 7,
+    "iemocap": [1103, 0, 2, 40, 595, 1084, 107],
+}
+TABLE_4 = [2955, 192, 1923, 1927, 2499, 2995, 745]
+
+
+def by_corpus(part):
+    return {
+        corpus: classes(one for one in part if one.corpus == corpus)
+        for corpus in FIVE
+    }
+
+
+@pytest.mark.parametrize("protocol", ["sharma", "sharma_clean"])
+def test_sharma(data, protocol):
+    """The 13 390 files of figure 1."""
+    part = partition(protocol, data["five"], 1)
+    assert part.classes == EIGHT[1:]
+    found = by_corpus(whole(part))
+    for corpus, counts in COUNTS.items():
+        assert [found[corpus][name] for name in SHARMA] == counts
+    sums = [*map(sum, zip(*COUNTS.values()))]
+    assert sum(sums) == len(whole(part)) == 13390
+    lost = [a - b for a, b in zip(sums, TABLE_4, strict=True)]
+    assert lost == [71, 0, 2, 36, 19, 12, 14] and sum(lost) == 13390 - 13236
+    assert part.left_out["song"] == 1012
+    # All that is neutral, and what is excited, which no table counts.
+    assert part.left_out["neutral"] == 1087 + 120 + 400 + 96 + 1708
+    assert part.left_out["excited"] == 1041
+    if protocol == "sharma":
+        assert len(part.test) == 2678 and len(part.valid) == 2142
+        for name, number in classes(whole(part)).items():
+            assert abs(classes(part.test)[name] - number / 5) < 1
+            rest = number - classes(part.test)[name]
+            assert abs(classes(part.valid)[name] - rest / 5) < 1
+
+
+def test_sharma_clean(data):
+    """About a fifth of the speakers of each, and so of each class."""
+    for seed in (1, 2, 3):
+        part = partition("sharma_clean", data["five"], 1, seed=seed)
+        counts = [
+            Counter(speaker.split("_")[0] for speaker in split)
+            for split in groups(part)
+        ]
+        sizes = [[one[corpus] for one in counts] for corpus in FIVE]
+        train, valid, test = zip(*sizes)
+        assert 17 <= test[0] <= 20 and 13 <= valid[0] <= 16
+        assert sizes[1:3] == [[2, 1, 1], [1, 0, 1]]
+        assert test[3] in (4, 5) and valid[3] in (3, 4)
+        # Sessions of two actors.
+        assert sizes[4] == [6, 2, 2]
+        sessions = [{u.session for u in x} - {None} for x in parts_of(part)]
+        assert [len(one) for one in sessions] == [3, 1, 1]
+        assert len(set.union(*sessions)) == 5
+        every = by_corpus(whole(part))
+        for corpus, found in by_corpus(part.test).items():
+            if corpus in ("cremad", "savee", "tess", "ravdess"):
+                share = sum(found.values()) / sum(every[corpus].values())
+                for name, number in found.items():
+                    assert abs(number / every[corpus][name] - share) < 0.01
+
+
+def parts_of(part):
+    return part.train, part.valid, part.test
+
+
+@pytest.mark.parametrize("protocol", ["sharma", "sharma_clean"])
+def test_sharma_of_what_is_there(data, protocol):
+    """Any of the corpora, with those of the classes that they have."""
+    for corpora in (["tess", "ravdess"], ["savee", "tess"], ["cremad"]):
+        utterances = sum((data[corpus] for corpus in corpora), [])
+        part = partition(protocol, utterances, 1)
+        lacking = {"calm"} if "ravdess" not in corpora else set()
+        lacking |= {"surprised"} if corpora == ["cremad"] else set()
+        assert part.classes == [x for x in EIGHT[1:] if x not in lacking]
+        assert set(classes(part.test)) == set(part.classes)
+        counts = map(sum, zip(*(COUNTS[corpus] for corpus in corpora)))
+        assert len(whole(part)) == sum(counts)
 
 
 @pytest.mark.parametrize(
@@ -324,6 +421,11 @@ ACTORS = ("ravdess_21", "ravdess_22", "ravdess_23", "ravdess_24")
 @pytest.mark.parametrize(
     "protocol, corpora, leaves_out, sentence",
     [
+        ("sharma_clean", "tess", {"id": "-"}, "2 speakers are too few to hold"),
+        ("sharma_clean", "iemocap", {"id": "-"}, "part has .* of 'disgust'"),
+        ("sharma", "iemocap", {"id": "-"}, "'disgust' has 2 recordings, too"),
+        ("sharma", "tess ravdess", {"id": ".*_03-01-02"}, "train .* 'calm'"),
+        ("sharma", "savee emodb", {"id": "-"}, "not for 'emodb'; choose"),
         (*PEPINO, {"vocal_channel": "speech"}, "train part .* of 'disgust'"),
         (*PEPINO, {"id": ".*-04-.*-2[34]"}, "test part .* of 'sad'"),
         *((*PEPINO, {"speaker": x}, f"{x}, .* the whole") for x in ACTORS),
@@ -361,8 +463,8 @@ def test_several_corpora(data):
     part = partition("grouped_kfold", utterances, 1)
     assert part.classes == classes_of("grouped_kfold", names) == SEVEN
     # Fear of ShEMO is left out, that of SAVEE is not.
-    assert part.left_out == {"fearful": 29, "frustrated": 5, "no_agreement": 5}
-    assert len(whole(part)) == len(utterances) - 39
+    assert part.left_out == OTHERS | {"fearful": 40 + 29}
+    assert len(whole(part)) == len(utterances) - sum(part.left_out.values())
     assert classes(whole(part))["fearful"] == 60
     assert part.record()["corpus"] == "iemocap+savee+shemo"
     shared = part.record()["speakers_shared_with_train"]

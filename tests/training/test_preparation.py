@@ -162,6 +162,31 @@ def test_several_corpora(data, tmp_path):
         prepare(tmp_path / "n", "jafarzadeh", **options)
 
 
+def test_corpora_of_a_paper_that_are_there(tmp_path):
+    """Any of them; a recording without sound is seen when it is decoded."""
+    names = [
+        f"AudioWAV/{actor}_DFA_{emotion}_XX.wav"
+        for actor in range(1001, 1006)
+        for emotion in ("ANG", "NEU", "SAD")
+    ]
+    folders = {
+        "savee": str(plant(tmp_path / "savee", savee())),
+        "cremad": str(plant(tmp_path / "cremad", names)),
+        **dict.fromkeys(("tess", "iemocap")),
+    }
+    silent = tmp_path / "cremad" / "AudioWAV" / "1076_MTI_SAD_XX.wav"
+    soundfile.write(silent, np.zeros(1600), 16000)
+    for protocol in ("sharma", "sharma_clean"):
+        options = {"corpora": folders, "progress": False}
+        record = prepare(tmp_path / protocol, protocol, **options)
+        assert record["corpus"] == "cremad+savee"
+        assert sum(record["recordings"].values()) == 360 + 10
+        assert record["left_out"] == {"neutral": 125}
+        assert skipped(tmp_path / protocol) == {str(silent): "has no sound"}
+    with pytest.raises(UserError, match="no folder is given; .* of cremad, ie"):
+        prepare(tmp_path / "m", "sharma", corpora=dict.fromkeys(folders))
+
+
 def test_what_inputs_lack_changes_no_split(data, tmp_path):
     # As folds have even numbers of recordings, the others would move.
     speaker = min(emodb.GENDERS)
