@@ -36,6 +36,8 @@ class Corpus:
         From each of the corpus's own labels to a full English word.
     example : str
         A name of a file.
+    origin : str, optional
+        Where it is to be had, and its licence.
     language : str, optional
         ISO 639-1 code, unless ``describe`` gives one.
     pattern, describe : str and callable, optional
@@ -64,6 +66,7 @@ class Corpus:
     notes: str
     emotions: dict
     example: str
+    origin: str = ""
     language: str | None = None
     pattern: str | None = None
     describe: Callable | None = None
@@ -80,9 +83,10 @@ class Corpus:
                 what = "is a file, not a folder"
             if not _is_utf8(folder):
                 what = "has a name that is not UTF-8"
+            origin = f" ({self.origin})" if self.origin else ""
             raise UserError(
                 f"'{folder}' {what}; give the folder where {self.title} was "
-                "unpacked."
+                f"unpacked{origin}."
             )
         utterances, skipped = (self.reader or self._read_names)(folder)
         skipped = sorted(skipped)

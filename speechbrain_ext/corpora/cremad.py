@@ -81,12 +81,12 @@ what actors were told to act. 1076_MTI_SAD_XX.wav is silent, which
 is seen when it is decoded.
 Source: H. Cao, D. G. Cooper, M. K. Keutmann, R. C. Gur, A. Nenkova and R.
 Verma, "CREMA-D: Crowd-sourced Emotional Multimodal Actors Dataset", IEEE
-Transactions on Affective Computing 5(4), 2014, at
-github.com/CheyneyComputerScience/CREMA-D; Open Database License.""",
+Transactions on Affective Computing 5(4), 2014.""",
     emotions=pairs(
         "ANG=angry DIS=disgust FEA=fearful HAP=happy NEU=neutral SAD=sad"
     ),
     example="1001_DFA_ANG_XX.wav",
+    origin="github.com/CheyneyComputerScience/CREMA-D, Open Database License",
     language="en",
     pattern=r"\d{4}_[A-Z]{3}_[A-Z]{3}_[A-Z]{1,2}",
     describe=_describe,

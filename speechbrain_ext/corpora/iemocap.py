@@ -176,10 +176,10 @@ turns, 1085, 1023, 1151, 1031 and 1241 in the sessions: angry 1103, happy 595,
 excited 1041, neutral 1708 and sad 1084.
 Source: C. Busso, M. Bulut, C.-C. Lee, A. Kazemzadeh, E. Mower, S. Kim, J. N.
 Chang, S. Lee and S. S. Narayanan, "IEMOCAP: Interactive emotional dyadic
-motion capture database", Language Resources and Evaluation 42(4), 2008; the
-authors grant the licence on request.""",
+motion capture database", Language Resources and Evaluation 42(4), 2008.""",
     emotions=EMOTIONS,
     example="Ses01F_impro01_F000.wav",
+    origin="sail.usc.edu/iemocap, whose authors license it on request",
     language="en",
     reader=_read,
 )

@@ -49,13 +49,13 @@ an archive on Kaggle that holds every file twice.
 Counts: 1440 spoken recordings, 60 an actor: 96 neutral and 192 of each other
 emotion. The sung part has no disgust and no surprise.
 Source: S. R. Livingstone and F. A. Russo, "The Ryerson Audio-Visual Database
-of Emotional Speech and Song (RAVDESS)", PLOS ONE 13(5), 2018; CC BY-NC-SA
-4.0.""",
+of Emotional Speech and Song (RAVDESS)", PLOS ONE 13(5), 2018.""",
     emotions=pairs(
         "01=neutral 02=calm 03=happy 04=sad 05=angry 06=fearful "
         "07=disgust 08=surprised"
     ),
     example="03-01-05-01-01-01-01.wav",
+    origin="zenodo.org/records/1188976, CC BY-NC-SA 4.0",
     language="en",
     pattern=r"\d\d(?:-\d\d){6}",
     describe=_describe,

@@ -32,11 +32,12 @@ Counts: 480 recordings, 120 a speaker: 30 neutral ones and 15 of each other
 emotion. Sentences with the same number differ between emotions.
 Source: S. Haq and P. J. B. Jackson, "Multimodal Emotion Recognition", in W.
 Wang (ed.), Machine Audition: Principles, Algorithms and Systems, IGI Global,
-2010; for research, on registration.""",
+2010.""",
     emotions=pairs(
         "a=angry d=disgust f=fearful h=happy n=neutral sa=sad su=surprised"
     ),
     example="DC_a01.wav or DC/a01.wav",
+    origin="kahlan.eps.surrey.ac.uk/savee, for research, on registration",
     language="en",
     pattern=r"(?:([A-Z]{2})_)?(sa|su|[a-z])(\d\d)",
     describe=_describe,

@@ -35,10 +35,10 @@ Counts: 2800 recordings, 200 words of each actress in each emotion, at 24,414
 Hz (one has 96,000 Hz). The emotion is told by the voice alone: every recording
 says "Say the word ...".
 Source: M. K. Pichora-Fuller and K. Dupuis, "Toronto emotional speech set
-(TESS)", University of Toronto, 2020, at doi.org/10.5683/SP2/E8H2MF; CC
-BY-NC-ND 4.0.""",
+(TESS)", University of Toronto, 2020.""",
     emotions=pairs("angry disgust fear=fearful happy neutral ps=surprised sad"),
     example="OAF_back_angry.wav",
+    origin="doi.org/10.5683/SP2/E8H2MF, CC BY-NC-ND 4.0",
     language="en",
     pattern=r"([A-Z]+)_([A-Z]+)_([A-Z]+)",
     describe=_describe,

@@ -105,7 +105,9 @@ def test_wrong_folder(corpus, tmp_path):
     archive.write_bytes(b"PK")
     other = "esd" if corpus != "esd" else "ravdess"
     folder = trees.plant(tmp_path / "tree", SMALL[other])
-    where = f"give the folder where {TITLES[corpus]} was unpacked."
+    origin = find_corpus(corpus).origin
+    where = f"give the folder where {TITLES[corpus]} was unpacked"
+    where += f" ({origin})." if origin else "."
     looked_for = f"holds no {TITLES[corpus]} recordings (looked for names like "
     looked_for += f"{find_corpus(corpus).example} at any depth); give the "
     if corpus == "zed":
