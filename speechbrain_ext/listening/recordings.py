@@ -168,7 +168,7 @@ def _key(utterance, max_silence):
     return fingerprint(
         identity(utterance),
         # What the reader refuses.
-        [utterance.start, utterance.stop, bounds, MAX_LEVEL],
+        [utterance.start, utterance.stop, bounds, MAX_LEVEL, SILENCE],
     )
 
 
