@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.inference.interfaces import EmotionModel
-from speechbrain_ext.inference.recognizer import EmotionRecognizer, Recognition
+from speechbrain_ext.inference.interfaces import EmotionModel, Recognition
 from speechbrain_ext.inference.texts import Listener, NoText
 from speechbrain_ext.recognition.rule import FILE, read_fusion
 
@@ -46,6 +45,7 @@ class FusedRecognizer(Recognition):
     Example
     -------
     >>> from speechbrain_ext.encoders.features.prosody import ProsodyEncoder
+    >>> from speechbrain_ext.inference import EmotionRecognizer
     >>> from speechbrain_ext.models.heads import DenseHead
     >>> from speechbrain_ext.recognition.rule import Fusion
     >>> def member():
@@ -82,8 +82,9 @@ class FusedRecognizer(Recognition):
             member.listener = self.listener
 
     @classmethod
-    def of_file(cls, path, *args, transcriber=None, **options):
-        """Load all members that a ``fusion.json`` names."""
+    def of_file(cls, path, load, *args, transcriber=None, **options):
+        """Load, by a function of its source, each member that a
+        ``fusion.json`` names."""
         fusion = read_fusion(path)
         members = []
         for name in fusion.members:
@@ -94,9 +95,7 @@ class FusedRecognizer(Recognition):
                     f"'{path}': the member '{name}' is a fusion itself; fuse "
                     "its members with the others."
                 )
-            members.append(
-                EmotionRecognizer.from_hparams(source, *args, **options)
-            )
+            members.append(load(source, *args, **options))
         return cls(fusion, members, transcriber)
 
     def __call__(self, wavs, wav_lens=None, speakers=None, texts=None):

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from speechbrain_ext.audio import (
     SAMPLE_RATE,
+    AudioStream,
     check_level,
     list_notes,
     to_samples,
@@ -137,6 +139,92 @@ class EmotionModel(Pretrained):
             unit="window",
             disable=not progress or len(spans) == 1,
         )
+
+
+class Recognition:
+    """The face of recognizers, over what each of them is or has: ``classes``,
+    ``by_speaker``, ``reads_text``, ``needs_text``, ``listener``, ``survey``,
+    ``judge`` and ``remarks``."""
+
+    def classify_file(self, path, text=None):
+        """Classify a recording; by what a speaker says, by it alone."""
+        return self.classify_files([path], texts=[text])
+
+    def classify_files(self, paths, speakers=None, texts=None):
+        """Classify recordings, which ``speakers`` (a list) have spoken.
+
+        ``paths`` may hold an ``AudioStream`` in place of its path; ``texts``
+        are what is said, where it is not to be transcribed (None).
+        """
+        found = self.iterate_files(paths, speakers, texts=texts)
+        return self._result([out_prob[0] for out_prob, *_ in found])
+
+    def iterate_files(self, paths, speakers=None, progress=False, texts=None):
+        """As ``classify_files``, each result as soon as it is there."""
+        several = isinstance(paths, Iterable) and not isinstance(paths, str)
+        paths = list(paths) if several else paths
+        if not several or not paths:
+            raise expected("paths", "a list of recordings", paths)
+        recordings = [
+            path if isinstance(path, AudioStream) else AudioStream(path)
+            for path in paths
+        ]
+        names = self._speakers(speakers, len(paths))
+        self._attach(recordings, texts)
+        for row in self._each(recordings, names, progress):
+            yield self._result([row])
+
+    def classify_batch(self, wavs, wav_lens=None, speakers=None, texts=None):
+        """Classify waveforms ``[batch, samples]`` (or one) at 16 kHz.
+
+        What they hold beyond the relative lengths ``[batch]`` does not matter.
+        Samples are from -1 to 1, or whole numbers of 8, 16 or 32 bits.
+        """
+        recordings, wavs, lengths = as_batch(wavs, wav_lens)
+        names = self._speakers(speakers, len(wavs))
+        self._attach(recordings, texts)
+        return self._classify(recordings, names, wavs, lengths)
+
+    def _classify(self, recordings, speakers, wavs, lengths):
+        return self._result(list(self._each(recordings, speakers)))
+
+    def _speakers(self, speakers, count):
+        if speakers is None:
+            return ["the speaker"] * count
+        if not self.by_speaker:
+            raise UserError(
+                "speakers: the model has no speaker normalisation or "
+                "embedding, so that they make no difference; leave them out."
+            )
+        if len(speakers) != count:
+            what = f"one for each of {count} recordings"
+            raise expected("speakers", what, speakers)
+        return speakers
+
+    def _attach(self, recordings, texts):
+        """Give recordings their texts."""
+        if not self.reads_text and any(x is not None for x in texts or ()):
+            raise UserError("texts: the model reads no text; leave them out.")
+        self.listener.attach(recordings, texts)
+        if self.needs_text and self.listener.is_deaf(recordings):
+            raise UserError(
+                "texts: the model reads what is said; give its text, or the "
+                "folder or name of a Whisper model as transcriber."
+            )
+
+    def _each(self, recordings, speakers, progress=False):
+        """Probabilities ``[classes]`` of one recording after the other."""
+        if self.by_speaker:
+            self.survey(recordings, speakers, progress)
+        for recording, speaker in zip(recordings, speakers):
+            row = self.judge(recording, speaker, progress)
+            self.warn(recording)
+            yield row
+
+    def _result(self, rows):
+        out_prob = torch.stack(rows)
+        score, index = out_prob.max(dim=-1)
+        return out_prob, score, index, [self.classes[i] for i in index.tolist()]
 
 
 class Waveform:

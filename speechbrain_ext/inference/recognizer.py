@@ -2,15 +2,15 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from speechbrain_ext.audio import AudioStream, to_samples
-from speechbrain_ext.base.errors import UserError, expected
-from speechbrain_ext.inference.interfaces import EmotionModel, as_batch
+from speechbrain_ext.audio import to_samples
+from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.inference.fused import FusedRecognizer, find_fusion
+from speechbrain_ext.inference.interfaces import EmotionModel, Recognition
 from speechbrain_ext.inference.texts import (
     Listener,
     NoText,
@@ -19,92 +19,6 @@ from speechbrain_ext.inference.texts import (
 from speechbrain_ext.models.normalization import SpeakerMean
 
 logger = logging.getLogger("speechbrain_ext.inference")
-
-
-class Recognition:
-    """The face of recognizers, over what each of them is or has: ``classes``,
-    ``by_speaker``, ``reads_text``, ``needs_text``, ``listener``, ``survey``,
-    ``judge`` and ``remarks``."""
-
-    def classify_file(self, path, text=None):
-        """Classify a recording; by what a speaker says, by it alone."""
-        return self.classify_files([path], texts=[text])
-
-    def classify_files(self, paths, speakers=None, texts=None):
-        """Classify recordings, which ``speakers`` (a list) have spoken.
-
-        ``paths`` may hold an ``AudioStream`` in place of its path; ``texts``
-        are what is said, where it is not to be transcribed (None).
-        """
-        found = self.iterate_files(paths, speakers, texts=texts)
-        return self._result([out_prob[0] for out_prob, *_ in found])
-
-    def iterate_files(self, paths, speakers=None, progress=False, texts=None):
-        """As ``classify_files``, each result as soon as it is there."""
-        several = isinstance(paths, Iterable) and not isinstance(paths, str)
-        paths = list(paths) if several else paths
-        if not several or not paths:
-            raise expected("paths", "a list of recordings", paths)
-        recordings = [
-            path if isinstance(path, AudioStream) else AudioStream(path)
-            for path in paths
-        ]
-        names = self._speakers(speakers, len(paths))
-        self._attach(recordings, texts)
-        for row in self._each(recordings, names, progress):
-            yield self._result([row])
-
-    def classify_batch(self, wavs, wav_lens=None, speakers=None, texts=None):
-        """Classify waveforms ``[batch, samples]`` (or one) at 16 kHz.
-
-        What they hold beyond the relative lengths ``[batch]`` does not matter.
-        Samples are from -1 to 1, or whole numbers of 8, 16 or 32 bits.
-        """
-        recordings, wavs, lengths = as_batch(wavs, wav_lens)
-        names = self._speakers(speakers, len(wavs))
-        self._attach(recordings, texts)
-        return self._classify(recordings, names, wavs, lengths)
-
-    def _classify(self, recordings, speakers, wavs, lengths):
-        return self._result(list(self._each(recordings, speakers)))
-
-    def _speakers(self, speakers, count):
-        if speakers is None:
-            return ["the speaker"] * count
-        if not self.by_speaker:
-            raise UserError(
-                "speakers: the model has no speaker normalisation or "
-                "embedding, so that they make no difference; leave them out."
-            )
-        if len(speakers) != count:
-            what = f"one for each of {count} recordings"
-            raise expected("speakers", what, speakers)
-        return speakers
-
-    def _attach(self, recordings, texts):
-        """Give recordings their texts."""
-        if not self.reads_text and any(x is not None for x in texts or ()):
-            raise UserError("texts: the model reads no text; leave them out.")
-        self.listener.attach(recordings, texts)
-        if self.needs_text and self.listener.is_deaf(recordings):
-            raise UserError(
-                "texts: the model reads what is said; give its text, or the "
-                "folder or name of a Whisper model as transcriber."
-            )
-
-    def _each(self, recordings, speakers, progress=False):
-        """Probabilities ``[classes]`` of one recording after the other."""
-        if self.by_speaker:
-            self.survey(recordings, speakers, progress)
-        for recording, speaker in zip(recordings, speakers):
-            row = self.judge(recording, speaker, progress)
-            self.warn(recording)
-            yield row
-
-    def _result(self, rows):
-        out_prob = torch.stack(rows)
-        score, index = out_prob.max(dim=-1)
-        return out_prob, score, index, [self.classes[i] for i in index.tolist()]
 
 
 class EmotionRecognizer(Recognition, EmotionModel):
@@ -173,10 +87,9 @@ class EmotionRecognizer(Recognition, EmotionModel):
     @classmethod
     def from_hparams(cls, source, *args, **options):
         """As ``EmotionModel``; of a fusion, a ``FusedRecognizer``."""
-        from speechbrain_ext.inference.fused import FusedRecognizer, find_fusion
-
         if (path := find_fusion(source)) is not None:
-            return FusedRecognizer.of_file(path, *args, **options)
+            load = super().from_hparams
+            return FusedRecognizer.of_file(path, load, *args, **options)
         return super().from_hparams(source, *args, **options)
 
     def _classify(self, recordings, speakers, wavs, lengths):
