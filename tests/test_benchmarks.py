@@ -13,6 +13,8 @@ from tests.benchmarks import (
     bench_whisper,
 )
 from tests.checkpoints import make_ssl_checkpoint, make_whisper_checkpoint
+from tests.corpora.test_goemotions import write as write_goemotions
+from tests.text_checkpoints import make_text_checkpoint
 
 
 @pytest.fixture
@@ -119,6 +121,21 @@ def test_linear_baseline(ravdess, encoder_source, tmp_path, tables):
         for statistics in ("mean", "mean, sd")
         for by in ("global", "speaker")
     ]
+    assert all(0 <= float(x) <= 100 for row in rows for x in row[3:])
+
+
+def test_linear_baseline_of_texts(tables, tmp_path):
+    (rows,) = tables(
+        baseline_linear,
+        "--text",
+        data_folder=write_goemotions(tmp_path / "texts"),
+        corpus="goemotions",
+        protocol="goemotions",
+        encoder_source=make_text_checkpoint(tmp_path / "bert"),
+        feature_folder=tmp_path / "features",
+    )
+    ways = ["global", "global, class weights"]
+    assert [row[2] for row in rows] == 2 * ways
     assert all(0 <= float(x) <= 100 for row in rows for x in row[3:])
 
 

@@ -2,11 +2,15 @@ r"""Logistic regression on time statistics: what any head should be held to.
 
 > python -m tests.benchmarks.baseline_linear --data_folder=RAVDESS \
 >     --encoder_source=openai/whisper-tiny.en
+> python -m tests.benchmarks.baseline_linear --data_folder=GOEMOTIONS --text \
+>     --corpus=goemotions --protocol=goemotions --encoder_source=minilm
 
 from the root of the repository. Takes the corpus, protocol and stored features
 of recipes/ssl_embeddings, the mean over time of every layer (and its standard
 deviation), and prints UA of the validation and the test set, with global and
-with speaker normalisation. Nothing is tuned.
+with speaker normalisation. Of texts it takes the last states of the tokens, as
+recipes/cross_representation does, with and without class weights. Nothing is
+tuned.
 """
 
 import numpy as np
@@ -18,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from speechbrain_ext.base.errors import exits_cleanly
 from speechbrain_ext.corpora import read_corpus
 from speechbrain_ext.encoders import load_encoder
+from speechbrain_ext.encoders.text import TextEncoder
 from speechbrain_ext.models.inputs import Input
 from speechbrain_ext.models.mixture import LayerMixture
 from speechbrain_ext.protocols import partition
@@ -29,10 +34,17 @@ OPTIONS = {
     "protocol": "pepino_ravdess",
     "fold": 1,
     "feature_folder": "results/features",
+    "text": False,
 }
 LAYERS = {"last": slice(-1, None), "all": slice(None)}
 STATISTICS = {"mean": 1, "mean, sd": 2}
 SPLITS = ("valid", "test")
+# By its name in the table: normalisation, and the weights of classes.
+WAYS = {"global": ("global", None), "speaker": ("speaker", None)}
+WAYS_OF_TEXT = {
+    "global": ("global", None),
+    "global, class weights": ("global", "balanced"),
+}
 
 
 def pool(store, utterance):
@@ -50,7 +62,7 @@ def by_speaker(pooled, speakers):
     return normalised
 
 
-def recall(pooled, data, by):
+def recall(pooled, data, by, class_weight=None):
     """UA (%) of validation and test set after training on the rest."""
     if by == "speaker":
         pooled = {
@@ -58,7 +70,8 @@ def recall(pooled, data, by):
             for name, rows in pooled.items()
         }
     classes = {name: [u.emotion for u in data[name]] for name in data}
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    options = {"max_iter": 1000, "class_weight": class_weight}
+    model = make_pipeline(StandardScaler(), LogisticRegression(**options))
     model.fit(pooled["train"], classes["train"])
     return [
         100
@@ -76,10 +89,14 @@ def main(arguments=None):
     utterances, _ = read_corpus(options.corpus, options.data_folder)
     split = partition(options.protocol, utterances, options.fold)
     data = {name: getattr(split, name) for name in ("train", *SPLITS)}
-    encoder = load_encoder(
-        options.encoder_source, freeze=True, local_encoder=True
-    )
-    source = Input(encoder, mixture=LayerMixture(encoder.num_layers))
+    layers, ways = LAYERS, WAYS
+    if options.text:
+        source = Input(TextEncoder(options.encoder_source))
+        layers, ways = {"last": slice(None)}, WAYS_OF_TEXT
+    else:
+        how = {"freeze": True, "local_encoder": True}
+        encoder = load_encoder(options.encoder_source, **how)
+        source = Input(encoder, mixture=LayerMixture(encoder.num_layers))
     store = FeatureStore(options.feature_folder, source)
     store.extract([u for part in data.values() for u in part])
     pooled = {
@@ -87,15 +104,15 @@ def main(arguments=None):
         for name, part in data.items()
     }
     cells = [["layers", "over time", "normalisation", *SPLITS]]
-    for layers, chosen in LAYERS.items():
+    for name_of_layers, chosen in layers.items():
         for statistics, count in STATISTICS.items():
             rows = {
                 name: each[:, :count, chosen].reshape(len(each), -1)
                 for name, each in pooled.items()
             }
-            for by in ("global", "speaker"):
-                found = [f"{figure:.1f}" for figure in recall(rows, data, by)]
-                cells.append([layers, statistics, by, *found])
+            for way, how in ways.items():
+                found = [f"{figure:.1f}" for figure in recall(rows, data, *how)]
+                cells.append([name_of_layers, statistics, way, *found])
     show(cells)
 
 
