@@ -25,8 +25,9 @@ SEGMENTS = 2_000_000
 
 def speed(run, encoder_width, decoder_width, batch_size, steps, precision):
     """Segments a minute."""
-    changes = {"batch_size": batch_size, "encoder_width": encoder_width}
-    changes |= {"decoder_width": decoder_width, "checkpointer": None}
+    # In the YAML of a run references are resolved.
+    widths = {"encoder_width": encoder_width, "decoder_width": decoder_width}
+    changes = {"batch_size": batch_size, "head": widths, "checkpointer": None}
     with open(os.path.join(run, "hyperparams.yaml"), encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, changes)
     train = script(CROSS, "train")
