@@ -55,7 +55,8 @@ def align(utterances, aligner=None, cache=None, jobs=1, progress=True):
     todo = [one for one in utterances if files[one.id] is None]
     known = {}
     if aligner is not None:
-        keys = [fingerprint(identity(x), _given(x), aligner) for x in todo]
+        how = aligner, _BEAMS
+        keys = [fingerprint(identity(x), _given(x), how) for x in todo]
 
         def find(todo):
             items = list(todo.items())
