@@ -7,7 +7,6 @@
 See README.md beside this file.
 """
 
-import itertools
 import sys
 from pathlib import Path
 
@@ -33,7 +32,6 @@ if __name__ == "__main__":
     exits_cleanly(read_command_line)(sys.argv[1:], __file__, OPTIONS)
 
 import speechbrain as sb
-import torch
 
 from speechbrain_ext.data import RandomCrop, UtteranceDataset
 from speechbrain_ext.models.cross_representation import (
@@ -43,17 +41,6 @@ from speechbrain_ext.models.cross_representation import (
 from speechbrain_ext.training.brain import RecognitionBrain
 from speechbrain_ext.training.preparation import prepared_splits
 from speechbrain_ext.training.results import show
-
-
-class FrozenInputsBrain(RecognitionBrain):
-    """Text, or speech and text: stored states and a head (section 3.2)."""
-
-    def compute_forward(self, batch, stage):
-        """Log posteriors [batch, classes]."""
-        batch = batch.to(self.device)
-        frames = [self.frames(name, batch) for name in self.hparams.inputs]
-        logits = self.modules.head(*itertools.chain(*frames))
-        return torch.log_softmax(logits.float(), dim=-1)
 
 
 class CrossRepresentationBrain(RecognitionBrain):
@@ -99,7 +86,8 @@ def main(arguments):
     if hparams is None:
         return
     run = Path(hparams["output_folder"])
-    brain_class = FrozenInputsBrain
+    # Text, or speech and text: stored states and a head (section 3.2).
+    brain_class = RecognitionBrain
     if isinstance(hparams["head"], CrossRepresentation):
         brain_class = CrossRepresentationBrain
         for name in hparams["head"].unused:

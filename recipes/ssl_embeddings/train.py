@@ -7,7 +7,6 @@
 See README.md beside this file.
 """
 
-import itertools
 import sys
 from pathlib import Path
 
@@ -30,22 +29,13 @@ if __name__ == "__main__":
     # A wrong option ends here, before imports that take seconds.
     exits_cleanly(read_command_line)(sys.argv[1:], __file__, OPTIONS)
 
-import torch
-
 from speechbrain_ext.training.brain import RecognitionBrain
 from speechbrain_ext.training.preparation import prepared_splits
 from speechbrain_ext.training.results import show
 
 
 class EmbeddingBrain(RecognitionBrain):
-    """Stored embeddings, normalised and mixed (equation 1), and a head."""
-
-    def compute_forward(self, batch, stage):
-        """Log posteriors [batch, classes] (figure 1)."""
-        batch = batch.to(self.device)
-        frames = [self.frames(name, batch) for name in self.hparams.inputs]
-        logits = self.modules.head(*itertools.chain(*frames))
-        return torch.log_softmax(logits.float(), dim=-1)
+    """Embeddings, normalised and mixed (equation 1), and a head (figure 1)."""
 
 
 @exits_cleanly

@@ -32,6 +32,10 @@ class FrameGrid:
             needed = (self.min_samples - 1) * stride + kernel - 2 * padding
             self.min_samples = max(1, needed)
 
+    def describe(self):
+        """What tells it from other grids, for JSON."""
+        return {"convolutions": self.convolutions, "first": self.first}
+
     def num_frames(self, num_samples):
         """Frames of so many samples (a number or a tensor), at least 1."""
         if isinstance(num_samples, torch.Tensor):

@@ -109,11 +109,7 @@ class PhoneEncoder(Encoder):
         )
 
     def describe(self):
-        return {
-            "convolutions": [list(one) for one in self.grid.convolutions],
-            "first": self.grid.first,
-            "phones": list(self.numbers),
-        }
+        return {**self.grid.describe(), "phones": list(self.numbers)}
 
 
 def phone_name(name):

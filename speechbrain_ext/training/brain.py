@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import itertools
 import logging
 import re
 import time
@@ -311,7 +312,7 @@ def keep_memory():
 
 
 class RecognitionBrain(EmotionBrain):
-    """A classifier of utterances; a recipe adds ``compute_forward``.
+    """A classifier of utterances: named inputs, and a head on their frames.
 
     The YAML gives ``classes`` and ``stop_by``: what of the validation set is
     to get better, ``"loss"`` or ``"UA"``; perhaps ``class_weights``: whether
@@ -334,6 +335,13 @@ class RecognitionBrain(EmotionBrain):
             share = sum(counts) / len(counts)
             weights = [share / max(count, 1) for count in counts]
             self.weights = torch.tensor(weights, device=self.device)
+
+    def compute_forward(self, batch, stage):
+        """Log posteriors ``[batch, classes]``."""
+        batch = batch.to(self.device)
+        frames = [self.frames(name, batch) for name in self.hparams.inputs]
+        logits = self.modules.head(*itertools.chain(*frames))
+        return torch.log_softmax(logits.float(), dim=-1)
 
     def compute_objectives(self, predictions, batch, stage):
         """Cross entropy of log posteriors ``[batch, classes]``."""

@@ -99,8 +99,7 @@ class MelEncoder(Encoder):
         return ((decibels + 100) / 100).clamp(0, 1)
 
     def describe(self):
-        grid = self.grid
-        return {"convolutions": grid.convolutions, "first": grid.first}
+        return self.grid.describe()
 
 
 def _high_passed(wav):
