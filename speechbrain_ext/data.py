@@ -62,16 +62,21 @@ def segments_of(record):
     return [{"emo": emotion, "start": 0.0, "end": record["duration"]}]
 
 
+# What encoders that run in training read, and the item with it.
+LIVE = {"audio": "sig", "text": "text"}
+
+
 class SpeechDataset(DynamicItemDataset):
     """Utterances, as waveforms or as stored features, with their labels.
 
     Its items have ``id``, ``spk_id``, ``labels`` (what ``label`` makes of a
-    record), and ``sig`` [samples], or in its place the ``stored`` features of
-    each input by its name [layers, frames, channels]; of frames the ``part``, a
-    function from epoch, id and their number to a slice.
+    record), the ``stored`` features of each input by its name [layers, frames,
+    channels] (of frames the ``part``, a function from epoch, id and their
+    number to a slice), and what other encoders read: ``live``, by default the
+    ``sig`` [samples] where nothing is stored.
     """
 
-    def __init__(self, utterances, label, stored=None, part=None):
+    def __init__(self, utterances, label, stored=None, part=None, live=None):
         self.epoch = 1
         self.known_labels = {}
         self.known_keys = {}
@@ -97,9 +102,12 @@ class SpeechDataset(DynamicItemDataset):
 
             return load
 
+        ways = {"audio": load_waveform, "text": lambda record: record["text"]}
         items = [reader(*each) for each in (stored or {}).items()]
-        items = items or [provides("sig")(takes("record")(load_waveform))]
-        keys = ["id", "spk_id", "labels", *(stored or ["sig"])]
+        if live is None:
+            live = () if stored else ("audio",)
+        items += [provides(LIVE[x])(takes("record")(ways[x])) for x in live]
+        keys = ["id", "spk_id", "labels", *(stored or ()), *map(LIVE.get, live)]
         super().__init__(_items(utterances), [labels, *items], keys)
 
     def replace(self, utterances):
@@ -151,13 +159,13 @@ class UtteranceDataset(SpeechDataset):
     's'
     """
 
-    def __init__(self, utterances, classes, stored=None, part=None):
+    def __init__(self, utterances, classes, stored=None, part=None, live=None):
         index = {name: number for number, name in enumerate(classes)}
 
         def label(record):
             return torch.tensor([index[record["emotion"]]])
 
-        super().__init__(utterances, label, stored, part)
+        super().__init__(utterances, label, stored, part, live)
 
 
 class RandomCrop:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import DAY, atomic_path, fingerprint, sweep
 from speechbrain_ext.base.values import check_value
-from speechbrain_ext.data import load_waveform
+from speechbrain_ext.data import LIVE, load_waveform
 from speechbrain_ext.encoders.base import ConvolvedFeatures
 from speechbrain_ext.models.inputs import LAYERS, Input
 
@@ -311,9 +311,9 @@ def store_inputs(hparams, splits, run_opts):
     ---------
     hparams : dict
         ``inputs``, ``feature_dtype`` and ``feature_memory``; and either
-        ``feature_folder``, for what frozen encoders give, or ``cnn_folder``,
-        for what the frozen convolutions of trained ones give. ``None``:
-        nothing is stored.
+        ``feature_folder``, for what frozen encoders give (those that are
+        trained are run each time), or ``cnn_folder``, for what the frozen
+        convolutions of trained ones give. ``None``: nothing is stored.
     splits : dict
         From the name of a split to its utterances.
     run_opts : dict
@@ -329,7 +329,7 @@ def store_inputs(hparams, splits, run_opts):
     folder = hparams["cnn_folder" if convolved else "feature_folder"]
     if folder is None:
         for name, source in hparams["inputs"].items():
-            if source.encoder.reads != ("audio",):
+            if not set(source.encoder.reads) <= LIVE.keys():
                 raise UserError(
                     f"feature_folder: the input '{name}' is made once and "
                     "stored; give a folder in place of null."
@@ -343,6 +343,9 @@ def store_inputs(hparams, splits, run_opts):
     for name, source in hparams["inputs"].items():
         if convolved:
             source = Input(ConvolvedFeatures(source.encoder))
+        elif not source.encoder.frozen:
+            # It runs in training.
+            continue
         store = FeatureStore(folder, source, hparams["feature_dtype"])
         # In one process of a run.
         run_on_main(store.extract, [utterances, device, progress])

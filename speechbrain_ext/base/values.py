@@ -223,6 +223,15 @@ OPTIONS = {
     "feature_memory": number(0, unit="of gigabytes"),
     "encoder_source": TEXT,
     "transcriber": optional(TEXT),
+    **dict.fromkeys(
+        ("trained_layers", "text_trained_layers"),
+        Kind(
+            "a number of layers, 0 or more, or all",
+            lambda x: x == "all" or whole(0, 200).takes(x),
+        ),
+    ),
+    "warmup_steps": whole(0),
+    "grad_accumulation_factor": COUNT,
     "encoder.freeze": FLAG,
     "encoder.freeze_feature_extractor": FLAG,
     "encoder.output_norm": FLAG,

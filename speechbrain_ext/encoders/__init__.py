@@ -7,6 +7,7 @@ utterance alone, and its ``grid`` says which samples a frame stands for.
 from importlib import import_module
 
 from speechbrain_ext.base.errors import expected
+from speechbrain_ext.base.values import check_value
 
 __all__ = ["load_encoder"]
 
@@ -28,6 +29,7 @@ def load_encoder(
     local_encoder=False,
     pad_to_30s=False,
     lora=None,
+    trained_layers=None,
 ):
     """Load a pretrained encoder of any supported architecture, or features.
 
@@ -57,6 +59,9 @@ def load_encoder(
     lora : dict, optional
         Options of ``adaptation.add_lora``, which needs ``freeze=False``:
         adapters are trained in place of the weights; none with ``rank: None``.
+    trained_layers : int or str, optional
+        In place of ``freeze``: how many of the top layers are trained, or
+        ``"all"``; 0 freezes the encoder.
 
     Returns
     -------
@@ -76,9 +81,14 @@ def load_encoder(
     # Off in a YAML that has the options one by one.
     if lora is not None and lora.get("rank", True) is None:
         lora = None
+    frozen = "freeze", freeze, True
+    if trained_layers is not None:
+        check_value("trained_layers", trained_layers)
+        freeze = trained_layers == 0
+        frozen = "trained_layers", trained_layers, 0
     if source in FEATURES:
         for name, value, needed in (
-            ("freeze", freeze, True),
+            frozen,
             ("pad_to_30s", pad_to_30s, False),
             ("lora", lora, None),
         ):
@@ -99,6 +109,10 @@ def load_encoder(
             known = f"options among {', '.join(LORA_OPTIONS)}"
             raise expected("lora", known, min(unknown))
         add_lora(encoder, **lora)
+    if trained_layers is not None:
+        from speechbrain_ext.encoders.adaptation import train_top
+
+        train_top(encoder, trained_layers)
     return encoder
 
 

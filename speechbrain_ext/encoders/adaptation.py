@@ -58,6 +58,24 @@ def unfreeze_top(encoder, num_layers):
         parameter.requires_grad_(trains)
 
 
+def train_top(encoder, count):
+    """Let so many of the top transformer layers train for good, ``"all"`` of
+    what is not frozen, or, with 0, nothing at all."""
+    check_value("trained_layers", count)
+    if count == 0:
+        encoder.freeze()
+    if count in (0, "all"):
+        return
+    _check_trained(encoder, "trained_layers")
+    if count > len(encoder.layers):
+        what = f"at most {len(encoder.layers)}, the encoder's layers, or all"
+        raise expected("trained_layers", what, count)
+    depths = _depths(encoder)
+    for parameter in trainable_ever(encoder).values():
+        parameter.requires_grad_(depths[id(parameter)] < count)
+    encoder.may_train = None
+
+
 def unfrozen_layers(epoch, every):
     """How many of the top layers train in an epoch."""
     check_value("unfreeze_every", every)

@@ -11,6 +11,7 @@ from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import fingerprint
 from speechbrain_ext.base.values import check_value
 from speechbrain_ext.encoders import loading
+from speechbrain_ext.encoders.adaptation import train_top
 from speechbrain_ext.encoders.base import Encoder
 
 # Sources that are models of packages, whose files need no download.
@@ -22,7 +23,7 @@ _ROWS = 32
 
 
 class TextEncoder(Encoder):
-    """A frozen text encoder: the states of a text's tokens, ``[layers, tokens,
+    """A text encoder: the states of a text's tokens, ``[layers, tokens,
     channels]``.
 
     The last hidden state comes last, and is what an ``Input`` takes (Makiuchi
@@ -43,11 +44,15 @@ class TextEncoder(Encoder):
         [SEP]. The paper leaves them out; its released code keeps [SEP].
     lowercase : bool
         Whether the text is lower-cased first, as in the released code.
+    trained_layers : int or str
+        How many of the top layers are trained, or ``"all"``; with 0 the
+        encoder is frozen.
 
     Raises
     ------
     UserError
-        When the source is no checkpoint of a text encoder.
+        When the source is no checkpoint of a text encoder, or has fewer
+        layers, or none of its own (ALBERT).
 
     Example
     -------
@@ -60,7 +65,12 @@ class TextEncoder(Encoder):
     grid = None
 
     def __init__(
-        self, source, save_path=None, special_tokens=False, lowercase=False
+        self,
+        source,
+        save_path=None,
+        special_tokens=False,
+        lowercase=False,
+        trained_layers=0,
     ):
         super().__init__()
         for name in ("special_tokens", "lowercase"):
@@ -82,7 +92,19 @@ class TextEncoder(Encoder):
         self.model.pooler = None
         self.output_size = config.hidden_size
         self.num_layers = config.num_hidden_layers + 1
-        self.freeze()
+        train_top(self, trained_layers)
+        self.train()
+
+    @property
+    def layers(self):
+        """The transformer layers from the bottom upwards."""
+        count = self.model.config.num_hidden_layers
+        found = (
+            one
+            for one in self.model.modules()
+            if isinstance(one, torch.nn.ModuleList) and len(one) == count
+        )
+        return next(found, ())
 
     def encode_alone(self, text):
         """States of a text's tokens, ``[layers, tokens, channels]``."""

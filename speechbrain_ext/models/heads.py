@@ -247,6 +247,41 @@ class MeanHead(nn.Module):
         return self.layers(packing.mean_over_frames(frames, lengths))
 
 
+class PooledHead(nn.Module):
+    """The mean of each input, dropout, and one fully connected layer on all.
+
+    Sharma (2023), section III.D: of HuBERT alone, or of HuBERT's frames and
+    BERT's tokens, side by side.
+
+    Arguments
+    ---------
+    sizes : list of int
+        Channels of each input.
+    num_classes : int
+        Number of classes.
+    dropout : float
+        Probability that a channel of a mean is dropped in training.
+
+    Example
+    -------
+    >>> head = PooledHead([8, 6], 4)
+    >>> frames, tokens = torch.randn(9, 8), torch.randn(4, 6)
+    >>> head(frames, torch.tensor([5, 4]), tokens, torch.tensor([1, 3])).shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(self, sizes, num_classes, dropout=0.1):
+        super().__init__()
+        check_value("dropout", dropout)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(sum(sizes), num_classes)
+
+    def forward(self, *inputs):
+        pairs = zip(inputs[::2], inputs[1::2])
+        means = [packing.mean_over_frames(*pair) for pair in pairs]
+        return self.output(self.dropout(torch.cat(means, dim=1)))
+
+
 class ConvMeanHead(MeanHead):
     """Convolutions over the frames in place of their plain mean.
 

@@ -103,7 +103,7 @@ class Input(nn.Module):
 
     def hidden_of_texts(self, texts):
         """What ``hidden`` gives, of an encoder that reads texts."""
-        states = [self.encoder.encode_alone(text) for text in texts]
+        states = self.encoder.encode_batch(texts)
         lengths = [state.shape[1] for state in states]
         packed = torch.cat(states, dim=1)[self.layers]
         return packed, torch.tensor(lengths, device=packed.device)
@@ -129,12 +129,14 @@ class Input(nn.Module):
         speakers=None,
         normalised=None,
         convolved=None,
+        texts=None,
     ):
         """Packed frames ``[frames, channels]``, and their lengths ``[batch]``.
 
         They are those of waveforms and ``speakers`` (names, for normalisation
-        by speaker). In place of waveforms come packed states and their lengths:
-        ``normalised``, or ``convolved``, which ``ConvolvedFeatures`` gives.
+        by speaker), or of ``texts``. In place of waveforms come packed states
+        and their lengths: ``normalised``, or ``convolved``, which
+        ``ConvolvedFeatures`` gives.
         """
         if normalised is not None:
             hidden, lengths = normalised
@@ -143,6 +145,8 @@ class Input(nn.Module):
             features, lengths = convolved
             given = pad(features[0], lengths), lengths
             hidden, lengths = self._hidden(self.encoder.resume, given, lengths)
+        elif texts is not None:
+            hidden, lengths = self.hidden_of_texts(texts)
         else:
             hidden, lengths = self.hidden(wav, wav_lens)
         return self.frames(hidden, lengths, speakers), lengths

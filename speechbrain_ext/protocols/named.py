@@ -20,8 +20,9 @@ def classes_of(protocol, corpus, label_map=None):
     ---------
     protocol : str
         A key of ``PROTOCOLS``.
-    corpus : str or list of str
-        The corpus, or several.
+    corpus : str, list of str or dict
+        The corpus, or several; or from corpora to folders, of which those
+        without a folder are not there.
     label_map : dict, optional
         From label to class, or to None; for protocols of any corpus.
 
@@ -34,12 +35,26 @@ def classes_of(protocol, corpus, label_map=None):
     >>> classes_of("grouped_kfold", "savee", {"sad": "low", "angry": "high"})
     ['high', 'low']
     """
+    if isinstance(corpus, dict):
+        corpus = given_corpora(corpus)
     corpora = [corpus] if isinstance(corpus, str) else list(corpus)
     maps = _label_maps(_find(protocol), corpora, label_map)
     names = {name for labels in maps.values() for name in labels.values()}
     names.discard(None)
     known = [name for name in VOCABULARY if name in names]
     return known + sorted(names.difference(VOCABULARY))
+
+
+def given_corpora(folders):
+    """Names of the corpora that have a folder; an error if none has."""
+    given = [name for name, folder in folders.items() if folder]
+    if not given:
+        names = ", ".join(sorted(folders))
+        raise UserError(
+            f"corpora: no folder is given; give that of one of {names}, such "
+            f"as --{min(folders, default='corpus')}_folder."
+        )
+    return given
 
 
 def num_folds(protocol, utterances, label_map=None):

@@ -180,7 +180,7 @@ class EmotionBrain(sb.Brain):
             for batch in tqdm(loader, title, disable=quiet):
                 batch = batch.to(self.device)
                 for name, source in wanted.items():
-                    if self.stored:
+                    if name in self.stored:
                         hidden, lengths = batch[name]
                     else:
                         hidden, lengths = source.hidden(*batch.sig)
@@ -196,11 +196,14 @@ class EmotionBrain(sb.Brain):
         mixed, and their number for each utterance ``[batch]``."""
         # Those of training alone are no part of the model.
         inputs = self.modules if name in self.modules else self.hparams.inputs
-        if self.stored:
+        if name in self.stored:
             kind = "convolved" if self.stored[name].convolved else "normalised"
             given = {kind: batch[name]}
-            return inputs[name](speakers=batch.spk_id, **given)
-        return inputs[name](*batch.sig, batch.spk_id)
+        elif inputs[name].encoder.reads == ("text",):
+            given = {"texts": batch.text}
+        else:
+            given = dict(zip(("wav", "wav_lens"), batch.sig))
+        return inputs[name](speakers=batch.spk_id, **given)
 
     def dataset(self, utterances):
         """The ``SpeechDataset`` of a split."""
@@ -324,7 +327,14 @@ class RecognitionBrain(EmotionBrain):
 
     def dataset(self, utterances):
         """Utterances with one label each."""
-        return UtteranceDataset(utterances, self.hparams.classes, self.stored)
+        live = {
+            what
+            for name, one in self.hparams.inputs.items()
+            if name not in self.stored
+            for what in one.encoder.reads
+        }
+        given = self.hparams.classes, self.stored
+        return UtteranceDataset(utterances, *given, live=sorted(live))
 
     def set_data(self, utterances, plan=None):
         """As of every recipe; classes are counted for their weights."""

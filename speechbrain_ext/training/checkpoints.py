@@ -54,7 +54,8 @@ _PENDING = METAFNAME + ".pending"
 
 
 class SafeCheckpointer(Checkpointer):
-    """SpeechBrain's ``Checkpointer``; checkpoints are complete or not there.
+    """SpeechBrain's ``Checkpointer``; checkpoints are complete or not there,
+    and hold no encoder that is frozen.
 
     Example
     -------
@@ -67,10 +68,15 @@ class SafeCheckpointer(Checkpointer):
     True
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, checkpoints_dir, recoverables=None, **kwargs):
         # From a folder to what is wrong with the checkpoint in it.
         self._damages = {}
-        super().__init__(*args, **kwargs)
+        saved = {
+            name: one
+            for name, one in (recoverables or {}).items()
+            if not getattr(one, "frozen", False)
+        }
+        super().__init__(checkpoints_dir, saved, **kwargs)
 
     def _save_checkpoint_metafile(self, fpath, *args, **kwargs):
         return super()._save_checkpoint_metafile(

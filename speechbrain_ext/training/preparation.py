@@ -195,13 +195,7 @@ def check_preparation(
     """Raise a ``UserError`` unless options of ``prepare`` fit together, before
     anything is made or read; the classes."""
     if protocol in PROTOCOLS:
-        given = [name for name, folder in (corpora or {}).items() if folder]
-        if corpora and not given:
-            raise UserError(
-                "corpora: no folder is given; give that of one of "
-                f"{', '.join(sorted(corpora))}."
-            )
-        classes = classes_of(protocol, given or [corpus], label_map)
+        classes = classes_of(protocol, corpora or corpus, label_map)
     else:
         _check_way(protocol, speakers, zed_folder)
         _check_label_map(label_map, classes)

@@ -41,7 +41,7 @@ ALLOWED = {
         f"{_OURS}.encoders.text": "TextEncoder",
         f"{_OURS}.encoders.whisper": "WhisperEncoder",
         f"{_OURS}.models.heads": "make_head LinearHead ConvHead RecurrentHead "
-        "DenseHead LSTMHead FusionHead MeanHead ConvMeanHead",
+        "DenseHead LSTMHead FusionHead MeanHead ConvMeanHead PooledHead",
         f"{_OURS}.models.inputs": "Input count_layers",
         f"{_OURS}.models.mixture": "LayerMixture",
         f"{_OURS}.models.prosody": "ProsodyHead",
@@ -66,7 +66,8 @@ NAMED = "torch.nn.LeakyReLU", "torch.nn.ReLU"
 # Arguments of what takes more than its signature names.
 _SSL = "source save_path output_norm freeze freeze_feature_extractor "
 _ARGUMENTS = {
-    f"{_OURS}.encoders.load_encoder": f"{_SSL} pad_to_30s lora local_encoder",
+    f"{_OURS}.encoders.load_encoder": f"{_SSL} pad_to_30s lora local_encoder "
+    "trained_layers",
     f"{_OURS}.models.heads.make_head": "kind input_size fusion_size "
     "num_classes hidden dropout kernel_size layers",
     "speechbrain.dataio.encoder.CategoricalEncoder": "",

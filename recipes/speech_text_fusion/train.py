@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""Emotion recognition from speech and text (Sharma 2023).
+
+> python train.py hparams/hubert.yaml --ravdess_folder=RAVDESS
+> python train.py hparams/hubert_bert.yaml --ravdess_folder=RAVDESS
+
+See README.md beside this file.
+"""
+
+import sys
+from pathlib import Path
+
+from speechbrain_ext.base.errors import exits_cleanly
+from speechbrain_ext.training.run import (
+    NEEDED,
+    begin_run,
+    read_command_line,
+)
+
+# What this recipe takes from its YAML.
+OPTIONS = [
+    *NEEDED,
+    "stop_by",
+    "feature_folder",
+    "batch_size",
+    "warmup_steps",
+]
+
+if __name__ == "__main__":
+    # A wrong option ends here, before imports that take seconds.
+    exits_cleanly(read_command_line)(sys.argv[1:], __file__, OPTIONS)
+
+from speechbrain.nnet.schedulers import LinearWarmupScheduler
+
+from speechbrain_ext.training.brain import RecognitionBrain
+from speechbrain_ext.training.preparation import prepared_splits
+from speechbrain_ext.training.results import show
+
+
+class FusionBrain(RecognitionBrain):
+    """Speech, or speech and text, and a classifier on their means (III.D)."""
+
+    def on_fit_batch_start(self, batch, should_step):
+        """The learning rate of the update that is next (table 7)."""
+        hparams = self.hparams
+        batches = len(self.batches["train"]) * hparams.number_of_epochs
+        updates = batches // self.grad_accumulation_factor + 1
+        given = hparams.lr, hparams.warmup_steps, updates
+        rate = LinearWarmupScheduler(*given).calculate_lr
+        for optimizer in self.optimizers_dict.values():
+            for group in optimizer.param_groups:
+                group["lr"] = rate(self.optimizer_step + 1)
+
+
+@exits_cleanly
+def main(arguments):
+    """The recipe, from the command line."""
+    hparams_file, hparams, run_opts = begin_run(arguments, show, OPTIONS)
+    if hparams is None:
+        return
+    run = Path(hparams["output_folder"])
+    # Before the corpus is read, for what it says about options.
+    brain = FusionBrain.of_recipe(hparams, run_opts)
+    brain.set_data(prepared_splits(run / "manifests", hparams, run_opts))
+    brain.fit_batches()
+    brain.finish(run, {"recipe": "speech_text_fusion", "hparams": hparams_file})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
