@@ -43,8 +43,9 @@ class FusionBrain(RecognitionBrain):
     def on_fit_batch_start(self, batch, should_step):
         """The learning rate of the update that is next (table 7)."""
         hparams = self.hparams
-        batches = len(self.batches["train"]) * hparams.number_of_epochs
-        updates = batches // self.grad_accumulation_factor + 1
+        # At the end of an epoch SpeechBrain forgets what waits for an update.
+        updates = len(self.batches["train"]) // self.grad_accumulation_factor
+        updates = updates * hparams.number_of_epochs + 1
         given = hparams.lr, hparams.warmup_steps, updates
         rate = LinearWarmupScheduler(*given).calculate_lr
         for optimizer in self.optimizers_dict.values():

@@ -92,24 +92,50 @@ def by_speakers_of_every_corpus(utterances, fold, folds, seed):
     """About a fifth of the speakers of each corpus tests, of the others
     validates, the classes as even as they allow."""
     parts = [], [], []
-    for corpus in sorted({one.corpus for one in utterances}):
+    for corpus in corpora_of(utterances):
         rest = [one for one in utterances if one.corpus == corpus]
         rest, test = _hold_out_fifth(rest, "test", seed, corpus)
         train, valid = _hold_out_fifth(rest, "valid", seed, corpus)
         for part, some in zip(parts, (train, valid, test)):
             part.extend(some)
-    if not parts[1]:
-        raise UserError(
-            f"{len(utterances)} recordings of {len(speakers_of(utterances))} "
-            "speakers are too few to hold out speakers for validation and for "
-            "test; give another corpus."
-        )
+    _check_validation(parts[1], utterances, "for validation and for test")
     return parts
+
+
+def by_corpus(utterances, fold, folds, seed):
+    """One corpus tests; about a fifth of the speakers of each of the others
+    validates. Of the test, classes that training lacks are left out."""
+    tested = corpora_of(utterances)[fold - 1]
+    others = [one for one in utterances if one.corpus != tested]
+    train, valid = [], []
+    for corpus in corpora_of(others):
+        rest = [one for one in others if one.corpus == corpus]
+        rest, some = _hold_out_fifth(rest, "valid", seed, corpus)
+        train += rest
+        valid += some
+    _check_validation(valid, others, "for validation")
+    known = set(_classes(train))
+    test = [one for one in utterances if one.corpus == tested]
+    return train, valid, [one for one in test if one.emotion in known]
+
+
+def corpora_of(utterances):
+    """Names of the corpora, sorted."""
+    return sorted({one.corpus for one in utterances})
 
 
 def speakers_of(utterances):
     """Names of the speakers, sorted."""
     return sorted({one.speaker for one in utterances})
+
+
+def _check_validation(valid, utterances, purpose):
+    if not valid:
+        raise UserError(
+            f"{len(utterances)} recordings of {len(speakers_of(utterances))} "
+            f"speakers are too few to hold out speakers {purpose}; give "
+            "another corpus."
+        )
 
 
 def _by_key(utterances, key, valid, test, needed):

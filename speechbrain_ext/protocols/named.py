@@ -110,8 +110,14 @@ def partition(protocol, utterances, fold, seed=1, label_map=None):
     remedy = "give the whole corpus, or choose another protocol"
     if protocol.any_corpus:
         remedy += ", another seed, or leave the class out with label_map"
-    check_classes(train, classes, "train", remedy)
-    if protocol.divide is not ways.by_speaker:
+    if protocol.divide is ways.by_corpus:
+        # Corpora have different classes.
+        used = {one.id for part in parts for one in part}
+        unused = Counter(one.emotion for one in kept if one.id not in used)
+        left_out += {f"{x}, not in training": n for x, n in unused.items()}
+    else:
+        check_classes(train, classes, "train", remedy)
+    if protocol.divide not in (ways.by_speaker, ways.by_corpus):
         check_classes(test, classes, "test", remedy)
     return Partition(
         train,
@@ -223,6 +229,14 @@ def _cut(utterance, longest):
 def _count(protocol, kept):
     if protocol.folds is not None:
         return protocol.folds
+    if protocol.divide is ways.by_corpus:
+        corpora = ways.corpora_of(kept)
+        if len(corpora) < 2:
+            raise UserError(
+                f"{protocol.name} trains on some corpora and tests on another; "
+                f"give another one beside {corpora[0]}."
+            )
+        return len(corpora)
     speakers = len(ways.speakers_of(kept))
     if speakers < 3:
         raise UserError(

@@ -216,6 +216,18 @@ PROTOCOLS = {
             **OF_SHARMA,
         ),
         Protocol(
+            "sharma_cross",
+            source="The recordings and classes of Sharma 2023.",
+            ours="The parts: one corpus tests, in alphabetical order; of each "
+            "of the others about a fifth of the speakers (of IEMOCAP a "
+            "session) validates, if there are two or more. Classes that "
+            "training lacks (calm without RAVDESS) are not tested.",
+            divide=ways.by_corpus,
+            folds=None,
+            disjoint=True,
+            **OF_SHARMA,
+        ),
+        Protocol(
             "leave_one_speaker_out",
             source="Common practice: every speaker is tested once.",
             ours="All. About a tenth of the other speakers, at least one, "

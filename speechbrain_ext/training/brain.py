@@ -129,6 +129,12 @@ class EmotionBrain(sb.Brain):
             with atomic_open(path) as file:
                 file.writelines(kept)
 
+    def _should_save_intra_epoch_ckpt(self, *since):
+        """As of every Brain; but not while gradients, which are no part of
+        checkpoints, wait for those of other batches."""
+        due = super()._should_save_intra_epoch_ckpt(*since)
+        return due and self.step % self.grad_accumulation_factor == 0
+
     def fit_batch(self, batch):
         """As of every Brain; ``check_loss_isfinite`` knows the batch."""
         self._batch = batch

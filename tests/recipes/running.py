@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 DIARIZATION = ROOT / "recipes" / "emotion_diarization"
 EMBEDDINGS = ROOT / "recipes" / "ssl_embeddings"
 FINETUNING = ROOT / "recipes" / "ssl_finetuning"
+SHARMA = ROOT / "recipes" / "speech_text_fusion"
 CROSS = ROOT / "recipes" / "cross_representation"
 ONE_PASS = {name: {"passes": 1} for name in ("train", "valid", "test")}
 CODES = {"neutral": "01", "happy": "03", "sad": "04", "angry": "05"}
