@@ -205,7 +205,7 @@ class EmotionBrain(sb.Brain):
         if name in self.stored:
             kind = "convolved" if self.stored[name].convolved else "normalised"
             given = {kind: batch[name]}
-        elif inputs[name].encoder.reads == ("text",):
+        elif self.hparams.inputs[name].encoder.reads == ("text",):
             given = {"texts": batch.text}
         else:
             given = dict(zip(("wav", "wav_lens"), batch.sig))

@@ -71,7 +71,7 @@ def test_the_best_checkpoint_not_the_latest(fixture, request):
 def test_the_recipes_own_files(recipe, tmp_path, sources):
     """As the recipe constructs its model, so does inference."""
     text = recipe.read_text()
-    keys = ("encoder_source", "data_folder", "zed_folder")
+    keys = "encoder_source data_folder zed_folder ravdess_folder".split()
     overrides = {k: "/no/such/corpus" for k in keys if f"\n{k}:" in text}
     if "encoder_source" in overrides:
         overrides["encoder_source"] = sources["hubert"]
