@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from speechbrain_ext.base.files import read_json
 from speechbrain_ext.inference import EmotionRecognizer
 from speechbrain_ext.utterance import load_manifest
 from tests.recipes.results import checked, posteriors
@@ -15,8 +16,11 @@ from tests.recipes.running import (
     refuse_here,
     run,
     run_here,
+    script,
 )
 from tests.text_checkpoints import make_text_checkpoint, make_transcriber
+
+PARTS = "train", "valid", "test"
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,25 @@ def test_transcripts(both, tmp_path):
     found = recognizer.classify_file(one.wav)[0][0].numpy()
     expected = posteriors(folder, results["classes"])[one.id]
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_corpus_by_the_part_that_it_is_in(both, tmp_path, capsys):
+    folder, results = run_here(SHARMA, "hubert_bert.yaml", both(tmp_path))
+    benchmark = script(SHARMA, "benchmark")
+    capsys.readouterr()
+    benchmark.main([str(folder), "--corpus", "synthetic"])
+    assert len(capsys.readouterr().out.splitlines()) == 5
+    found = read_json(folder / "benchmark_synthetic.json")
+    for name, count in results["protocol"]["recordings"].items():
+        assert found[name]["utterances"] == count
+    assert found["test"]["UA"] == pytest.approx(results["test"]["UA"])
+    assert found["valid"]["WA"] == pytest.approx(results["valid"]["WA"])
+    rights = sum(found[x]["WA"] * found[x]["utterances"] for x in PARTS)
+    expected = rights / found["all"]["utterances"]
+    assert found["all"]["WA"] == pytest.approx(expected)
+    with pytest.raises(SystemExit):
+        benchmark.main([str(folder)])
+    assert "has no recording of 'ravdess'; give" in capsys.readouterr().err
 
 
 @pytest.mark.slow
