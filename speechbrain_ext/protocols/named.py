@@ -20,8 +20,9 @@ def classes_of(protocol, corpus, label_map=None):
     ---------
     protocol : str
         A key of ``PROTOCOLS``.
-    corpus : str or list of str
-        The corpus, or several.
+    corpus : str, list of str or dict
+        The corpus, or several; of a dict from corpus to folder those that
+        have one.
     label_map : dict, optional
         From label to class, or to None; for protocols of any corpus.
 
@@ -34,12 +35,25 @@ def classes_of(protocol, corpus, label_map=None):
     >>> classes_of("grouped_kfold", "savee", {"sad": "low", "angry": "high"})
     ['high', 'low']
     """
+    if isinstance(corpus, dict):
+        corpus = those_given(corpus)
     corpora = [corpus] if isinstance(corpus, str) else list(corpus)
     maps = _label_maps(_find(protocol), corpora, label_map)
     names = {name for labels in maps.values() for name in labels.values()}
     names.discard(None)
     known = [name for name in VOCABULARY if name in names]
     return known + sorted(names.difference(VOCABULARY))
+
+
+def those_given(corpora):
+    """Names of the corpora that have a folder, at least one."""
+    given = [name for name, folder in corpora.items() if folder]
+    if not given:
+        raise UserError(
+            "corpora: no folder is given; give that of one of "
+            f"{', '.join(sorted(corpora))}."
+        )
+    return given
 
 
 def num_folds(protocol, utterances, label_map=None):
