@@ -7,7 +7,7 @@ import numpy as np
 
 from speechbrain_ext.audio import SAMPLE_RATE, SILENCE, AudioError
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.base.values import check_value
+from speechbrain_ext.base.values import check_keys, check_value
 
 
 class Cleaner:
@@ -44,7 +44,7 @@ class Cleaner:
     >>> time = torch.arange(16000) / 16000
     >>> tone = torch.sin(2 * torch.pi * 440 * time)
     >>> cleaner.clean(torch.cat([torch.zeros(32000), tone])).shape
-    torch.Size([17408])
+    torch.Size([16768])
     """
 
     def __init__(
@@ -107,6 +107,15 @@ class Cleaner:
         options = {k: v for k, v in self.options.items() if k != "min_duration"}
         versions = {name: version(name) for name in self.libraries}
         return {**options, "versions": versions}
+
+
+def make_cleaner(preprocessing):
+    """A ``Cleaner`` of the mapping of its options, or None of none."""
+    if preprocessing is None:
+        return None
+    check_value("preprocessing", preprocessing)
+    check_keys("preprocessing", preprocessing)
+    return Cleaner(**preprocessing)
 
 
 def check_installed(option, libraries):

@@ -36,7 +36,7 @@ def draw_augmentation(id, number, seed):
     Example
     -------
     >>> draw_augmentation("03-01-02-01-01-01-01", number=1, seed=1)["name"]
-    'PitchShift'
+    'TimeStretch'
     """
     first = int(stable_rng("technique", seed, id).integers(len(RANGES)))
     name = list(RANGES)[(first + number - 1) % len(RANGES)]

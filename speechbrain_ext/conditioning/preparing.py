@@ -7,16 +7,11 @@ from dataclasses import replace
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.values import check_value
 from speechbrain_ext.conditioning.balancing import balance, count_classes
-from speechbrain_ext.conditioning.cleaning import Cleaner, check_installed
+from speechbrain_ext.conditioning.cleaning import check_installed, make_cleaner
 from speechbrain_ext.protocols import PROTOCOLS
 from speechbrain_ext.protocols.folds import hold_out_ratio
 
 logger = logging.getLogger(__name__)
-
-
-def make_cleaner(preprocessing):
-    """A ``Cleaner`` of the mapping of its options, or None of none."""
-    return None if preprocessing is None else Cleaner(**preprocessing)
 
 
 def check_conditioning(

@@ -312,6 +312,8 @@ def _read_corpora(corpora, only, skipped):
         wanted = [*filter(is_wanted, utterances)]
         data += wanted
         logger.info(f"{name}: {len(wanted)} of {len(utterances)} recordings.")
+        if lacking := find_corpus(name).incomplete(len(utterances), folder):
+            logger.warning(lacking)
         unwanted += len(utterances) - len(wanted)
     return data, {"only": unwanted}
 
