@@ -40,6 +40,8 @@ RECORD = "options.json"
 _STAND_INS = {
     "output_folder": "OUTPUT_FOLDER",
     "cache_folder": "CACHE_FOLDER",
+    "audio_folder": "AUDIO_FOLDER",
+    "audio_gigabytes": 10,
     "feature_folder": "FEATURE_FOLDER",
     "feature_memory": 4,
     "cnn_folder": "CNN_FOLDER",

@@ -215,7 +215,10 @@ OPTIONS = {
     "data_folder": FOLDER,
     **{
         f"{name}_folder": optional(FOLDER)
-        for name in ("zed", "iemocap", "ravdess", "emovdb", "esd", "jlcorpus")
+        for name in (
+            "zed iemocap ravdess emovdb esd jlcorpus cremad tess savee "
+            "synthetic"
+        ).split()
     },
     "feature_folder": optional(FOLDER),
     "cnn_folder": optional(FOLDER),
@@ -237,6 +240,20 @@ OPTIONS = {
     "encoder.output_norm": FLAG,
     "encoder.local_encoder": FLAG,
     "preparation.transcriber": optional(TEXT),
+    **{
+        f"{prefix}{key}": kind
+        for prefix in ("", "preparation.")
+        for key, kind in {
+            "preprocessing": optional(MAPPING),
+            "preprocessing.reduce_noise": FLAG,
+            "preprocessing.remove_silence": FLAG,
+            "preprocessing.min_duration": LENGTH,
+            "preprocessing.top_db": number(above=0, most=200, unit="of dB"),
+            "balancing": optional(whole(1, MAX_SIZE)),
+            "audio_folder": optional(FOLDER),
+            "audio_gigabytes": number(above=0, unit="of gigabytes"),
+        }.items()
+    },
     "text_source": TEXT,
     "special_tokens": FLAG,
     "lowercase": FLAG,

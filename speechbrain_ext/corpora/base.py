@@ -38,6 +38,8 @@ class Corpus:
         A name of a file.
     origin : str, optional
         Where it is to be had, and its licence.
+    size : int, optional
+        How many recordings it has at least, if it is complete.
     language : str, optional
         ISO 639-1 code, unless ``describe`` gives one.
     pattern, describe : str and callable, optional
@@ -67,6 +69,7 @@ class Corpus:
     emotions: dict
     example: str
     origin: str = ""
+    size: int = 0
     language: str | None = None
     pattern: str | None = None
     describe: Callable | None = None
@@ -97,6 +100,18 @@ class Corpus:
                 f"(the first, '{file}': {reason}); unpack the archive again."
             )
         return sorted(utterances, key=lambda one: one.id), skipped
+
+    def incomplete(self, found, folder):
+        """What to say of a folder with so many recordings; None if it is
+        complete."""
+        if found >= self.size:
+            return None
+        origin = f" ({self.origin})" if self.origin else ""
+        return (
+            f"'{folder}' holds {found} of the {self.size} recordings of "
+            f"{self.title}, and the others are not used; unpack them, too"
+            f"{origin}."
+        )
 
     def no_recordings(self, folder):
         """The error for a folder with other content."""

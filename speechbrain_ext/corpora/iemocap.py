@@ -180,6 +180,7 @@ motion capture database", Language Resources and Evaluation 42(4), 2008.""",
     emotions=EMOTIONS,
     example="Ses01F_impro01_F000.wav",
     origin="sail.usc.edu/iemocap, whose authors license it on request",
+    size=10_039,
     language="en",
     reader=_read,
 )

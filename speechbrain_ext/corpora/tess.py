@@ -39,6 +39,7 @@ Source: M. K. Pichora-Fuller and K. Dupuis, "Toronto emotional speech set
     emotions=pairs("angry disgust fear=fearful happy neutral ps=surprised sad"),
     example="OAF_back_angry.wav",
     origin="doi.org/10.5683/SP2/E8H2MF, CC BY-NC-ND 4.0",
+    size=2800,
     language="en",
     pattern=r"([A-Z]+)_([A-Z]+)_([A-Z]+)",
     describe=_describe,

@@ -102,6 +102,12 @@ class EmotionDiarizer(interfaces.EmotionModel):
                 f"model: '{source}' has the classes {', '.join(self.classes)}; "
                 f"a diarizer needs '{NEUTRAL}' among them: give another model."
             )
+        if self.cleaner is not None and self.cleaner.remove_silence:
+            raise UserError(
+                f"model: '{source}' was trained on recordings without silence, "
+                "in which no time is that of the recording; recognize with it "
+                "in place of diarizing."
+            )
         given = hparams.get("overlap") if overlap is None else overlap
         self.overlap = 5.0 if given is None else given
         interfaces.check_overlap(self.overlap, self.window, self.grid)
@@ -119,7 +125,7 @@ class EmotionDiarizer(interfaces.EmotionModel):
         """The ``Analysis`` of a recording, as for ``diarize_file``."""
         stream = AudioStream(path)
         options = self._options(postprocessing, stream)
-        log_probs = self._windowed(stream, progress)
+        log_probs = self._windowed(self.cleaned(stream), progress)
         self.warn(stream)
         segments = self._segments(options, log_probs, stream)
         edges = self.grid.edges(stream.num_samples) / SAMPLE_RATE
@@ -136,12 +142,12 @@ class EmotionDiarizer(interfaces.EmotionModel):
         """
         recordings, wavs, lengths = interfaces.as_batch(wavs, wav_lens)
         options = [self._options(postprocessing, one) for one in recordings]
-        if len(self.spans(wavs.shape[1])) == 1:
+        if len(self.spans(wavs.shape[1])) == 1 and self.cleaner is None:
             encoded = self.encode(wavs, lengths)
             found = self.log_probs(encoded, recordings=recordings)
             found = [log_probs.numpy() for log_probs in found]
         else:
-            found = [self._windowed(recording) for recording in recordings]
+            found = [self._windowed(self.cleaned(one)) for one in recordings]
         for recording in recordings:
             self.warn(recording)
         return list(map(self._segments, options, found, recordings))

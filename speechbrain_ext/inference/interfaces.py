@@ -20,6 +20,8 @@ from speechbrain_ext.audio import (
 )
 from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.values import check_value, check_windows
+from speechbrain_ext.conditioning.cleaning import make_cleaner
+from speechbrain_ext.conditioning.recordings import clean_once, release
 from speechbrain_ext.encoders.grid import absolute_lengths
 from speechbrain_ext.inference import layouts
 from speechbrain_ext.inference.loading import load_model
@@ -70,6 +72,7 @@ class EmotionModel(Pretrained):
         given = hparams.get("window") if window is None else window
         self.window = min(30.0, longest) if given is None else given
         check_window(self.window, self.grid, longest)
+        self.cleaner = make_cleaner(hparams.get("preprocessing"))
 
     @classmethod
     def from_hparams(
@@ -107,7 +110,11 @@ class EmotionModel(Pretrained):
     def remarks(self, recording):
         """What a user is to know of a recording that was analysed, and of its
         result: parts of a sentence."""
-        return recording.notes
+        return self.cleaned(recording).notes
+
+    def cleaned(self, recording):
+        """A recording as the model was trained on its like."""
+        return clean_once(recording, self.cleaner)
 
     def warn(self, recording):
         """Say what a user is to know of a recording that was analysed."""
@@ -219,6 +226,7 @@ class Recognition:
         for recording, speaker in zip(recordings, speakers):
             row = self.judge(recording, speaker, progress)
             self.warn(recording)
+            release(recording)
             yield row
 
     def _result(self, rows):

@@ -13,6 +13,7 @@ from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from speechbrain_ext.base.errors import UserError, expected, is_number
 from speechbrain_ext.base.files import read_json
 from speechbrain_ext.base.parameters import MAX_OTHER_BYTES
+from speechbrain_ext.conditioning.cleaning import make_cleaner
 from speechbrain_ext.decoding import PostProcessing
 from speechbrain_ext.encoders.base import Encoder
 from speechbrain_ext.inference.layouts import (
@@ -30,7 +31,7 @@ from speechbrain_ext.untrusted.place import existing
 # Keys of a YAML that are constructed; the others are not looked at.
 _KEYS = (
     "modules classes layers max_length postprocessing window overlap "
-    "label_encoder avg_pool transcriber"
+    "label_encoder avg_pool transcriber preprocessing"
 ).split()
 
 
@@ -72,6 +73,10 @@ def load_model(place, hparams_file="hyperparams.yaml", overrides=None):
     if not isinstance(given, (PostProcessing, type(None))):
         what, remedy = "a PostProcessing", "correct the YAML"
         raise expected(f"'{path}', 'postprocessing'", what, given, remedy)
+    try:
+        make_cleaner(hparams.get("preprocessing"))
+    except UserError as error:
+        raise UserError(f"'{path}', {error}") from None
     modules = named_inputs(hparams.pop("modules"), hparams)
     if run:
         _load_checkpoint(place.folder / "save", modules, saved)

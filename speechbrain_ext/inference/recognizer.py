@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from speechbrain_ext.audio import to_samples
 from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.conditioning.recordings import release
 from speechbrain_ext.inference.fused import FusedRecognizer, find_fusion
 from speechbrain_ext.inference.interfaces import EmotionModel, Recognition
 from speechbrain_ext.inference.texts import (
@@ -93,7 +94,8 @@ class EmotionRecognizer(Recognition, EmotionModel):
         return super().from_hparams(source, *args, **options)
 
     def _classify(self, recordings, speakers, wavs, lengths):
-        if self.reads_text or len(self.spans(wavs.shape[1])) > 1:
+        one_by_one = self.reads_text or self.cleaner is not None
+        if one_by_one or len(self.spans(wavs.shape[1])) > 1:
             return super()._classify(recordings, speakers, wavs, lengths)
         encoded = self.encode(wavs, lengths)
         if self.by_speaker:
@@ -109,6 +111,7 @@ class EmotionRecognizer(Recognition, EmotionModel):
 
     def judge(self, recording, speaker, progress=False):
         """Probabilities ``[classes]`` of a recording."""
+        recording = self.cleaned(recording)
         rows = list(self.by_window(recording, progress, [speaker]))
         if not rows:
             said = transcript_of(recording)
@@ -127,7 +130,10 @@ class EmotionRecognizer(Recognition, EmotionModel):
             return
         spans = self.spans(recording.num_samples)
         for span, wav in zip(spans, self.windows(recording, progress)):
-            text = self.listener.text_of(recording, span, wav)
+            given = recording, span, wav
+            if self.cleaner is not None:
+                given = recording.before(span)
+            text = self.listener.text_of(*given)
             if self.classifier.lacks(text) is None:
                 encoded = self.encode(wav[None], texts=[text])
                 yield self.log_probs(encoded, speakers, [recording])[0]
@@ -139,13 +145,15 @@ class EmotionRecognizer(Recognition, EmotionModel):
         options = {"unit": "file", "disable": alone or not progress}
         bar = tqdm(recordings, desc="Speakers' statistics", **options)
         for recording, speaker in zip(bar, speakers):
-            for wav in self.windows(recording, alone):
+            for wav in self.windows(self.cleaned(recording), alone):
                 encoded = self.encode(wav[None], by_speaker=True)
                 self.classifier.learn(encoded, [speaker])
+            release(recording)
         _report(recordings, speakers, self.classifier.inputs)
 
     def remarks(self, recording):
         """Where stretches are averaged or the end is left out, too."""
+        recording = self.cleaned(recording)
         lasts = f"lasts {recording.duration:.2f} s, longer"
         most, limit = self.classifier.max_length, self.classifier.limit
         count = recording.num_samples

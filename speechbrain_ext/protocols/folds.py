@@ -51,16 +51,22 @@ def with_class_ratios(utterances, fold, folds, seed, one_in=10):
     _check_sizes(utterances, folds)
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     rest, test = _fold(splitter, fold, utterances, _classes(utterances))
+    return *hold_out_ratio(rest, fold, seed, one_in), test
+
+
+def hold_out_ratio(utterances, fold, seed, one_in):
+    """Training and validation parts with the same ratios of the classes."""
     # Not scikit-learn's stratified split: it refuses more classes than places
     # in the smaller part. Every tenth of the recordings in the order of their
     # classes is a tenth of each class, give or take one (every fifth a fifth).
     rng = stable_rng("valid", seed, fold)
-    rest = [rest[index] for index in rng.permutation(len(rest))]
+    order = rng.permutation(len(utterances))
+    rest = [utterances[index] for index in order]
     rest.sort(key=lambda one: one.emotion)
     held_out = slice(rng.integers(min(one_in, len(rest))), None, one_in)
     valid = rest[held_out]
     del rest[held_out]
-    return rest, valid, test
+    return rest, valid
 
 
 def by_speaker(utterances, fold, folds, seed):

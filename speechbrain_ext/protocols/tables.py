@@ -64,6 +64,11 @@ class Protocol:
         Takes an utterance; returns why the protocol leaves it out, or None.
     longest : float or None
         Recordings are cut after so many seconds.
+    one_in : int or None
+        Where classes are balanced: how many recordings of training and
+        validation have one for validation, if they are divided only after
+        copies were made, so that copies of one are in both parts. Without it
+        the training part alone is balanced.
     """
 
     name: str
@@ -77,6 +82,7 @@ class Protocol:
     disjoint: bool = False
     reject: Callable = lambda utterance: None
     longest: float | None = None
+    one_in: int | None = None
 
 
 def _sung(utterance):
@@ -201,6 +207,7 @@ PROTOCOLS = {
             "count none. Five folds, of which the paper has one. Whichever of "
             "the corpora are there make the data.",
             divide=partial(ways.with_class_ratios, one_in=5),
+            one_in=5,
             **OF_SHARMA,
         ),
         Protocol(

@@ -5,7 +5,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from speechbrain_ext.audio import SAMPLE_RATE
 from speechbrain_ext.base.errors import UserError, expected
 from speechbrain_ext.base.files import (
     fingerprint,
@@ -13,17 +12,22 @@ from speechbrain_ext.base.files import (
     write_csv,
     write_json,
 )
+from speechbrain_ext.conditioning.files import AudioFolder
+from speechbrain_ext.conditioning.preparing import Conditioning
 from speechbrain_ext.corpora import find_corpus, read_corpus
 from speechbrain_ext.listening.alignment import align, check_alignable
 from speechbrain_ext.listening.recordings import listen
-from speechbrain_ext.protocols import PROTOCOLS, classes_of, partition
-from speechbrain_ext.protocols.splits import WAYS, map_labels, split_by_options
-from speechbrain_ext.simulation import check_simulation, simulate
+from speechbrain_ext.protocols import PROTOCOLS, partition
+from speechbrain_ext.protocols.splits import map_labels, split_by_options
+from speechbrain_ext.simulation import simulate
+from speechbrain_ext.training.checks import (
+    SPLITS,
+    check_lengths,
+    check_preparation,
+)
 from speechbrain_ext.utterance import has_audio, load_manifest, save_manifest
 
 logger = logging.getLogger(__name__)
-
-SPLITS = ("train", "valid", "test")
 
 
 def prepare(
@@ -51,6 +55,10 @@ def prepare(
     reads=(),
     lacks=(),
     device="cpu",
+    preprocessing=None,
+    balancing=None,
+    audio_folder=None,
+    audio_gigabytes=10,
 ):
     """Write the manifests of a run, and return what its results say of them.
 
@@ -73,6 +81,11 @@ def prepare(
     * ``reads``: fields of a record that the inputs read. For ``alignment``
       there are files beside the audio, or ``phones`` names an aligner, whose
       cache is ``phones.json`` beside the other one.
+    * ``preprocessing``: options of a ``Cleaner``, after which recordings that
+      are too short are not used, and the split is made of the others.
+      ``balancing``: how many recordings of every class train, with augmented
+      copies, or without some. Both keep recordings in the ``audio_folder``, of
+      at most ``audio_gigabytes``. None: neither.
     """
     if corpora is None:
         corpora = {corpus: str(data_folder)}
@@ -87,7 +100,12 @@ def prepare(
         speakers=speakers,
         zed_folder=zed_folder,
         simulation=simulation,
+        preprocessing=preprocessing,
+        balancing=balancing,
+        audio_folder=audio_folder,
+        phones=phones if "alignment" in reads else None,
     )
+    is_conditioned = preprocessing is not None or balancing is not None
     given = {**corpora, "test": zed_folder}
     absolute = {name: x and os.path.realpath(x) for name, x in given.items()}
     # A folder is the same however it is spelled.
@@ -97,6 +115,8 @@ def prepare(
     # Runs without are known by what they were known by before there was any.
     more += [phones] if aligned else []
     more += [{"transcriber": transcriber}] if transcriber else []
+    conditions = {"preprocessing": preprocessing, "balancing": balancing}
+    more += [conditions] if is_conditioned else []
     options = [fingerprint([x, *kept], more) for x in (given, absolute)]
     folder = Path(folder)
     if (folder / "protocol.json").exists():
@@ -128,7 +148,8 @@ def prepare(
         utterances, unmapped = map_labels(utterances, label_map)
         left_out |= unmapped
     _check_not_empty(utterances, corpora, skipped)
-    if simulation is not None or {"audio", "alignment"} & set(reads):
+    hears = simulation is not None or is_conditioned
+    if hears or {"audio", "alignment"} & set(reads):
         utterances, bad = _without_lacking(utterances, [_lacks_audio])
         skipped += bad
         _check_not_empty(utterances, corpora, skipped)
@@ -142,15 +163,37 @@ def prepare(
     _check_not_empty(usable, corpora, skipped)
     # Before recordings are left out that only some inputs lack something of:
     # models of speech and of text are to have the same folds.
-    parts, transcripts = split(usable), {}
-    usable = [one for name in SPLITS for one in getattr(parts, name)]
-    if transcriber is not None:
+    parts, found = split(usable), {}
+
+    def hear(utterances):
+        if transcriber is None:
+            return utterances
         # With transformers, whose import takes seconds.
         from speechbrain_ext.listening.transcripts import transcribe
 
         path = cache and Path(cache).with_name("transcripts.json")
         how = transcriber, path, progress, device
-        usable, transcripts["transcripts"] = transcribe(usable, *how)
+        utterances, found["transcripts"] = transcribe(utterances, *how)
+        return utterances
+
+    if is_conditioned:
+        folders = [folder for folder in corpora.values() if folder]
+        where = audio_folder, audio_gigabytes, folders, jobs, progress
+        how = preprocessing, balancing, AudioFolder(*where)
+        work = Conditioning(*how, protocol, fold, seed)
+        work.check(parts)
+        used = _ids_of(parts)
+        # What is said is heard in the recordings as they are.
+        chosen = hear([one for one in usable if one.id in used])
+        chosen, bad = work.clean(chosen, parts)
+        skipped += bad
+        # The split says again how many others it leaves out.
+        others = [one for one in usable if one.id not in used]
+        parts = work.balance(split(chosen + others))
+        found["conditioning"] = work.record
+        usable = _all_of(parts)
+    else:
+        usable = hear(_all_of(parts))
     if aligned:
         path = cache and Path(cache).with_name("phones.json")
         usable, bad = align(usable, phones, **{**listening, "cache": path})
@@ -169,41 +212,20 @@ def prepare(
     made = "recordings" if simulation is None else "simulated"
     record["test"] = made if zed is None else "ZED"
     record |= {"skipped": len(skipped), "options": options}
-    record |= transcripts
+    record |= found
     _tell(record, folder)
     # Last, so that a preparation that was killed is done again.
     write_json(record, folder / "protocol.json")
     return record
 
 
+def _all_of(parts):
+    """All utterances that are in a split."""
+    return [one for name in SPLITS for one in getattr(parts, name)]
+
+
 def _ids_of(parts):
-    """Of all utterances that are in a split."""
-    return {one.id for name in SPLITS for one in getattr(parts, name)}
-
-
-def check_preparation(
-    protocol,
-    corpora=None,
-    corpus=None,
-    label_map=None,
-    classes=None,
-    speakers=None,
-    zed_folder=None,
-    simulation=None,
-    **_,
-):
-    """Raise a ``UserError`` unless options of ``prepare`` fit together, before
-    anything is made or read; the classes."""
-    if protocol in PROTOCOLS:
-        classes = classes_of(protocol, corpora or corpus, label_map)
-    else:
-        _check_way(protocol, speakers, zed_folder)
-        _check_label_map(label_map, classes)
-    if simulation is not None:
-        _check_splits("simulation", simulation, "options", zed_folder)
-        for name, options in simulation.items():
-            check_simulation(options, f"simulation.{name}")
-    return classes
+    return {one.id for one in _all_of(parts)}
 
 
 def _write_parts(parts, folder, simulation, zed, max_samples):
@@ -212,14 +234,14 @@ def _write_parts(parts, folder, simulation, zed, max_samples):
     for name in SPLITS:
         part = getattr(parts, name)
         if simulation is None or (name == "test" and zed is not None):
-            _check_lengths(part, max_samples, "encoder_source")
+            check_lengths(part, max_samples, "encoder_source")
         else:
             save_manifest(part, folder / f"recordings_{name}.json")
             # Training counts its epochs from 1, the others stay at 0.
             options = {"epoch": int(name == "train"), **simulation[name]}
             part, unused = simulate(part, parts.seed, **options)
             skipped += unused
-            _check_lengths(part, max_samples, f"simulation.{name}")
+            check_lengths(part, max_samples, f"simulation.{name}")
             hours = sum(one.duration for one in part) / 3600
             logger.info(f"{name}: {len(part)} utterances, {hours:.2f} h.")
         save_manifest(part, folder / f"{name}.json")
@@ -276,41 +298,6 @@ def resimulation(folder, seed, options):
     return lambda epoch: simulate(recordings, seed, epoch=epoch, **options)[0]
 
 
-def _check_way(way, speakers, zed_folder):
-    if way not in WAYS:
-        ways = ", ".join((*WAYS, *PROTOCOLS))
-        raise expected("protocol", f"one of {ways}", way)
-    if way == "list":
-        _check_splits("speakers", speakers, "a list of speakers", zed_folder)
-    elif zed_folder is None:
-        raise UserError(
-            f"protocol: '{way}' leaves nothing to test on; give zed_folder, "
-            "or name the speakers of the test with list."
-        )
-
-
-def _check_label_map(label_map, classes):
-    if not isinstance(label_map, dict) or not classes:
-        what = f"one of the classes {classes!r}, or null, for every emotion"
-        raise expected("label_map", what, label_map)
-    for label, name in label_map.items():
-        if name is not None and name not in classes:
-            what = f"one of the classes {', '.join(classes)}, or null"
-            raise expected(f"label_map: {label}", what, name)
-
-
-def _check_splits(option, given, what, zed_folder):
-    needed = SPLITS if zed_folder is None else SPLITS[:2]
-    if not isinstance(given, dict):
-        each = ", ".join(needed)
-        raise expected(option, f"{what} for each of {each}", given)
-    for name in needed:
-        if name not in given:
-            raise UserError(f"{option}: '{name}' is missing; give {what}.")
-    for name in given.keys() - SPLITS:
-        raise expected(option, f"the splits {', '.join(SPLITS)}", name)
-
-
 def _read_corpora(corpora, only, skipped):
     def is_wanted(utterance):
         record = utterance.to_dict() if only else {}
@@ -325,6 +312,8 @@ def _read_corpora(corpora, only, skipped):
         wanted = [*filter(is_wanted, utterances)]
         data += wanted
         logger.info(f"{name}: {len(wanted)} of {len(utterances)} recordings.")
+        if lacking := find_corpus(name).incomplete(len(utterances), folder):
+            logger.warning(lacking)
         unwanted += len(utterances) - len(wanted)
     return data, {"only": unwanted}
 
@@ -385,16 +374,3 @@ def _keep(parts, usable, skipped):
 
 def _lacks_audio(record):
     return None if has_audio(record) else "has no audio"
-
-
-def _check_lengths(utterances, max_samples, option):
-    for one in utterances:
-        if max_samples and one.duration * SAMPLE_RATE > max_samples:
-            most = f"{max_samples / SAMPLE_RATE:g}"
-            remedy = "choose another encoder"
-            if option != "encoder_source":
-                remedy += f", or give max_duration: {most}"
-            raise UserError(
-                f"{option}: '{one.wav or one.id}' has {one.duration:.1f} s, "
-                f"the encoder takes {most} s; {remedy}."
-            )
