@@ -21,6 +21,7 @@ from tests.recipes.running import (
 from tests.text_checkpoints import make_text_checkpoint, make_transcriber
 
 PARTS = "train", "valid", "test"
+PLAIN = {"preprocessing": None, "balancing": None}
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,7 @@ def options(tmp_path_factory, synthetic_folder, wav2vec2):
         lr=0.01,
         warmup_steps=2,
         feature_dtype="float32",
+        **PLAIN,
     )
 
 
@@ -67,6 +69,24 @@ def test_speech_and_text(both, tmp_path, trained):
     checked(folder, results)
     names = zip(("encoder", "text_encoder"), trained)
     assert saved(folder) == {name for name, count in names if count}
+
+
+def test_cleaned_and_balanced(both, tmp_path):
+    """The model cleans what it is given, as its training did."""
+    pytest.importorskip("noisereduce")
+    more = {"preprocessing": {"min_duration": 0.1}, "balancing": 8}
+    given = both(tmp_path, **more, audio_folder=str(tmp_path / "audio"))
+    folder, results = run_here(SHARMA, "hubert_bert.yaml", given)
+    classes = results["classes"]
+    assert results["protocol"]["recordings"]["train"] == 8 * len(classes)
+    checked(folder, results, exact=False)
+    recognizer = EmotionRecognizer.from_hparams(folder)
+    expected = posteriors(folder, classes)
+    for one in load_manifest(folder / "manifests" / "test.json")[:4]:
+        source = one.extra["origin"]
+        assert source.startswith(given["synthetic_folder"])
+        found = recognizer.classify_file(source, one.text)[0][0].numpy()
+        np.testing.assert_allclose(found, expected[one.id], atol=1e-4)
 
 
 def test_nothing_is_kept_without_a_folder(both, tmp_path):
