@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Emotion recognition from speech and text (Sharma 2023).
 
+> python train.py hparams/classical.yaml --ravdess_folder=RAVDESS
 > python train.py hparams/hubert.yaml --ravdess_folder=RAVDESS
 > python train.py hparams/hubert_bert.yaml --ravdess_folder=RAVDESS
 
@@ -17,14 +18,25 @@ from speechbrain_ext.training.run import (
     read_command_line,
 )
 
-# What this recipe takes from its YAML.
-OPTIONS = [
+# What a classifier takes from its YAML, and what models that are trained by
+# epochs take.
+CLASSIFIER = (
+    "classifier grid output_folder seed classes preparation inputs "
+    "encoder_source feature_folder feature_memory feature_dtype"
+).split()
+MODEL = [
     *NEEDED,
     "stop_by",
     "feature_folder",
     "batch_size",
     "warmup_steps",
 ]
+
+
+def OPTIONS(yaml):
+    """What this recipe takes from a YAML, by what is in it."""
+    return CLASSIFIER if "classifier" in yaml else MODEL
+
 
 if __name__ == "__main__":
     # A wrong option ends here, before imports that take seconds.
@@ -60,11 +72,17 @@ def main(arguments):
     if hparams is None:
         return
     run = Path(hparams["output_folder"])
+    record = {"recipe": "speech_text_fusion", "hparams": hparams_file}
+    if "classifier" in hparams:
+        from classifiers import run_classifier
+
+        run_classifier(hparams, record, run_opts)
+        return
     # Before the corpus is read, for what it says about options.
     brain = FusionBrain.of_recipe(hparams, run_opts)
     brain.set_data(prepared_splits(run / "manifests", hparams, run_opts))
     brain.fit_batches()
-    brain.finish(run, {"recipe": "speech_text_fusion", "hparams": hparams_file})
+    brain.finish(run, record)
 
 
 if __name__ == "__main__":
