@@ -42,6 +42,7 @@ if __name__ == "__main__":
     # A wrong option ends here, before imports that take seconds.
     exits_cleanly(read_command_line)(sys.argv[1:], __file__, OPTIONS)
 
+from classifiers import run_classifier
 from speechbrain.nnet.schedulers import LinearWarmupScheduler
 
 from speechbrain_ext.training.brain import RecognitionBrain
@@ -74,8 +75,6 @@ def main(arguments):
     run = Path(hparams["output_folder"])
     record = {"recipe": "speech_text_fusion", "hparams": hparams_file}
     if "classifier" in hparams:
-        from classifiers import run_classifier
-
         run_classifier(hparams, record, run_opts)
         return
     # Before the corpus is read, for what it says about options.

@@ -2,8 +2,7 @@
 
 What is measured is said there; how is not. Ours: librosa's defaults (windows of
 2048 samples every 512, at 16 kHz), the mean over time, and decibels for the mel
-bands, whose power spans so many decades that after scaling a few loud
-recordings would be all that is left.
+bands, whose power spans many decades.
 """
 
 import warnings
