@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Emotion recognition from speech and text (Sharma 2023).
 
+> python train.py hparams/classical.yaml --ravdess_folder=RAVDESS
+> python train.py hparams/cnn.yaml --ravdess_folder=RAVDESS
+> python train.py hparams/mobilenet.yaml --ravdess_folder=RAVDESS
 > python train.py hparams/hubert.yaml --ravdess_folder=RAVDESS
 > python train.py hparams/hubert_bert.yaml --ravdess_folder=RAVDESS
 
@@ -17,19 +20,31 @@ from speechbrain_ext.training.run import (
     read_command_line,
 )
 
-# What this recipe takes from its YAML.
-OPTIONS = [
-    *NEEDED,
-    "stop_by",
-    "feature_folder",
-    "batch_size",
-    "warmup_steps",
-]
+# What a YAML is to have, by the option that tells what it trains: classifiers,
+# the two CNNs, or else a model of HuBERT's and perhaps BERT's states.
+MODEL = [*NEEDED, "stop_by", "feature_folder"]
+KINDS = {
+    "classifier": (
+        "grid output_folder seed classes preparation inputs encoder_source "
+        "feature_folder feature_memory feature_dtype"
+    ).split(),
+    "l1": [*MODEL, "batch_size", "l2"],
+    "gender": [*MODEL, "batch_seconds", "num_buckets", "weights"],
+}
+FUSION = [*MODEL, "batch_size", "warmup_steps"]
+
+
+def OPTIONS(yaml):
+    """What this recipe takes from a YAML, by what is in it."""
+    return next((KINDS[key] for key in KINDS if key in yaml), FUSION)
+
 
 if __name__ == "__main__":
     # A wrong option ends here, before imports that take seconds.
     exits_cleanly(read_command_line)(sys.argv[1:], __file__, OPTIONS)
 
+from classifiers import run_classifier
+from cnns import ConvBrain, ImageBrain
 from speechbrain.nnet.schedulers import LinearWarmupScheduler
 
 from speechbrain_ext.training.brain import RecognitionBrain
@@ -60,11 +75,18 @@ def main(arguments):
     if hparams is None:
         return
     run = Path(hparams["output_folder"])
+    record = {"recipe": "speech_text_fusion", "hparams": hparams_file}
+    if "classifier" in hparams:
+        run_classifier(hparams, record, run_opts)
+        return
+    brain_class = FusionBrain
+    for key, one in {"l1": ConvBrain, "gender": ImageBrain}.items():
+        brain_class = one if key in hparams else brain_class
     # Before the corpus is read, for what it says about options.
-    brain = FusionBrain.of_recipe(hparams, run_opts)
+    brain = brain_class.of_recipe(hparams, run_opts)
     brain.set_data(prepared_splits(run / "manifests", hparams, run_opts))
     brain.fit_batches()
-    brain.finish(run, {"recipe": "speech_text_fusion", "hparams": hparams_file})
+    brain.finish(run, record)
 
 
 if __name__ == "__main__":

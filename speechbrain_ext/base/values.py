@@ -133,6 +133,18 @@ SIZE = whole(1, MAX_SIZE)
 COUNT = whole(1)
 FRACTION = number(0, 1)
 
+#: By its name, the class of a classifier of utterances' vectors.
+CLASSIFIERS = {
+    "knn": "sklearn.neighbors.KNeighborsClassifier",
+    "mlp": "sklearn.neural_network.MLPClassifier",
+    "xgboost": "xgboost.XGBClassifier",
+    "lightgbm": "lightgbm.LGBMClassifier",
+    "logistic": "sklearn.linear_model.LogisticRegression",
+    "forest": "sklearn.ensemble.RandomForestClassifier",
+    "bayes": "sklearn.naive_bayes.GaussianNB",
+    "tree": "sklearn.tree.DecisionTreeClassifier",
+}
+
 #: From an option, dotted where it is in a mapping (*: under any key of it), to
 #: what it takes. A mapping has no keys but those that are declared here.
 OPTIONS = {
@@ -235,6 +247,20 @@ OPTIONS = {
     ),
     "warmup_steps": whole(0),
     "grad_accumulation_factor": COUNT,
+    "classifier": word(*CLASSIFIERS),
+    "grid": optional(MAPPING),
+    "grid.*": Kind(
+        "a list of values, such as [1, 5, 10]",
+        lambda x: isinstance(x, list | tuple) and len(x) > 0,
+    ),
+    "l1": number(0),
+    "l2": number(0),
+    "kernel_size": whole(1, 1000),
+    "block_shift": number(0.01, 1, unit="of seconds"),
+    "max_blocks": optional(COUNT),
+    "gender": FLAG,
+    "trained": word("all", "classifier"),
+    "weights": optional(TEXT),
     "encoder.freeze": FLAG,
     "encoder.freeze_feature_extractor": FLAG,
     "encoder.output_norm": FLAG,

@@ -13,6 +13,7 @@ __all__ = ["load_encoder"]
 
 # By a source that is no checkpoint.
 FEATURES = {
+    "classical": "features.classical.ClassicalEncoder",
     "egemaps": "features.egemaps.EgemapsEncoder",
     "mel": "features.spectra.MelEncoder",
     "spectrogram": "features.spectra.SpectrogramEncoder",
@@ -40,9 +41,9 @@ def load_encoder(
     ---------
     source : str or os.PathLike
         Folder of a checkpoint, or its name on the Hugging Face Hub;
-        ``"egemaps"``, ``"mel"`` or ``"spectrogram"`` for features, which are
-        always frozen and whose one layer is local (a folder of that name is
-        ``./egemaps``).
+        ``"classical"``, ``"egemaps"``, ``"mel"`` or ``"spectrogram"`` for
+        features, which are always frozen and whose one layer is local (a
+        folder of that name is ``./egemaps``).
     save_path : str or os.PathLike, optional
         Where downloads are kept; transformers' own cache if absent.
     freeze : bool

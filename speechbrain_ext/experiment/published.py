@@ -29,7 +29,7 @@ _FIELDS = {
 _PLAIN = str | int | float | bool | None
 
 _ENCODER = "encoder_source"
-_NO_CHECKPOINTS = ("egemaps", "mel", "spectrogram")
+_NO_CHECKPOINTS = "blocks", "classical", "egemaps", "mel", "spectrogram"
 
 
 @dataclass(frozen=True)

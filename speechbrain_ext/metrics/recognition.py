@@ -24,6 +24,15 @@ class RecognitionStats:
     classes: list
     rows: dict = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, classes, utterances, outputs):
+        """Those of utterances, from whose ids ``outputs`` leads to log
+        posteriors [classes]."""
+        stats = cls(classes)
+        for one in utterances:
+            stats.append(one.id, one.emotion, outputs[one.id], one.speaker)
+        return stats
+
     def append(self, id, reference, log_probs, speaker=""):
         """Take in an utterance: its class, and log posteriors [classes]."""
         if id in self.rows:

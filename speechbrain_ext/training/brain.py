@@ -25,13 +25,12 @@ from speechbrain_ext.data import (
     make_loader,
 )
 from speechbrain_ext.encoders.adaptation import parameter_groups
-from speechbrain_ext.metrics.predictions import FILES
 from speechbrain_ext.metrics.recognition import RecognitionStats
 from speechbrain_ext.models import packing
 from speechbrain_ext.models.inputs import check_strides
 from speechbrain_ext.store import check_finite, store_inputs
 from speechbrain_ext.training.checkpoints import RandomState
-from speechbrain_ext.training.results import show, write_results
+from speechbrain_ext.training.results import write_recognition
 
 # Audio in a batch that statistics are taken of.
 STATISTICS_SECONDS = 80
@@ -377,27 +376,15 @@ class RecognitionBrain(EmotionBrain):
 
     def stats(self, name, outputs):
         """``RecognitionStats`` of a split, from id to log posteriors."""
-        stats = RecognitionStats(list(self.hparams.classes))
-        for one in self.utterances[name]:
-            stats.append(one.id, one.emotion, outputs[one.id], one.speaker)
-        return stats
+        classes = list(self.hparams.classes)
+        return RecognitionStats.of(classes, self.utterances[name], outputs)
 
     def finish(self, run, record):
         """Test by the best checkpoint, write down what came out, with what the
         recipe adds to results.json, and show it."""
         valid = self.stats("valid", self.outputs_of("valid"))
-        stats = self.stats("test", self.outputs_of("test"))
+        test = self.stats("test", self.outputs_of("test"))
         if not sb.utils.distributed.if_main_process():
             return
-        # What choices between systems are made by.
-        valid.write_csv(run / FILES["valid"])
-        figures = valid.metrics(valid.summarize(bootstrap=0))
-        source = str(self.hparams.encoder_source)
-        record = {**record, "encoder_source": source}
-        record["train_seconds"] = self.train_seconds
-        # By the inputs that take the statistics of speakers of the test.
-        record["unlabelled_test_data_used"] = [
-            name for name, one in self.hparams.inputs.items() if one.by_speaker
-        ]
-        write_results(run, vars(self.hparams), stats, figures, record)
-        print(show(run))
+        record = {**record, "train_seconds": self.train_seconds}
+        write_recognition(run, vars(self.hparams), valid, test, record)

@@ -26,6 +26,27 @@ KEYS = (
 _AGAIN = "give other runs, or delete the file and start the run again"
 
 
+def write_recognition(run, hparams, valid, test, record):
+    """Write what a finished run of recognition leaves, and show it.
+
+    ``valid`` and ``test`` are ``RecognitionStats``; the rest is as for
+    ``write_results``.
+    """
+    # What choices between systems are made by.
+    valid.write_csv(run / FILES["valid"])
+    figures = valid.metrics(valid.summarize(bootstrap=0))
+    record = {
+        **record,
+        "encoder_source": str(hparams["encoder_source"]),
+        # By the inputs that take the statistics of speakers of the test.
+        "unlabelled_test_data_used": [
+            name for name, one in hparams["inputs"].items() if one.by_speaker
+        ],
+    }
+    write_results(run, hparams, test, figures, record)
+    print(show(run))
+
+
 def write_results(run, hparams, stats, valid, record):
     """Write what a finished run leaves behind.
 
@@ -162,7 +183,7 @@ def _show(run, results):
     ]
     shared = protocol["speakers_shared_with_train"]["test"]
     shared = "unknown how many" if shared is None else shared
-    named = ("encoder_source", "normalization")
+    named = ("encoder_source", "normalization", "classifier")
     named = [f"{key}: {results[key]}" for key in named if key in results]
     return "\n".join(
         [

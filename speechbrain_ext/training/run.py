@@ -39,7 +39,7 @@ PACKAGES = ("speechbrain-ext", "speechbrain", "torch", "transformers", "numpy")
 
 def read_command_line(arguments, recipe, needed=("output_folder",)):
     """Understand and check the command line of a recipe, whose YAML must have
-    the options that are ``needed``.
+    the options that are ``needed``, a list or a function of what it has.
 
     Path of the YAML, what is in it without references, run folder, the record
     of the options, whether the run is finished; without torch and SpeechBrain,
@@ -69,7 +69,7 @@ def read_command_line(arguments, recipe, needed=("output_folder",)):
     overrides = "\n".join([overrides, *both]).strip()
     text = yaml.resolve(overrides)
     options = yaml.parse(text)
-    for name in needed:
+    for name in needed(options) if callable(needed) else needed:
         if name not in options:
             raise UserError(
                 f"'{path}' lacks the option '{name}'; add it, or give a YAML "

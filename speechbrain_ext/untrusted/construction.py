@@ -32,6 +32,7 @@ ALLOWED = {
         f"{_OURS}.decoding": "PostProcessing",
         f"{_OURS}.encoders": "load_encoder",
         f"{_OURS}.encoders.features.egemaps": "EgemapsEncoder",
+        f"{_OURS}.encoders.features.images": "BlockEncoder",
         f"{_OURS}.encoders.phones": "PhoneEncoder",
         f"{_OURS}.encoders.features.prosody": "ProsodyEncoder "
         "ProsodyStatistics",
@@ -40,6 +41,7 @@ ALLOWED = {
         f"{_OURS}.encoders.ssl": "SSLEncoder",
         f"{_OURS}.encoders.text": "TextEncoder",
         f"{_OURS}.encoders.whisper": "WhisperEncoder",
+        f"{_OURS}.models.cnn": "ConvClassifier MobileNetHead",
         f"{_OURS}.models.heads": "make_head LinearHead ConvHead RecurrentHead "
         "DenseHead LSTMHead FusionHead MeanHead ConvMeanHead PooledHead",
         f"{_OURS}.models.inputs": "Input count_layers",
@@ -80,7 +82,9 @@ _ATTRIBUTES = ("output_size", "num_layers", "num_phones")
 # Made without memory first, to count the parameters.
 _SIZED = tuple(
     f"{_OURS}.models.{name}."
-    for name in "cross_representation heads mixture normalization text".split()
+    for name in (
+        "cnn cross_representation heads mixture normalization text".split()
+    )
 ) + ("speechbrain.nnet.linear.", "speechbrain.lobes.models.")
 
 
