@@ -78,8 +78,8 @@ class AudioFolder:
         """Raise a ``UserError`` unless so much more audio fits."""
         needed = seconds * _SECOND
         sentence = (
-            f"audio_folder: '{self.folder}' holds {present / 1e9:.2f} GB, and "
-            f"up to {needed / 1e9:.2f} GB are to be added"
+            f"audio_folder: '{self.folder}' holds {present / 1e9:.2g} GB, and "
+            f"up to {needed / 1e9:.2g} GB are to be added"
         )
         if present + needed > self.gigabytes * 1e9:
             raise UserError(
@@ -92,7 +92,7 @@ class AudioFolder:
         free = shutil.disk_usage(there).free
         if needed > free:
             raise UserError(
-                f"{sentence}, more than the {free / 1e9:.2f} GB that are free "
+                f"{sentence}, more than the {free / 1e9:.2g} GB that are free "
                 "on its disk; free some space, or choose another folder."
             )
 
