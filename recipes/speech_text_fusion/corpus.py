@@ -17,6 +17,7 @@ from speechbrain_ext.base.errors import UserError, exits_cleanly
 from speechbrain_ext.base.files import atomic_open, write_csv
 from speechbrain_ext.base.values import check_value, to_number
 
+PROTOCOLS = "sharma", "sharma_clean", "sharma_cross"
 #: The rows of the paper's tables, the columns of all tables.
 TITLES = {
     "savee": "SAVEE",
@@ -130,7 +131,7 @@ def read_options(arguments):
     add = parser.add_argument
     for corpus, title in TITLES.items():
         add(f"--{corpus}_folder", metavar="FOLDER", help=f"of {title}")
-    add("--protocol", choices=("sharma", "sharma_clean"), default="sharma")
+    add("--protocol", choices=PROTOCOLS, default="sharma")
     add("--fold", type=int, default=1, help="(default: 1)")
     add("--split_seed", type=int, default=1, help="(default: 1)")
     text = "recordings of every class (default: 2000)"
