@@ -134,6 +134,12 @@ def prepare(
             "with other options; choose another output_folder, or delete it."
         )
 
+    if is_conditioned:
+        folders = [folder for folder in corpora.values() if folder]
+        where = audio_folder, audio_gigabytes, folders, jobs, progress
+        how = preprocessing, balancing, AudioFolder(*where)
+        work = Conditioning(*how, protocol, fold, seed)
+
     def split(utterances):
         if is_named:
             return partition(protocol, utterances, fold, seed, label_map)
@@ -177,10 +183,6 @@ def prepare(
         return utterances
 
     if is_conditioned:
-        folders = [folder for folder in corpora.values() if folder]
-        where = audio_folder, audio_gigabytes, folders, jobs, progress
-        how = preprocessing, balancing, AudioFolder(*where)
-        work = Conditioning(*how, protocol, fold, seed)
         work.check(parts)
         used = _ids_of(parts)
         # What is said is heard in the recordings as they are.
