@@ -1,5 +1,6 @@
 """Corpora -> splits -> perhaps simulated utterances: the manifests of a run."""
 
+import itertools
 import logging
 import os
 from dataclasses import replace
@@ -128,6 +129,8 @@ def prepare(
             raise expected(where, "the record of a split", earlier, remedy)
         # Either spelling will do.
         if any(one in then for one in options):
+            if is_conditioned:
+                _check_audio(folder)
             return earlier
         raise UserError(
             f"output_folder: '{folder.parent}' holds a run that was prepared "
@@ -274,6 +277,16 @@ def load_splits(folder):
                 "prepare the data again."
             )
     return splits
+
+
+def _check_audio(folder):
+    """Raise a ``UserError`` unless what was made of recordings is there."""
+    for one in itertools.chain(*load_splits(folder).values()):
+        if not os.path.isfile(one.wav):
+            raise UserError(
+                f"audio_folder: '{one.wav}' is not there any more; delete "
+                f"'{folder}', and start again: it is made anew."
+            )
 
 
 def prepared_splits(folder, hparams, run_opts):

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -152,6 +153,14 @@ def test_resumed_and_told_apart(options, tmp_path, monkeypatch):
     options |= {"audio_folder": str(tmp_path / "b"), "audio_gigabytes": 2}
     assert prepare(tmp_path / "m", **options) == record
     assert not (tmp_path / "b").exists()
+    # What is gone is told before training.
+    gone = load_splits(tmp_path / "m")["train"][0].wav
+    Path(gone).rename(f"{gone}.gone")
+    sentence = f"audio_folder: '{gone}' is not there any more; delete '.*/m'"
+    with pytest.raises(UserError, match=sentence):
+        prepare(tmp_path / "m", **options)
+    Path(f"{gone}.gone").rename(gone)
+    assert prepare(tmp_path / "m", **options) == record
 
 
 def test_runs_without_are_known_as_before(tmp_path, monkeypatch):
