@@ -170,7 +170,7 @@ def test_bounds(some, tmp_path, monkeypatch):
     """Before anything is written."""
     folder = tmp_path / "audio"
     tight = audio(folder, gigabytes=1e-4)
-    sentence = "holds 0 GB, and up to 0.0015 GB .* 0.0001 GB of audio_gigabytes"
+    sentence = "holds 0 GB, and up to 0.0014 GB .* 0.0001 GB of audio_gigabytes"
     with pytest.raises(UserError, match=sentence):
         tight.clean(some, QUICK)
     assert not folder.exists()

@@ -211,9 +211,16 @@ def test_transcripts_are_of_the_recordings_as_they_are(
     assert len(set(texts.values())) == len(texts)
 
 
-def test_a_class_that_vanishes(options, tmp_path, audio_folder):
-    options["preprocessing"] = {**QUICK, "min_duration": 1.3}
-    sentence = "none of the 20 recordings of '.*' is left .*; lower min_dur"
+def test_a_class_that_vanishes(options, tmp_path, savee_folder):
+    """Others have short recordings, too."""
+    corpus = shutil.copytree(savee_folder, tmp_path / "savee")
+    for path in corpus.glob("*_su*.wav"):
+        tiny(path, samples=8000)
+    options["corpora"] = {"savee": str(corpus)}
+    sentence = (
+        r"preprocessing: none of the 12 recordings of 'surprised' is left "
+        r"\('.*_su01.wav' lasts 0.5.*; lower min_duration, or raise top_db"
+    )
     with pytest.raises(UserError, match=sentence):
         prepare(tmp_path / "m", **options)
     assert not (tmp_path / "m").exists()
