@@ -78,8 +78,8 @@ class AudioFolder:
         """Raise a ``UserError`` unless so much more audio fits."""
         needed = seconds * _SECOND
         sentence = (
-            f"audio_folder: '{self.folder}' holds {present / 1e9:.2f} GB, and "
-            f"up to {needed / 1e9:.2f} GB are to be added"
+            f"audio_folder: '{self.folder}' holds {present / 1e9:.2g} GB, and "
+            f"up to {needed / 1e9:.2g} GB are to be added"
         )
         if present + needed > self.gigabytes * 1e9:
             raise UserError(
@@ -92,7 +92,7 @@ class AudioFolder:
         free = shutil.disk_usage(there).free
         if needed > free:
             raise UserError(
-                f"{sentence}, more than the {free / 1e9:.2f} GB that are free "
+                f"{sentence}, more than the {free / 1e9:.2g} GB that are free "
                 "on its disk; free some space, or choose another folder."
             )
 
@@ -121,7 +121,8 @@ class AudioFolder:
         library = {"audiomentations": version("audiomentations")}
         done = [{**each, "versions": library} for each in drawn]
         sources = [one for one, _ in pairs]
-        paths = self._make(sources, done, _augment, "Augmenting")
+        how = done, _augment, "Augmenting", LONGEST
+        paths = self._make(sources, *how)
         made = []
         for (one, number), path, each in zip(pairs, paths, drawn):
             if isinstance(path, AudioError):
@@ -132,9 +133,10 @@ class AudioFolder:
             made.append(replace(copy, id=name, extra=extra))
         return made
 
-    def _make(self, utterances, done, function, title):
+    def _make(self, utterances, done, function, title, longest=1.0):
         """Of every utterance the file with what a function makes of it, given
-        what is done; or the ``AudioError`` that it raises."""
+        what is done, up to ``longest`` times as long; or the ``AudioError``
+        that it raises."""
         from tqdm import tqdm
 
         sweep([self.folder, *self.folder.glob("*")], DAY)
@@ -148,7 +150,7 @@ class AudioFolder:
         if not todo:
             return paths
         seconds = sum(record["duration"] for record, _ in todo.values())
-        self.check_room(seconds * LONGEST, _size(self.folder))
+        self.check_room(seconds * longest, _size(self.folder))
         items, failed = list(todo.items()), {}
         batches = [items[n : n + _SHARE] for n in range(0, len(items), _SHARE)]
         work = functools.partial(_work, function=function)

@@ -8,6 +8,7 @@ from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.values import check_value
 from speechbrain_ext.conditioning.balancing import balance, count_classes
 from speechbrain_ext.conditioning.cleaning import check_installed, make_cleaner
+from speechbrain_ext.conditioning.copies import LONGEST
 from speechbrain_ext.protocols import PROTOCOLS
 from speechbrain_ext.protocols.folds import hold_out_ratio
 
@@ -77,7 +78,7 @@ class Conditioning:
             seconds += sum(one.duration for one in every)
         if self.size is not None:
             copies = balance(self._pool(parts), self.size, self.seed).copies
-            seconds += sum(one.duration for one, _ in copies)
+            seconds += LONGEST * sum(one.duration for one, _ in copies)
         self.folder.check_room(seconds)
 
     def clean(self, utterances, parts):
@@ -92,7 +93,8 @@ class Conditioning:
         lost = Counter(one.emotion for one in every if one.id not in left)
         found = {one.emotion for one in every if one.id in left}
         for name in lost.keys() - found:
-            file, reason = skipped[0]
+            files = {one.wav for one in every if one.emotion == name}
+            file, reason = next(x for x in skipped if x[0] in files)
             raise UserError(
                 f"preprocessing: none of the {lost[name]} recordings of "
                 f"'{name}' is left ('{file}' {reason}); lower min_duration, or "

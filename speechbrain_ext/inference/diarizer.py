@@ -51,7 +51,8 @@ class EmotionDiarizer(interfaces.EmotionModel):
         ``Speech_Emotion_Diarization``.
     hparams : dict
         ``classes`` or ``label_encoder``; perhaps ``postprocessing``,
-        ``window``, ``overlap`` and ``avg_pool``.
+        ``window``, ``overlap``, ``avg_pool`` and ``preprocessing``, the
+        options of a ``Cleaner`` that removes no silence.
     run_opts : dict, optional
         Such as ``{"device": "cuda"}``.
     window : float, optional

@@ -34,6 +34,10 @@ class EmotionRecognizer(Recognition, EmotionModel):
     one, the posteriors of the fewest equal stretches (of at most a window, and
     ``max_length``) are averaged, with a warning.
 
+    Recordings and waveforms are cleaned first, if ``preprocessing`` says so:
+    what is too short for training then is judged with a warning, and what is
+    longer than ten minutes is refused.
+
     All recordings that are given in one call to a model with speaker
     normalisation are one speaker's, unless ``speakers`` says whose they are.
 
@@ -45,7 +49,8 @@ class EmotionRecognizer(Recognition, EmotionModel):
         ``wav2vec2``, ``avg_pool`` and ``output_mlp`` of a published model.
     hparams : dict
         ``classes`` or ``label_encoder``; perhaps ``layers``, ``max_length``
-        (s), ``window`` (s) and ``avg_pool``.
+        (s), ``window`` (s), ``avg_pool`` and ``preprocessing``, the options
+        of a ``Cleaner``.
     run_opts, window, source : optional
         As for ``EmotionDiarizer``; a stretch is at most as long as a window.
 

@@ -8,6 +8,7 @@ import functools
 import math
 import os
 import time
+import warnings
 from dataclasses import replace
 
 from tqdm import tqdm
@@ -100,9 +101,12 @@ def in_processes(function, batches, jobs):
     elif batches:
         from joblib import Parallel, delayed
 
-        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(
-            delayed(function)(batch) for batch in batches
-        )
+        with warnings.catch_warnings():
+            # One that imports what its last work did without is replaced.
+            warnings.filterwarnings("ignore", "A worker stopped while")
+            yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(
+                delayed(function)(batch) for batch in batches
+            )
 
 
 def _batches(todo):

@@ -1,5 +1,6 @@
 """Corpora -> splits -> perhaps simulated utterances: the manifests of a run."""
 
+import itertools
 import logging
 import os
 from dataclasses import replace
@@ -128,11 +129,19 @@ def prepare(
             raise expected(where, "the record of a split", earlier, remedy)
         # Either spelling will do.
         if any(one in then for one in options):
+            if is_conditioned:
+                _check_audio(folder)
             return earlier
         raise UserError(
             f"output_folder: '{folder.parent}' holds a run that was prepared "
             "with other options; choose another output_folder, or delete it."
         )
+
+    if is_conditioned:
+        folders = [folder for folder in corpora.values() if folder]
+        where = audio_folder, audio_gigabytes, folders, jobs, progress
+        how = preprocessing, balancing, AudioFolder(*where)
+        work = Conditioning(*how, protocol, fold, seed)
 
     def split(utterances):
         if is_named:
@@ -177,10 +186,6 @@ def prepare(
         return utterances
 
     if is_conditioned:
-        folders = [folder for folder in corpora.values() if folder]
-        where = audio_folder, audio_gigabytes, folders, jobs, progress
-        how = preprocessing, balancing, AudioFolder(*where)
-        work = Conditioning(*how, protocol, fold, seed)
         work.check(parts)
         used = _ids_of(parts)
         # What is said is heard in the recordings as they are.
@@ -272,6 +277,16 @@ def load_splits(folder):
                 "prepare the data again."
             )
     return splits
+
+
+def _check_audio(folder):
+    """Raise a ``UserError`` unless what was made of recordings is there."""
+    for one in itertools.chain(*load_splits(folder).values()):
+        if not os.path.isfile(one.wav):
+            raise UserError(
+                f"audio_folder: '{one.wav}' is not there any more; delete "
+                f"'{folder}', and start again: it is made anew."
+            )
 
 
 def prepared_splits(folder, hparams, run_opts):

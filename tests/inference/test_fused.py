@@ -39,6 +39,9 @@ class Words(Encoder):
         state = torch.tensor(vectors) / 128 - 1
         return torch.stack([-state, state])
 
+    def encode_batch(self, texts):
+        return [self.encode_alone(text) for text in texts]
+
     def lacks(self, record):
         return None if record["text"].split() else "has no text"
 

@@ -104,6 +104,12 @@ def recipe(given, place):
     main([str(path), *words, f"--output_folder={place.folder / 'run'}"])
 
 
+def corpus(given, place):
+    """OPTION...: the tables of the corpus of Sharma (2023)."""
+    words = place.words(given)
+    _recipe(RECIPES / "speech_text_fusion" / "corpus.py")["main"](words)
+
+
 def before_data(given, place):
     """RECIPE YAML OPTION...: a run, which ends before any data is made."""
     try:
@@ -266,6 +272,7 @@ ENTRIES = {
     "options": options,
     "yaml": yaml_file,
     "recipe": recipe,
+    "corpus": corpus,
     "before data": before_data,
     "experiment": experiment,
     "recognize": functools.partial(_judge, "recognize", "recognizer"),

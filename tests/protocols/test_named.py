@@ -4,11 +4,13 @@ import json
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from speechbrain_ext.base.emotions import VOCABULARY
 from speechbrain_ext.base.errors import UserError
+from speechbrain_ext.conditioning.balancing import balance
 from speechbrain_ext.corpora import iemocap, read_corpus
 from speechbrain_ext.protocols import (
     PROTOCOLS,
@@ -16,6 +18,7 @@ from speechbrain_ext.protocols import (
     num_folds,
     partition,
 )
+from speechbrain_ext.protocols.folds import hold_out_ratio
 from speechbrain_ext.utterance import Utterance
 from tests.corpora import trees
 
@@ -296,6 +299,30 @@ def test_sharma(data, protocol):
             assert abs(classes(part.test)[name] - number / 5) < 1
             rest = number - classes(part.test)[name]
             assert abs(classes(part.valid)[name] - rest / 5) < 1
+
+
+def test_sharma_balanced(data):
+    """After the test 2000 a class, of which a fifth validates: the sums of
+    tables 1 and 2, with happy and surprised as large as the others."""
+    part = partition("sharma", data["five"], 1)
+    plan = balance(part.train + part.valid, 2000, seed=1)
+    counts, tested = classes(whole(part)), classes(part.test)
+    too_many = {x: n - tested[x] - 2000 for x, n in counts.items()}
+    assert plan.left_out == {x: n for x, n in too_many.items() if n > 0}
+    assert plan.left_out.keys() == {"angry", "happy", "sad"}
+    lost = {u.id for u in part.train + part.valid} - {u.id for u in plan.kept}
+    assert len(lost) == sum(plan.left_out.values())
+    assert all(id.startswith("cremad") for id in lost)
+    copies = [replace(u, id=f"{u.id}_{n}") for u, n in plan.copies]
+    train, valid = hold_out_ratio(plan.kept + copies, 1, 1, one_in=5)
+    assert classes(train) == dict.fromkeys(SHARMA, 1600)
+    assert classes(valid) == dict.fromkeys(SHARMA, 400)
+    clean = partition("sharma_clean", data["five"], 1)
+    assert PROTOCOLS["sharma"].one_in == 5
+    assert PROTOCOLS["sharma_clean"].one_in is None
+    plan = balance(clean.train, 2000, seed=1)
+    found = classes([*plan.kept, *(u for u, _ in plan.copies)])
+    assert found == dict.fromkeys(SHARMA, 2000)
 
 
 def test_sharma_clean(data):
