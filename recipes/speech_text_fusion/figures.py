@@ -81,6 +81,7 @@ def draw(path, rows, title):
             line.set_color(style.FAINT)
         axis.set_xlabel(SHOWN[name], **style.LABEL)
         axis.set_xlim(left=0)
+        axis.locator_params(axis="x", nbins=5)
         style.quiet(axis, keep=("bottom",))
     style.save_figure(figure, path, title)
 
