@@ -9,6 +9,8 @@ from speechbrain_ext.training.brain import RecognitionBrain
 
 # In the order in which the classes of either lie side by side.
 GENDERS = "female", "male"
+# Without a bound to the number of blocks (s).
+LEAST_SHIFT = 0.1
 
 
 class ConvBrain(RecognitionBrain):
@@ -29,6 +31,13 @@ class ImageBrain(RecognitionBrain):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
+        shift = self.hparams.block_shift
+        if self.hparams.max_blocks is None and shift < LEAST_SHIFT:
+            raise UserError(
+                f"max_blocks: blocks that begin every {shift:g} s are "
+                f"{1 / shift:.0f} a second, too many; give the most of an "
+                "utterance, such as 4."
+            )
         # Before the corpus is read; what a checkpoint has comes later.
         load_weights(self.hparams.head, self.hparams.weights)
 

@@ -29,7 +29,11 @@ KINDS = {
         "feature_folder feature_memory feature_dtype"
     ).split(),
     "l1": [*MODEL, "batch_size", "l2"],
-    "gender": [*MODEL, "batch_seconds", "num_buckets", "weights"],
+    "gender": [
+        *MODEL,
+        *("batch_seconds", "num_buckets", "weights"),
+        *("block_shift", "max_blocks"),
+    ],
 }
 FUSION = [*MODEL, "batch_size", "warmup_steps"]
 

@@ -84,5 +84,5 @@ def test_what_shapes_them_is_in_the_fingerprint(encoder, monkeypatch):
 
 def test_without_librosa_a_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "librosa", None)
-    with pytest.raises(UserError, match=r"librosa; run 'pip .*\[classical\]"):
+    with pytest.raises(UserError, match=r"librosa; run 'pip .*\[fusion\]"):
         load_encoder("classical")

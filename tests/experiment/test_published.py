@@ -6,6 +6,7 @@ import pytest
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.options import RecipeYaml
+from speechbrain_ext.base.values import CLASSIFIERS
 from speechbrain_ext.experiment.published import Figure, match, read_published
 from tests.recipes.running import ROOT
 
@@ -237,3 +238,34 @@ def test_figures_of_cross_representation():
         scalars = recipe_scalars("cross_representation", yaml, **options)
         found = match(figures, scalars)
         assert (found.get(figure.metric) == figure) == (figure.table != 6)
+
+
+def fusion_scalars(yaml, **options):
+    folder = ROOT / "recipes" / "speech_text_fusion" / "hparams"
+    yaml = RecipeYaml(folder / f"{yaml}.yaml")
+    return yaml.settings(*yaml.split(options)).scalars
+
+
+def test_figures_of_speech_text_fusion():
+    """Each is found by the YAML that it belongs to, and by no other."""
+    figures = recipe_figures("speech_text_fusion")
+    yamls = ["cnn", "mobilenet", "hubert", "hubert_bert"]
+    rows = {yaml: fusion_scalars(yaml) for yaml in yamls}
+    for name in CLASSIFIERS:
+        rows[name] = fusion_scalars("classical", classifier=name)
+    found = {row: match(figures, scalars) for row, scalars in rows.items()}
+    assert all(set(each) == {"UA", "WA"} for each in found.values())
+    each = [figure for row in found.values() for figure in row.values()]
+    assert len(each) == len(figures) and all(x in each for x in figures)
+    assert found["forest"]["WA"].value == found["mobilenet"]["UA"].value
+    assert found["cnn"]["UA"].row == "CNN (1D)"
+    assert found["hubert_bert"]["UA"].value == 77.68
+    # Other checkpoints stand beside the paper's; other features do not.
+    small = {"encoder_source": "openai/whisper-tiny.en"}
+    for yaml in ("hubert", "hubert_bert"):
+        scalars = fusion_scalars(yaml, **small)
+        assert match(figures, scalars) == found[yaml]
+    for options in ({"gender": True}, {"block_shift": 0.01}):
+        options = {key: str(value) for key, value in options.items()}
+        assert match(figures, fusion_scalars("mobilenet", **options)) == {}
+    assert match(figures, fusion_scalars("cnn", encoder_source="mel")) == {}

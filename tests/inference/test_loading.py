@@ -32,7 +32,12 @@ from tests.inputs.models import EXPORT, write_export
 
 OLD = Path(__file__).parent / "old_runs"
 ROOT = Path(__file__).parents[2]
-RECIPES = sorted(ROOT.glob("recipes/*/hparams/*.yaml"))
+# Of classifiers of scikit-learn nothing is kept but what they say.
+RECIPES = [
+    path
+    for path in sorted(ROOT.glob("recipes/*/hparams/*.yaml"))
+    if "\nclassifier:" not in path.read_text()
+]
 WAV = torch.from_numpy(sound(1.0)[:, 0])
 BEST = Path("save", "CKPT+best")
 

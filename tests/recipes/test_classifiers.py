@@ -16,9 +16,14 @@ from speechbrain_ext.experiment import command as experiments
 from speechbrain_ext.recognition import fuse
 from speechbrain_ext.utterance import load_manifest
 from tests.recipes.results import check_results, read_table
-from tests.recipes.running import ROOT, overriding, run_here, script
+from tests.recipes.running import (
+    SHARMA,
+    arguments,
+    overriding,
+    run_here,
+    script,
+)
 
-SHARMA = ROOT / "recipes" / "speech_text_fusion"
 NAMES = [
     pytest.param(
         name,
@@ -37,11 +42,14 @@ def module():
 
 
 @pytest.fixture(scope="module")
-def options(tmp_path_factory, short_ravdess):
+def options(tmp_path_factory, synthetic_folder):
     pytest.importorskip("librosa")
-    cache = tmp_path_factory.mktemp("cache")
     return overriding(
-        ravdess_folder=str(short_ravdess), cache_folder=str(cache)
+        synthetic_folder=str(synthetic_folder),
+        protocol="makiuchi_grouped",
+        cache_folder=str(tmp_path_factory.mktemp("cache")),
+        preprocessing=None,
+        balancing=None,
     )
 
 
@@ -158,12 +166,13 @@ def test_a_run_a_table_and_a_fusion(options, tmp_path, capsys):
     assert "classifier: tree" in shown and "recall" in shown
     assert run_here(SHARMA, "classical.yaml", given)[1] == results
     assert "This run is finished" in capsys.readouterr().out
-    words = ["--grid", "classifier=knn,tree", "--table-only"]
-    words += [f"--{key}={value}" for key, value in options(tmp_path).items()]
-    yaml = SHARMA / "hparams" / "classical.yaml"
-    words += [f"--output_folder={tmp_path}"]
-    words = [w for w in words if not w.endswith("/run")]
-    experiments.main([str(SHARMA / "train.py"), str(yaml), *words])
+    given = options(tmp_path, output_folder=str(tmp_path))
+    train, yaml, *words = (
+        SHARMA / "train.py",
+        *arguments(SHARMA, "classical.yaml", given),
+    )
+    words += ["--grid", "classifier=knn,tree", "--table-only"]
+    experiments.main([str(train), yaml, *words])
     table = capsys.readouterr().out
     assert "knn" in table and "tree" in table
     # The paper's figures stand beside ours.

@@ -48,7 +48,7 @@ class ClassicalEncoder(Encoder):
         except ImportError as error:
             raise UserError(
                 "encoder source: 'classical' needs the package librosa; run "
-                "'pip install -e \".[classical]\"'."
+                "'pip install -e \".[fusion]\"'."
             ) from error
         self.version = librosa.__version__
         self.grid = OneFrame()
