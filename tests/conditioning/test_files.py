@@ -123,6 +123,7 @@ def test_another_recording_of_the_name_is_another_file(some, tmp_path):
     assert audio(folder).clean([one], Cleaner(False, top_db=30.0))[0] != second
 
 
+@pytest.mark.slow
 def test_several_processes_and_an_interruption(some, tmp_path, monkeypatch):
     alone, several = tmp_path / "alone", tmp_path / "several"
     monkeypatch.setattr(files, "_SHARE", 4)

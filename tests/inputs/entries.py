@@ -105,7 +105,9 @@ def recipe(given, place):
 
 
 def corpus(given, place):
-    """OPTION...: the tables of the corpus of Sharma (2023)."""
+    """OPTION...: the tables of the corpus of Sharma (2023); there is a folder
+    ``empty``."""
+    (place.folder / "empty").mkdir()
     words = place.words(given)
     _recipe(RECIPES / "speech_text_fusion" / "corpus.py")["main"](words)
 
