@@ -79,6 +79,9 @@ def test_images(options, tmp_path, gender, shift):
         max_blocks=None if shift == 1 else 2,
         trained="all" if gender else "classifier",
         class_weights=gender,
+        # Made anew each time, or kept.
+        feature_folder=str(tmp_path / "kept") if gender else None,
+        feature_dtype="float32",
     )
     folder, results = checked(*run_here(SHARMA, "mobilenet.yaml", given))
     assert results["encoder_source"] == "blocks"
@@ -89,6 +92,7 @@ def test_images(options, tmp_path, gender, shift):
     start = torch.load(path)["features.0.0.weight"]
     frozen = torch.equal(state["network.features.0.0.weight"], start)
     assert frozen == (not gender)
+    assert (tmp_path / "kept").exists() == gender
 
 
 @pytest.mark.parametrize("gender", [False, True])
