@@ -1,0 +1,76 @@
+"""Small models, and the page without a browser."""
+
+import io
+import logging
+import shutil
+
+import pytest
+import soundfile
+
+from tests.inference.conftest import (  # noqa: F401
+    small_recognizer,
+    small_run,
+    sources,
+    speaker_run,
+)
+from tests.inference.runs import sound
+from tests.recipes.running import ROOT
+
+PAGE = ROOT / "recipes" / "speech_text_fusion" / "app.py"
+
+
+@pytest.fixture(autouse=True)
+def forgetful():
+    """Streamlit keeps what it has loaded for as long as the process lives."""
+    st = pytest.importorskip("streamlit")
+    st.cache_resource.clear()
+    yield
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """The folder of temporary files; nothing must stay there."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    yield folder
+    assert not [*folder.iterdir()]
+
+
+@pytest.fixture
+def open_page(monkeypatch, temporary):
+    """A function that opens the page for the words of a command line."""
+    from streamlit.testing.v1 import AppTest
+
+    def start(*words):
+        monkeypatch.setattr("sys.argv", [str(PAGE), *map(str, words)])
+        return AppTest.from_file(PAGE, default_timeout=120).run()
+
+    return start
+
+
+def wav(seconds=1.0, rate=16000, channels=1, seed=0, data=None, kind="WAV"):
+    """A recording as bytes."""
+    file = io.BytesIO()
+    data = sound(seconds, rate, channels, seed) if data is None else data
+    soundfile.write(file, data, rate, format=kind)
+    return file.getvalue()
+
+
+def give(page, data, name="a.wav"):
+    """Upload a recording."""
+    return page.file_uploader[0].set_value((name, data, "audio/wav")).run()
+
+
+def said(page):
+    """All sentences of errors on the page, which shows no traceback."""
+    assert not page.exception
+    return [error.value for error in page.error]
+
+
+def downloads(page):
+    """The files that the page offers, by their labels."""
+    from streamlit.runtime import get_instance  # noqa: F401
+
+    return {each.label: each for each in page.get("download_button")}
