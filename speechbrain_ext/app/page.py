@@ -190,7 +190,9 @@ def _show_recording(recording):
         st.caption(f"{text} The model has no other preprocessing.")
         return
     seconds = len(recording.cleaned) / 16000
-    st.caption(f"{text} What the model's preprocessing leaves, {seconds:.2f} s:")
+    st.caption(
+        f"{text} What the model's preprocessing leaves, {seconds:.2f} s:"
+    )
     st.audio(as_wav(recording.cleaned))
 
 
@@ -222,7 +224,10 @@ def _show_result(result, recording):
         st.image(result.picture)
         st.dataframe(result.segments, hide_index=True)
     stem = recording.name.rpartition(".")[0] or recording.name
-    files = [("CSV", result.csv, "text/csv"), ("RTTM", result.rttm, "text/plain")]
+    files = [
+        ("CSV", result.csv, "text/csv"),
+        ("RTTM", result.rttm, "text/plain"),
+    ]
     for kind, text, mime in files:
         if text is not None:
             name = f"{stem}.{kind.lower()}"
