@@ -14,16 +14,16 @@ logger = logging.getLogger("speechbrain_ext.app")
 
 TITLE = "Emotion in speech"
 NOTICE = """\
-**What this page can tell, and what it cannot.** A model names the emotion \
-that a voice sounds like, by the examples that it was trained on: mostly actors, \
-few speakers, one language. It does not know what anybody feels. With other \
-voices, languages, rooms and microphones it errs often, and does not notice. \
-Its shares say how it divides its own guess, not how likely it is right. Do not \
-judge or choose people by it.
+**What this page can tell, and what it cannot.** A model names the emotion that
+a voice sounds like, by the examples that it was trained on: mostly actors, few
+speakers, one language. It does not know what anybody feels. With other voices,
+languages, rooms and microphones it errs often, and does not notice. Its shares
+say how it divides its own guess, not how likely it is right. Do not judge or
+choose people by it.
 
-**The law.** In the European Union it is prohibited to use AI systems to infer \
-emotions of people at work and in education, except for medical or safety \
-reasons (AI Act, Regulation (EU) 2024/1689, Article 5(1)(f)). Ask people before \
+**The law.** In the European Union it is prohibited to use AI systems to infer
+emotions of people at work and in education, except for medical or safety
+reasons (AI Act, Regulation (EU) 2024/1689, Article 5(1)(f)). Ask people before
 you record them.
 
 **Recordings** are held in memory while this page is open. None is kept.
@@ -158,7 +158,7 @@ def _analyse(models, name, upload):
     if models.reads_text:
         _edit(models, key, result)
     if result is not None:
-        _show_result(result, recording)
+        _show_result(models, result, recording)
 
 
 def _judged(models, recording, data, text):
@@ -209,11 +209,13 @@ def _edit(models, key, result):
     st.caption(about)
 
 
-def _show_result(result, recording):
+def _show_result(models, result, recording):
     for warning in result.warnings:
         st.warning(warning)
     st.subheader(f"It sounds {result.emotion}")
     st.altair_chart(_bars(result.shares))
+    if not models.recognizes:
+        st.caption("The mean of the probabilities over the recording.")
     if result.members:
         st.caption("What each member of the fusion says")
         names = ["member", "emotion", "score", *result.shares]
@@ -250,10 +252,14 @@ def _bars(shares):
         altair.Chart(data)
         .mark_bar()
         .encode(
-            altair.X("share:Q", scale=altair.Scale(domain=[0, 1])),
+            altair.X(
+                "share:Q",
+                axis=altair.Axis(format=".0%", title=None),
+                scale=altair.Scale(domain=[0, 1]),
+            ),
             altair.Y("emotion:N", sort="-x", title=None),
             altair.Color("colour:N", scale=None),
-            tooltip=["emotion:N", altair.Tooltip("share:Q", format=".3f")],
+            tooltip=["emotion:N", altair.Tooltip("share:Q", format=".1%")],
         )
         .properties(height=34 * len(rows) + 40)
     )

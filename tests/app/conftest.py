@@ -1,8 +1,6 @@
 """Small models, and the page without a browser."""
 
 import io
-import logging
-import shutil
 
 import pytest
 import soundfile
@@ -30,12 +28,12 @@ def forgetful():
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
-    """The folder of temporary files; nothing must stay there."""
+    """The folder of temporary files; no file must stay there."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     yield folder
-    assert not [*folder.iterdir()]
+    assert not [path for path in folder.rglob("*") if path.is_file()]
 
 
 @pytest.fixture
@@ -67,10 +65,3 @@ def said(page):
     """All sentences of errors on the page, which shows no traceback."""
     assert not page.exception
     return [error.value for error in page.error]
-
-
-def downloads(page):
-    """The files that the page offers, by their labels."""
-    from streamlit.runtime import get_instance  # noqa: F401
-
-    return {each.label: each for each in page.get("download_button")}
