@@ -155,7 +155,8 @@ class Station:
             samples = np.concatenate(list(AudioStream(path).blocks()))
             cleaned, shown = None, {"waveform": samples}
             if self.cleaner is not None:
-                cleaned = self.cleaner.clean(torch.from_numpy(samples)).numpy()
+                waveform = torch.from_numpy(samples)
+                cleaned = self.cleaner.clean(waveform, path).numpy()
                 shown = {"before": samples, "after": cleaned}
             picture = _picture(waveforms, shown, SAMPLE_RATE)
             return Recording(name, header, samples, cleaned, picture)

@@ -48,11 +48,13 @@ def open_page(monkeypatch, temporary):
     return start
 
 
-def wav(seconds=1.0, rate=16000, channels=1, seed=0, data=None, kind="WAV"):
+def wav(
+    seconds=1.0, rate=16000, channels=1, seed=0, data=None, kind="WAV", **how
+):
     """A recording as bytes."""
     file = io.BytesIO()
     data = sound(seconds, rate, channels, seed) if data is None else data
-    soundfile.write(file, data, rate, format=kind)
+    soundfile.write(file, data, rate, format=kind, **how)
     return file.getvalue()
 
 

@@ -8,15 +8,22 @@ import threading
 
 import numpy as np
 import pytest
+import streamlit as st
 import torch
-
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 
 from speechbrain_ext.app import state
-from speechbrain_ext.inference import EmotionRecognizer
+from speechbrain_ext.conditioning.cleaning import Cleaner
+from speechbrain_ext.inference import EmotionRecognizer, FusedRecognizer
 from speechbrain_ext.recognition.rule import Fusion
 from tests.app.conftest import give, said, wav
-from tests.inference.runs import CLASSES, load, load_recognizer
+from tests.inference.runs import (
+    CLASSES,
+    load,
+    load_recognizer,
+    make_recognizer,
+    sound,
+)
 from tests.inference.test_fused import Heard, fused, says, text_model
 
 
@@ -46,8 +53,7 @@ def shown(page):
     [headline, *_] = page.subheader
     assert headline.value == f"It sounds {result.emotion}"
     [chart] = page.get("vega_lite_chart")
-    [bars] = chart.proto.datasets
-    bars = convert_arrow_bytes_to_pandas_df(bars.data.data)
+    bars = convert_arrow_bytes_to_pandas_df(chart.proto.data.data)
     shares = dict(zip(bars["emotion"], bars["share"]))
     assert shares == result.shares
     return result
@@ -134,7 +140,7 @@ def test_a_recording(page, small_recognizer, tmp_path):
         (b"This is no sound.\n", "'a.wav' is not readable as audio"),
         (b"", "'a.wav' is an empty file"),
         (wav(2.0)[:9000], "'a.wav' is truncated"),
-        (wav(data=np.full(8000, np.nan), kind="CAF"), "'a.wav' is"),
+        (wav(data=np.full(80, np.nan), subtype="FLOAT"), "are not finite"),
         (wav(data=np.zeros(2000 * 601), rate=2000, kind="FLAC"), "lasts 601 s"),
     ],
 )
@@ -273,7 +279,9 @@ def test_a_text_that_is_corrected(open_with):
     assert row[header.index("transcript")] == "never again"
     # Back, without listening again.
     page.text_area[0].set_value("so it is").run()
-    assert page.session_state["results"][None].emotion in page.subheader[0].value
+    assert (
+        page.session_state["results"][None].emotion in page.subheader[0].value
+    )
     assert heard.calls == 1
     # Another recording begins with its own words.
     give(page, wav(2.0))
@@ -295,6 +303,7 @@ def test_a_model_of_text_that_nobody_transcribes(open_with):
     page.text_area[0].set_value("well well").run()
     assert shown(page).shares == shares_of("well well") and not page.warning
     # A transcriber that cannot be had is told.
+    st.cache_resource.clear()
     page = give(open_with(text_model(transcriber="/no/such")), wav())
     assert "'/no/such'" in page.warning[0].value
     page.text_area[0].set_value("well well").run()
@@ -322,60 +331,83 @@ class German(Heard):
         return "de"
 
 
-def test_another_language(open_with, open_page, monkeypatch, tmp_path):
+def test_another_language(open_page, monkeypatch, tmp_path):
     model = text_model(transcriber=German(n16000="so it is"))
-    records = {"a": {"language": "en"}, "b": {"language": None}, "c": 3}
-    (tmp_path / "run" / "manifests").mkdir(parents=True)
-    path = tmp_path / "run" / "manifests" / "train.json"
-    path.write_text(json.dumps(records))
-    open_with(model)
-    page = give(open_page(tmp_path / "run"), wav())
+    monkeypatch.setattr(EmotionRecognizer, "from_hparams", lambda *_: model)
+    english = {"a": {"language": "en"}, "b": {"language": None}, "c": 3}
+    german = {"a": {"language": "en"}, "b": {"language": "de"}}
+    for name, records in (("english", english), ("german", german)):
+        (tmp_path / name / "manifests").mkdir(parents=True)
+        path = tmp_path / name / "manifests" / "train.json"
+        path.write_text(json.dumps(records))
+    page = give(open_page(tmp_path / "english"), wav())
     shown(page)
     assert [each.value for each in page.warning] == [
         "'a.wav' seems to be in German, and the model was trained on English: "
         "its result means little."
     ]
-    path.write_text(json.dumps({"a": {"language": "de"}}))
-    state_of(page).languages = {"de"}
-    give(page, wav(seed=3))
+    page = give(open_page(tmp_path / "german"), wav())
     shown(page)
     assert not page.warning
-
-
-def state_of(page):
-    """The models that the page has loaded."""
-    from speechbrain_ext.app.page import station
-
-    [path] = [x for x in __import__("sys").argv[1:]]
-    return station(path, None, None)
 
 
 class Half:
     """A preprocessing that leaves the first half, at half the level."""
 
-    def clean(self, waveform):
+    def clean(self, waveform, path):
         return waveform[: len(waveform) // 2] / 2
 
 
-def test_preprocessing_is_shown(open_with, small_recognizer):
-    model = load_recognizer(small_recognizer[0])
-    model.cleaner = Half()
-    page = give(open_with(model), wav(2.0))
+def test_preprocessing_is_shown(open_page, small_recognizer, monkeypatch):
+    page = open_page(small_recognizer[0])
+    monkeypatch.setattr(state.Station, "cleaner", Half())
+    give(page, wav(2.0))
     shown(page)
     recording = page.session_state["recording"]
     half = recording.samples[:16000] / 2
     np.testing.assert_array_equal(recording.cleaned, half)
     assert players(page) == 2
     assert "preprocessing leaves, 1.00 s" in page.caption[1].value
-    # Of a fusion it is that of a member.
-    fusion = Fusion(CLASSES, ["a", "b"], [1.0, 1.0])
-    both = state.EmotionRecognizer, model
-    del both
-    other = load_recognizer(small_recognizer[0])
-    from speechbrain_ext.inference import FusedRecognizer
 
-    page = give(open_with(FusedRecognizer(fusion, [other, model])), wav(2.0))
-    assert players(page) == 2
+
+def test_preprocessing_is_that_of_the_model(tmp_path, monkeypatch):
+    """Noise reduction and silence removal, and of a fusion a member's."""
+    samples = sound(3.0)[:, 0]
+    samples[16000:32000] = 0
+    cleaner = Cleaner(reduce_noise=False)
+    model = load_small(tmp_path / "run")
+    model.cleaner = cleaner
+    plain = load_small(tmp_path / "other")
+    fusion = Fusion(CLASSES, ["a", "b"], [1.0, 1.0])
+    both = FusedRecognizer(fusion, [plain, model])
+    for given, is_cleaned in ((model, 1), (both, 1), (plain, 0)):
+        monkeypatch.setattr(
+            EmotionRecognizer, "from_hparams", lambda *_, given=given: given
+        )
+        data = wav(data=samples, subtype="FLOAT")
+        station = state.Station("MODEL")
+        recording = station.read("a.wav", data)
+        if is_cleaned:
+            left = cleaner.clean(torch.from_numpy(samples)).numpy()
+            np.testing.assert_array_equal(recording.cleaned, left)
+            assert len(left) < 40000
+        else:
+            assert recording.cleaned is None
+        # The model does it itself.
+        (tmp_path / "a.wav").write_bytes(data)
+        shares = given.classify_file(tmp_path / "a.wav")[0][0].tolist()
+        found = station.judge(recording, data).shares
+        assert [*found.values()] == pytest.approx(shares, abs=1e-6)
+    model.cleaner = cleaner
+    monkeypatch.setattr(EmotionRecognizer, "from_hparams", lambda *_: model)
+    silent = wav(data=np.zeros(16000))
+    with pytest.raises(state.UserError, match="'a.wav' has no sound"):
+        state.Station("MODEL").read("a.wav", silent)
+
+
+def load_small(folder):
+    make_recognizer(folder)
+    return load_recognizer(folder)
 
 
 def test_two_at_once_share_a_model_and_mix_nothing(
@@ -390,9 +422,7 @@ def test_two_at_once_share_a_model_and_mix_nothing(
         loads.append(args)
         return load(cls, *args, **options)
 
-    monkeypatch.setattr(
-        EmotionRecognizer, "from_hparams", classmethod(counted)
-    )
+    monkeypatch.setattr(EmotionRecognizer, "from_hparams", classmethod(counted))
     pages = [open_page(speaker_run[0]) for _ in given]
     assert len(loads) == 1
     barrier = threading.Barrier(len(given))
