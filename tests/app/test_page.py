@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -423,6 +424,14 @@ def test_two_at_once_share_a_model_and_mix_nothing(
         return load(cls, *args, **options)
 
     monkeypatch.setattr(EmotionRecognizer, "from_hparams", classmethod(counted))
+    survey = EmotionRecognizer.survey
+
+    def slow(*args):
+        # Long enough for another one's statistics to come in between.
+        survey(*args)
+        time.sleep(0.3)
+
+    monkeypatch.setattr(EmotionRecognizer, "survey", slow)
     pages = [open_page(speaker_run[0]) for _ in given]
     assert len(loads) == 1
     barrier = threading.Barrier(len(given))
