@@ -335,12 +335,13 @@ class DefaultModel:
     A process that is killed leaves a run that the next one goes on with.
     """
 
-    def __init__(self, cache=None):
+    def __init__(self):
         #: Set when there is nothing left to wait for.
         self.done = threading.Event()
         #: Why there is no model.
         self.problem = None
-        self._run = _planned(cache or cache_folder())
+        cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        self._run = _planned(Path(cache).expanduser() / "speechbrain_ext")
         threading.Thread(target=self._make, daemon=True).start()
 
     @property
@@ -378,12 +379,6 @@ class DefaultModel:
         finally:
             processes.close()
             self.done.set()
-
-
-def cache_folder():
-    """Where the default model is kept."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "speechbrain_ext"
 
 
 def _planned(cache):
