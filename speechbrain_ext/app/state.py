@@ -43,7 +43,7 @@ class Recording:
     name: str
     header: object
     samples: np.ndarray
-    # What the model's preprocessing makes of it; None if it has none.
+    # After the preprocessing of the model, if it has one.
     cleaned: np.ndarray | None
     picture: bytes
 
@@ -172,7 +172,10 @@ class Station:
             if self.recognizes:
                 result = self._recognize(recording, path, text)
             if self.diarizer:
-                analysis = self.diarizer.analyse_file(path)
+                # Long recordings hold more than the one event of short ones.
+                spans = self.diarizer.spans(len(recording.samples))
+                changes = {"one_event": False} if len(spans) > 1 else None
+                analysis = self.diarizer.analyse_file(path, changes)
             if not self.recognizes:
                 result = _shares_of(analysis, self.diarizer.classes)
                 result.table = _segment_table(recording.name, analysis.segments)

@@ -6,6 +6,7 @@ import pytest
 import soundfile
 
 from tests.inference.conftest import (  # noqa: F401
+    run,
     small_recognizer,
     small_run,
     sources,

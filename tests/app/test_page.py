@@ -20,6 +20,7 @@ from speechbrain_ext.recognition.rule import Fusion
 from tests.app.conftest import give, said, wav
 from tests.inference.runs import (
     CLASSES,
+    finish,
     load,
     load_recognizer,
     make_recognizer,
@@ -252,6 +253,21 @@ def test_a_diarizer(open_page, small_run, tmp_path):
     )
     assert labels(page) == ["Download CSV", "Download RTTM"]
     assert len(page.image) == 2 and len(page.dataframe) == 1
+
+
+def test_a_long_recording(open_page, run, tmp_path):
+    """Of several windows; a model of single events says no more than that."""
+    finish(run, one_event=True)
+    page = open_page(run)
+    for seconds, events in ((4.0, 1), (31.0, 2)):
+        data = wav(seconds)
+        give(page, data)
+        result = shown(page)
+        (tmp_path / "a.wav").write_bytes(data)
+        assert result.segments == load(run).diarize_file(tmp_path / "a.wav")
+        emotions = [x["emotion"] for x in result.segments]
+        assert sum(x != "neutral" for x in emotions) >= events
+        assert not page.warning
 
 
 def test_a_recognizer_with_a_diarizer(
