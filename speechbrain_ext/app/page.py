@@ -1,6 +1,7 @@
 """The page. Streamlit runs this file from its first line after each click."""
 
 import logging
+import re
 import sys
 
 import streamlit as st
@@ -74,12 +75,17 @@ class _sentences:
 
     def __exit__(self, kind, error, trace):
         if isinstance(error, UserError):
-            st.error(str(error))
+            st.error(_plain(str(error)))
         elif isinstance(error, Exception):
             # Streamlit's own way to stop a page is none.
             logger.error("The page failed.", exc_info=error)
             st.error(_UNFORESEEN)
         return isinstance(error, Exception)
+
+
+def _plain(text):
+    """Names of files and classes as they are, not as Markdown."""
+    return re.sub(r"([\\`*_~$:\[\]<>])", r"\\\1", text)
 
 
 def _default_source():
@@ -105,7 +111,7 @@ def _describe(options, models):
         what = "which emotion appears when"
     lines = [
         f"Model: `{options.model or 'quickstart, on synthetic speech'}`, {what}"
-        f" ({', '.join(models.model.classes)})."
+        f" ({_plain(', '.join(models.model.classes))})."
     ]
     if options.diarizer:
         lines.append(f"Timeline: `{options.diarizer}`.")
@@ -152,7 +158,7 @@ def _analyse(models, name, upload):
     result = None
     with _sentences():
         if models.deaf and typed is None and models.model.needs_text:
-            st.warning(f"{models.deaf} Type what is said.")
+            st.warning(_plain(f"{models.deaf} Type what is said."))
         else:
             result = _judged(models, recording, data, typed)
     if models.reads_text:
@@ -205,14 +211,14 @@ def _edit(models, key, result):
         heard = models.model.listener.transcriber
         if not getattr(heard, "multilingual", True):
             about += " The transcriber knows English alone."
-    st.text_area("What is said", key=key, help=about)
+    st.text_area("What is said", key=key)
     st.caption(about)
 
 
 def _show_result(models, result, recording):
     for warning in result.warnings:
-        st.warning(warning)
-    st.subheader(f"It sounds {result.emotion}")
+        st.warning(_plain(warning))
+    st.subheader(f"It sounds {_plain(result.emotion)}")
     st.altair_chart(_bars(result.shares))
     if not models.recognizes:
         st.caption("The mean of the probabilities over the recording.")

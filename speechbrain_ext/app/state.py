@@ -32,8 +32,6 @@ from speechbrain_ext.metrics.hypotheses import format_rttm
 from speechbrain_ext.plots import timeline, waveforms
 
 _RECIPE = Path(__file__).parents[2] / "recipes" / "emotion_diarization"
-# How often another process that trains the default model is looked at (s).
-_PAUSE = 1.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Result:
     transcript: str | None = None
     #: Rows of a fusion: name, emotion, share, and the shares of all.
     members: list = field(default_factory=list)
-    #: Segments and the picture of them, where there is a diarizer.
+    #: Of a diarizer.
     segments: list | None = None
     picture: bytes | None = None
     table: list = field(default_factory=list)
@@ -67,7 +65,7 @@ class Result:
 
     @property
     def emotion(self):
-        """The emotion with the largest share."""
+        """The one with the largest share."""
         return max(self.shares, key=self.shares.get)
 
     @cached_property
@@ -113,7 +111,7 @@ class Station:
         self.diarizer = self.model
         if self.recognizes:
             self.diarizer = diarizer and EmotionDiarizer.from_hparams(diarizer)
-        #: Why nothing is transcribed, though the model asks for it.
+        #: Why nothing is transcribed.
         self.deaf = None
         self.reads_text = self.recognizes and self.model.reads_text
         if self.reads_text:
@@ -129,8 +127,7 @@ class Station:
     def cleaner(self):
         """The preprocessing that is part of the model, or None."""
         members = getattr(self.model, "members", [self.model])
-        found = (getattr(each, "cleaner", None) for each in members)
-        return next(filter(None, found), None)
+        return next(filter(None, (each.cleaner for each in members)), None)
 
     def _listen(self):
         listener = self.model.listener
@@ -139,8 +136,8 @@ class Station:
         except UserError as error:
             # What is said can still be typed.
             self.deaf, listener.transcriber = str(error), None
-        if listener.transcriber is None and self.deaf is None:
-            self.deaf = "The model names no transcriber."
+        if listener.transcriber is None:
+            self.deaf = self.deaf or "The model names no transcriber."
 
     def read(self, name, data):
         """The ``Recording`` of a file's bytes."""
@@ -179,9 +176,9 @@ class Station:
             if not self.recognizes:
                 result = _shares_of(analysis, self.diarizer.classes)
                 result.table = _segment_table(recording.name, analysis.segments)
+        result.warnings = warnings + self._foreign(recording)
         if self.diarizer:
             self._add_timeline(result, recording, analysis)
-        result.warnings = warnings + self._foreign(recording)
         return result
 
     def _recognize(self, recording, path, text):
@@ -205,7 +202,11 @@ class Station:
         result.segments = analysis.segments
         # Fields of RTTM end at spaces.
         stem = "_".join(Path(recording.name).stem.split()) or "recording"
-        result.rttm = format_rttm("RTTM", {stem: analysis.segments})
+        try:
+            result.rttm = format_rttm("RTTM", {stem: analysis.segments})
+        except UserError as error:
+            # Classes of two words; there are other ways to write them.
+            result.warnings.append(str(error))
         result.picture = _picture(
             timeline,
             recording.samples,
@@ -245,8 +246,8 @@ def check_size(name, size):
 
 @contextlib.contextmanager
 def _as_file(name, data):
-    """A path that has the bytes of a file for as long as they are read; errors
-    name the file that was given."""
+    """A path that has the bytes of a file while they are read; errors name the
+    file that was given."""
     check_size(name, len(data))
     with tempfile.TemporaryDirectory(prefix="emotion-") as folder:
         path = str(Path(folder, "recording"))
@@ -291,10 +292,8 @@ def _shares_of(analysis, classes):
 
 
 def _segment_table(name, segments):
-    rows = [
-        [name, f"{x['start']:.3f}", f"{x['end']:.3f}", x["emotion"]]
-        for x in segments
-    ]
+    row = "{start:.3f} {end:.3f} {emotion}".format_map
+    rows = [[name, *row(one).split(" ", 2)] for one in segments]
     return [["file", "start", "end", "emotion"], *rows]
 
 
@@ -369,7 +368,7 @@ class DefaultModel:
         processes = Processes()
         try:
             while (failed := execute(self._run, processes)) == BUSY:
-                time.sleep(_PAUSE)
+                time.sleep(1.0)
             if failed:
                 self.problem = (
                     f"The default model is not trained ({failed.rstrip('.')}); "

@@ -1,6 +1,7 @@
 """Small models, and the page without a browser."""
 
 import io
+import re
 
 import pytest
 import soundfile
@@ -67,4 +68,9 @@ def give(page, data, name="a.wav"):
 def said(page):
     """All sentences of errors on the page, which shows no traceback."""
     assert not page.exception
-    return [error.value for error in page.error]
+    return plain(page.error)
+
+
+def plain(elements):
+    """What elements show of their Markdown."""
+    return [re.sub(r"\\(.)", r"\1", element.value) for element in elements]

@@ -17,13 +17,14 @@ from speechbrain_ext.app import state
 from speechbrain_ext.conditioning.cleaning import Cleaner
 from speechbrain_ext.inference import EmotionRecognizer, FusedRecognizer
 from speechbrain_ext.recognition.rule import Fusion
-from tests.app.conftest import give, said, wav
+from tests.app.conftest import give, plain, said, wav
 from tests.inference.runs import (
     CLASSES,
     finish,
     load,
     load_recognizer,
     make_recognizer,
+    make_run,
     sound,
 )
 from tests.inference.test_fused import Heard, fused, says, text_model
@@ -52,8 +53,8 @@ def shown(page):
     """Emotion and shares that the page shows, and the rest of its result."""
     assert said(page) == []
     [result] = [*page.session_state["results"].values()][-1:]
-    [headline, *_] = page.subheader
-    assert headline.value == f"It sounds {result.emotion}"
+    [headline, *_] = plain(page.subheader)
+    assert headline == f"It sounds {result.emotion}"
     [chart] = page.get("vega_lite_chart")
     bars = convert_arrow_bytes_to_pandas_df(chart.proto.data.data)
     shares = dict(zip(bars["emotion"], bars["share"]))
@@ -182,9 +183,9 @@ def test_a_disk_that_is_full(page, monkeypatch):
 def test_a_silent_recording(page):
     give(page, wav(data=np.zeros(16000)))
     shown(page)
-    [warning] = page.warning
+    [warning] = plain(page.warning)
     reason = "is silent, so that its emotion means nothing"
-    assert warning.value == f"'a.wav' {reason}."
+    assert warning == f"'a.wav' {reason}."
     [_, row] = csv.reader(io.StringIO(page.session_state["results"][None].csv))
     assert row[-1] == reason
 
@@ -255,6 +256,23 @@ def test_a_diarizer(open_page, small_run, tmp_path):
     assert len(page.image) == 2 and len(page.dataframe) == 1
 
 
+def test_names_are_no_markdown(open_page, tmp_path):
+    """Neither a file's nor a stranger's classes load a picture."""
+    classes = ["neutral", "'*happy*'", "'very ![](http://a.b/c.png)'", "angry"]
+    make_run(tmp_path / "run", classes=classes, scale=20.0)
+    page = open_page(tmp_path / "run")
+    name = "![x](http://a.b/c.png).wav"
+    give(page, b"no sound", name)
+    assert r"'!\[x\](http\://a.b/c.png).wav'" in page.error[0].value
+    give(page, wav(4.0), name)
+    result = shown(page)
+    assert {x["emotion"] for x in result.segments} > {"neutral"}
+    assert r"very !\[\](http" in page.caption[0].value
+    # RTTM has no place for such a class, CSV has.
+    assert labels(page) == ["Download CSV"]
+    assert "RTTM has no place for the name 'very !" in plain(page.warning)[0]
+
+
 def test_a_long_recording(open_page, run, tmp_path):
     """Of several windows; a model of single events says no more than that."""
     finish(run, one_event=True)
@@ -322,7 +340,7 @@ def test_a_model_of_text_that_nobody_transcribes(open_with):
     # A transcriber that cannot be had is told.
     st.cache_resource.clear()
     page = give(open_with(text_model(transcriber="/no/such")), wav())
-    assert "'/no/such'" in page.warning[0].value
+    assert "'/no/such'" in plain(page.warning)[0]
     page.text_area[0].set_value("well well").run()
     assert shown(page).shares == shares_of("well well")
 
@@ -359,7 +377,7 @@ def test_another_language(open_page, monkeypatch, tmp_path):
         path.write_text(json.dumps(records))
     page = give(open_page(tmp_path / "english"), wav())
     shown(page)
-    assert [each.value for each in page.warning] == [
+    assert plain(page.warning) == [
         "'a.wav' seems to be in German, and the model was trained on English: "
         "its result means little."
     ]
@@ -469,7 +487,7 @@ def test_two_at_once_share_a_model_and_mix_nothing(
         result = shown(page)
         assert result.shares == shares
         assert result.table[1][0] == name
-        assert [each.value.count(f"'{name}'") for each in page.warning] == [1]
+        assert [x.count(f"'{name}'") for x in plain(page.warning)] == [1]
 
 
 def test_the_log_is_not_disturbed(page):
