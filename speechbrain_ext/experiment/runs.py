@@ -22,6 +22,7 @@ from speechbrain_ext.experiment.guard import GRACE, signal_groups
 
 LOG = "run.log"  # Output of a run, of all attempts.
 LOCK = ".lock"  # Held by a run for as long as its process lives.
+BUSY = "another process is working on it"
 _PAUSE = 0.1  # Seconds between two looks at whether runs have ended,
 _LOOK = 2.0  # and at their epochs.
 _SHOWN = 4  # Runs whose epochs are shown at once.
@@ -98,7 +99,7 @@ def execute(run, processes, env=None):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return "another process is working on it"
+            return BUSY
         if run.finished():
             return None
         write_json(run.record, run.folder / RECORD)
@@ -159,7 +160,7 @@ def follow(waiting, total, is_running, result, show_progress=True):
                     reason = result(job)
                 except Exception as error:
                     reason = f"{type(error).__name__}: {error}"
-                line = f"Finished: {run.name}{_state(run)}"
+                line = f"Finished: {run.name}{state_of(run)}"
                 if reason is not None:
                     failures.append(f"{run.name}: {reason} (see {log})")
                     line = f"Failed: {failures[-1]}"
@@ -180,13 +181,13 @@ def follow(waiting, total, is_running, result, show_progress=True):
 
 def _progress(failures, running):
     parts = [f"{len(failures)} failed"] if failures else []
-    parts += [f"{run.name}{_state(run)}" for run in running[:_SHOWN]]
+    parts += [f"{run.name}{state_of(run)}" for run in running[:_SHOWN]]
     if len(running) > _SHOWN:
         parts.append(f"and {len(running) - _SHOWN} more")
     return "; ".join(parts)
 
 
-def _state(run):
+def state_of(run):
     """Epoch and validation figures so far, as train_log.txt has them."""
     try:
         text = (run.folder / "train_log.txt").read_text(encoding="utf-8")

@@ -37,6 +37,10 @@ _GIVE_TO = {
 }
 
 
+class OtherKind(UserError):
+    """A model that finds something else than what it was loaded for."""
+
+
 def named_inputs(modules, hparams):
     """Modules with ``Input`` for the encoders of older models."""
     for name, module in modules.items():
@@ -258,7 +262,7 @@ def make_classifier(modules, hparams, source, by_frame):
         classifier = make(modules)
         if classifier.by_frame != by_frame:
             kind = _GIVE_TO[classifier.by_frame]
-            raise UserError(f"model: '{source}' {kind}.")
+            raise OtherKind(f"model: '{source}' {kind}.")
         _try(classifier, next(modules.parameters(), torch.empty(0)).device)
     except _MISFITS as error:
         raise UserError(

@@ -90,21 +90,37 @@ class Transcriber:
         return [" ".join(text.split()) for text in joined]
 
     @torch.inference_mode()
+    def hear_language(self, waveform):
+        """ISO 639-1 code of the language that a multilingual model hears in
+        the first part of a waveform; of other models None."""
+        if not self.multilingual:
+            return None
+        [token] = self.model.detect_language(self._features([waveform[:PART]]))
+        names = self.model.generation_config.lang_to_id
+        [name] = [name for name, at in names.items() if at == int(token)]
+        return name.strip("<|>")
+
+    def _features(self, parts):
+        """What Whisper's encoder reads of waveforms of up to 30 s."""
+        features = self.extractor(
+            [part.numpy() for part in parts],
+            sampling_rate=SAMPLE_RATE,
+            return_tensors="pt",
+        ).input_features
+        return features.to(self.model.device)
+
+    @torch.inference_mode()
     def _texts(self, parts, language):
         options = {"num_beams": 1, "do_sample": False}
         if self.multilingual:
             options |= {"language": language, "task": "transcribe"}
         for at in range(0, len(parts), _BATCH):
-            features = self.extractor(
-                [part.numpy() for part in parts[at : at + _BATCH]],
-                sampling_rate=SAMPLE_RATE,
-                return_tensors="pt",
-            ).input_features
+            features = self._features(parts[at : at + _BATCH])
             try:
                 # It warns of settings that come with the checkpoint.
                 with loading.quiet():
                     tokens = self.model.generate(
-                        features.to(self.model.device),
+                        features,
                         num_return_sequences=1,
                         max_new_tokens=self.most,
                         return_timestamps=False,

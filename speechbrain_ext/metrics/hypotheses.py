@@ -166,7 +166,14 @@ def _seconds(text, field):
 
 
 def write_rttm(path, diarizations):
-    """Write what ``read_rttm`` gives, whole or not at all.
+    """Write what ``read_rttm`` gives, whole or not at all."""
+    text = format_rttm(path, diarizations)
+    with atomic_open(path) as file:
+        file.write(text)
+
+
+def format_rttm(path, diarizations):
+    """What ``write_rttm`` writes; ``path`` is what an error names.
 
     Times are rounded to microseconds; segments that touch still touch when
     read again.
@@ -190,5 +197,4 @@ def write_rttm(path, diarizations):
                 f"SPEAKER {id} 1 {start / 1e6:.6f} {(end - start) / 1e6:.6f} "
                 f"<NA> <NA> {segment['emotion']} <NA> <NA>\n"
             )
-    with atomic_open(path) as file:
-        file.writelines(lines)
+    return "".join(lines)

@@ -6,12 +6,13 @@ from speechbrain_ext.plots.confusion import (
 )
 from speechbrain_ext.plots.fusion import fusion_weights
 from speechbrain_ext.plots.layers import layer_weights
-from speechbrain_ext.plots.timeline import timeline
+from speechbrain_ext.plots.timeline import timeline, waveforms
 
 __all__ = [
     "confusion_matrices",
     "fusion_weights",
     "layer_weights",
     "timeline",
+    "waveforms",
     "write_confusion_csv",
 ]

@@ -73,11 +73,7 @@ def timeline(
     figure.get_layout_engine().set(h_pad=0.03, w_pad=0.06, hspace=0.02)
     axes = figure.subplots(len(heights), sharex=True, height_ratios=heights)
     for axis, name in zip(axes, panels):
-        style.quiet(axis)
-        axis.set(xlim=(0, duration), yticks=[])
-        axis.tick_params(axis="x", bottom=False, labelbottom=False)
-        look = {"rotation": 0, "ha": "right", "va": "center", **style.LABEL}
-        axis.set_ylabel(name, **look)
+        _begin_panel(axis, name, duration)
     present = set()
     _draw_waveform(axes[0], waveform, sample_rate)
     for axis, segments in zip(axes[1:], bars.values()):
@@ -88,6 +84,54 @@ def timeline(
     _draw_time(axes[-1], duration)
     _add_legend(figure, present)
     style.save_figure(figure, path, title)
+
+
+def waveforms(path, named, sample_rate):
+    """Draw waveforms under each other, on one axis of time.
+
+    Arguments
+    ---------
+    path : str or os.PathLike
+        The picture to write; its suffix is the format.
+    named : dict
+        Name to waveform, [time] or [time, channels].
+    sample_rate : int
+        In Hz.
+
+    Raises
+    ------
+    UserError
+        When a waveform holds no finite samples, or nothing can be written.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a.png"
+    >>> tone = np.sin(np.arange(32000))
+    >>> waveforms(path, {"before": tone, "after": tone / 2}, 16000)
+    >>> path.exists()
+    True
+    """
+    duration = max(len(one) for one in named.values()) / sample_rate
+    figure = style.new_figure(10, 1.1 * len(named) + 0.35)
+    axes = figure.subplots(len(named), sharex=True, sharey=True, squeeze=False)
+    loudest = []
+    for axis, (name, waveform) in zip(axes[:, 0], named.items()):
+        _begin_panel(axis, name, duration)
+        _draw_waveform(axis, waveform, sample_rate)
+        loudest.append(axis.get_ylim())
+    # All on the scale of the loudest.
+    axes[0, 0].set_ylim(max(loudest, key=max))
+    _draw_time(axes[-1, 0], duration)
+    style.save_figure(figure, path)
+
+
+def _begin_panel(axis, name, duration):
+    """An empty panel with its name and no ticks."""
+    style.quiet(axis)
+    axis.set(xlim=(0, duration), yticks=[])
+    axis.tick_params(axis="x", bottom=False, labelbottom=False)
+    look = {"rotation": 0, "ha": "right", "va": "center", **style.LABEL}
+    axis.set_ylabel(name, **look)
 
 
 def _add_legend(figure, present):

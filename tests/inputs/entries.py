@@ -169,6 +169,22 @@ def _damaged(name, model, given, place):
     _judge(name, model, given, replace(place, models={model: folder}))
 
 
+@exits_cleanly
+def page(given, place):
+    """FILE: what the web page makes of an upload."""
+    # It is no part of what the other entries need.
+    from speechbrain_ext.app.state import Station
+
+    [name] = place.words(given)
+    MAKERS[name](place.folder / name)
+    data = (place.folder / name).read_bytes()
+    for layout in ("recognizer", "diarizer"):
+        station = Station(place.models[layout])
+        result = station.judge(station.read(name, data), data)
+        print(name, result.emotion)
+        print(*result.warnings, sep="\n", file=sys.stderr)
+
+
 def _on_ascii(given, place):
     """The same on a console that shows nothing but ASCII."""
     sys.stdout.reconfigure(encoding="ascii", errors="strict")
@@ -284,6 +300,7 @@ ENTRIES = {
     ),
     "damaged diarizer": functools.partial(_damaged, "diarize", "diarizer"),
     "recognize on an ASCII console": _on_ascii,
+    "page": page,
     **files.ENTRIES,
     **tensors.ENTRIES,
     "goes on": runs.goes_on,

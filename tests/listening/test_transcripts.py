@@ -163,6 +163,24 @@ def test_what_cannot_be_transcribed(whisper, data, tmp_path, monkeypatch):
             Transcriber(source)
 
 
+def test_the_language_that_is_heard(whisper):
+    model = Transcriber(whisper)
+    wav = torch.randn(40 * 16000, generator=torch.Generator().manual_seed(0))
+    assert model.hear_language(wav) is None
+    # The most likely one of those that the model names, of the first 30 s.
+    settings = model.model.generation_config
+    settings.is_multilingual = model.multilingual = True
+    settings.lang_to_id = {"<|en|>": 3, "<|de|>": 5, "<|yue|>": 11}
+    features = model.extractor(
+        wav[: 30 * 16000].numpy(), sampling_rate=16000, return_tensors="pt"
+    )
+    start = torch.tensor([[settings.decoder_start_token_id]])
+    with torch.no_grad():
+        logits = model.model(**features, decoder_input_ids=start).logits
+    best = logits[0, -1, [3, 5, 11]].argmax()
+    assert model.hear_language(wav) == ["en", "de", "yue"][best]
+
+
 WORDS = st.lists(st.sampled_from("ab"), max_size=5)
 
 

@@ -9,7 +9,7 @@ import torch
 from matplotlib.colors import to_rgb
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.plots import timeline
+from speechbrain_ext.plots import timeline, waveforms
 from speechbrain_ext.plots.style import colour
 from tests.plots.conftest import texts
 
@@ -142,3 +142,18 @@ def test_a_failed_picture_leaves_the_old_one(png, monkeypatch):
     with pytest.raises(UserError, match="No space left"):
         timeline(png, TONE, RATE, [], 4.0)
     assert png.read_bytes() == b"old" and list(png.parent.iterdir()) == [png]
+
+
+def test_waveforms_share_time_and_scale(png, figures):
+    short = 0.5 * TONE[: 2 * RATE]
+    waveforms(png, {"before": TONE, "after": short}, RATE)
+    axes = figures[0].axes
+    assert [axis.get_ylabel() for axis in axes] == ["before", "after"]
+    assert {axis.get_xlim() for axis in axes} == {(0, 4)}
+    [(low, high)] = {axis.get_ylim() for axis in axes}
+    assert low == -high and 1 < high < 1.1
+    times = axes[1].collections[0].get_paths()[0].vertices[:, 0]
+    assert times.max() == pytest.approx(2, abs=0.01)
+    assert png.exists() and matplotlib.pyplot.get_fignums() == []
+    with pytest.raises(UserError, match="^waveform: .*not finite"):
+        waveforms(png, {"before": np.array([np.nan])}, RATE)
