@@ -116,9 +116,6 @@ def test_the_space_is_of_one_piece():
     [extras] = re.findall(r"project\[(.+)\]", docker)
     assert {"app", "quickstart"} <= {*extras.split(",")}
     assert {*extras.split(",")} <= PROJECT["optional-dependencies"].keys()
-    # The wheels without CUDA are of the versions that the package asks for.
-    wanted = [x for x in PROJECT["dependencies"] if x.startswith("torch")]
-    assert re.findall(r'"(torch.*?)"', docker) == wanted
     # What the image copies is what the README makes, and in no commit.
     [archive] = re.findall(r"COPY --chown=user (\S+)", docker)
     assert f"space/{archive}" in text
