@@ -139,10 +139,11 @@ def make_plan(recipe, yaml, root, rows, passed, seeds, folds, launcher=None):
         inner = dict.fromkeys(levels, "1")
         if "output_folder" in yaml:
             inner["output_folder"] = "_"
-        settings = yaml.settings(*yaml.split({**options, **inner}))
+        given = yaml.split({**options, **inner})
+        settings = yaml.settings(*given)
         values = dict(levels)
         if values.get("fold") == "all":
-            values["fold"] = _all_folds(settings, yaml, counted)
+            values["fold"] = _all_folds(settings, yaml, given[0], counted)
         name, runs = title or yaml.path.stem, []
         for point in itertools.product(*values.values()):
             where = dict(zip(values, point))
@@ -188,22 +189,32 @@ def _levels(yaml, passed, rows, asked):
     return levels
 
 
-def _all_folds(settings, yaml, counted):
+def _all_folds(settings, yaml, given, counted):
     """Folds 1, 2 ... of the protocol that a row's settings name."""
     # Reading a corpus is for this alone.
     from speechbrain_ext import corpora, protocols
 
-    names = ("protocol", "corpus", "data_folder")
+    # Of what makes no other run, settings hold what stands for it.
+    folders = yaml.parse(yaml.resolve(given)).get("corpora")
+    several = isinstance(folders, dict)
+    names = ("protocol",) if several else ("protocol", "corpus", "data_folder")
     found = [settings.scalars.get(name) for name in names]
     for name, value in zip(names, found):
         if not isinstance(value, str):
             where = f"--folds all, '{yaml.path}', {name}"
             raise expected(where, "text", value, "list the folds, such as 1,2")
     protocol, *corpus = found
+    folders = folders if several else dict([corpus])
     label_map = settings.options.get("label_map")
-    known = fingerprint(found, label_map)
+    known = fingerprint([protocol, folders], label_map)
     if known not in counted:
-        utterances, _ = corpora.read_corpus(*corpus)
+        if several:
+            # An error if none has a folder.
+            protocols.classes_of(protocol, folders, label_map)
+        utterances = []
+        for name, folder in folders.items():
+            if folder is not None:
+                utterances += corpora.read_corpus(name, folder)[0]
         counted[known] = protocols.num_folds(protocol, utterances, label_map)
     return list(range(1, counted[known] + 1))
 

@@ -124,10 +124,29 @@ def test_all_folds_are_those_of_the_protocol(recipe, tmp_path, monkeypatch):
     assert [len(row.runs) for row in found] == [5, 5, 3, 3]
     assert [run.fold for run in found[3].runs] == [1, 2, 3]
     # The corpus is read once for each protocol.
-    corpus = ("ravdess", "/data"), {"calm": "neutral"}
+    corpus = ["ravdess", "/data"], {"calm": "neutral"}
     assert asked == [("five", *corpus), ("three", *corpus)]
     recipe[1].write_text("seed: 2\nfold: 1\ncorpus: ravdess\n")
     with pytest.raises(UserError, match="protocol: expected text, got None"):
+        plan(recipe, tmp_path, passed={}, folds="all")
+
+
+def test_all_folds_of_several_corpora(recipe, tmp_path, monkeypatch):
+    """Those of the corpora that have a folder; of others there is no fold."""
+    monkeypatch.setattr(protocols, "num_folds", lambda name, data, _: len(data))
+    monkeypatch.setattr(corpora, "read_corpus", lambda *names: (names, []))
+    folders = "".join(
+        f"{name}_folder: null\n" for name in ("savee", "tess", "ravdess")
+    )
+    recipe[1].write_text(
+        f"seed: 2\nfold: 1\nprotocol: sharma\n{folders}corpora:\n"
+        "    savee: !ref <savee_folder>\n    tess: !ref <tess_folder>\n"
+        "    ravdess: !ref <ravdess_folder>\n"
+    )
+    passed = {"tess_folder": "/t", "ravdess_folder": "/r"}
+    (row,) = plan(recipe, tmp_path, passed=passed, folds="all")
+    assert [run.fold for run in row.runs] == [1, 2, 3, 4]
+    with pytest.raises(UserError, match="no folder is given; give that of"):
         plan(recipe, tmp_path, passed={}, folds="all")
 
 
