@@ -115,7 +115,7 @@ def test_a_corpus_by_the_part_that_it_is_in(both, tmp_path, capsys):
     folder, results = run_here(SHARMA, "hubert_bert.yaml", both(tmp_path))
     benchmark = script(SHARMA, "benchmark")
     capsys.readouterr()
-    benchmark.main([str(folder), "--corpus", "synthetic"])
+    benchmark.main([str(folder), "--corpus", "synthetic", "--train"])
     assert len(capsys.readouterr().out.splitlines()) == 5
     found = read_json(folder / "benchmark_synthetic.json")
     for name, count in results["protocol"]["recordings"].items():
@@ -125,9 +125,14 @@ def test_a_corpus_by_the_part_that_it_is_in(both, tmp_path, capsys):
     rights = sum(found[x]["WA"] * found[x]["utterances"] for x in PARTS)
     expected = rights / found["all"]["utterances"]
     assert found["all"]["WA"] == pytest.approx(expected)
+    benchmark.main([str(folder), "--corpus", "synthetic"])
+    assert len(capsys.readouterr().out.splitlines()) == 3
     with pytest.raises(SystemExit):
         benchmark.main([str(folder)])
-    assert "has no recording of 'ravdess'; give" in capsys.readouterr().err
+    assert (
+        "has no recording of 'ravdess' to tell of; give"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.slow
