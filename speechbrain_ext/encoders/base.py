@@ -2,9 +2,11 @@
 
 import hashlib
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from speechbrain_ext.base.errors import UserError
 from speechbrain_ext.base.files import fingerprint
@@ -148,6 +150,26 @@ class Encoder(nn.Module):
         if self.output_norm:
             encoded = normalise(encoded, valid, (-2, -1), 1e-5)
         return encoded.masked_fill(~valid, 0.0)
+
+
+class MeasuringEncoder(Encoder):
+    """An encoder by a library that measures one utterance at a time, on the
+    CPU: a subclass implements ``measure``, from samples ``[samples]`` to frames
+    ``[frames, channels]``, both numpy's, and sets ``grid``."""
+
+    # A process each: such libraries run on one core.
+    parallel = True
+
+    def encode(self, wav, lengths, all_layers):
+        samples = wav.float().detach().cpu().numpy()
+        if not np.isfinite(samples).all():
+            raise ValueError("wav: expected finite samples, got NaN or inf")
+        encoded = [
+            torch.from_numpy(self.measure(utterance[:length])).float()
+            for utterance, length in zip(samples, lengths.tolist())
+        ]
+        dtype = torch.promote_types(wav.dtype, torch.float32)
+        return pad_sequence(encoded, batch_first=True).to(wav.device, dtype)
 
 
 class ConvolvedFeatures(Encoder):

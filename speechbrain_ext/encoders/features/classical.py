@@ -8,10 +8,9 @@ bands, whose power spans many decades.
 import warnings
 
 import numpy as np
-import torch
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.encoders.base import Encoder
+from speechbrain_ext.encoders.base import MeasuringEncoder
 from speechbrain_ext.encoders.grid import OneFrame
 
 WINDOW, HOP = 2048, 512
@@ -28,7 +27,7 @@ NAMES = (
 _NO_TUNING = "Trying to estimate tuning from empty frequency set"
 
 
-class ClassicalEncoder(Encoder):
+class ClassicalEncoder(MeasuringEncoder):
     """Chroma, mel bands, MFCCs, zero crossing rate, spectral centroid.
 
     One vector of an utterance: 12 chroma (0 to 1), 60 mel bands (dB), 20
@@ -38,8 +37,6 @@ class ClassicalEncoder(Encoder):
     """
 
     output_size = len(NAMES)
-    # A process each: most of librosa runs on one core.
-    parallel = True
 
     def __init__(self, output_norm=False):
         super().__init__(output_norm)
@@ -54,15 +51,6 @@ class ClassicalEncoder(Encoder):
         self.grid = OneFrame()
         self.freeze()
 
-    def encode(self, wav, lengths, all_layers):
-        samples = wav.float().detach().cpu().numpy()
-        rows = [
-            measure(utterance[:length], self.sample_rate)
-            for utterance, length in zip(samples, lengths.tolist())
-        ]
-        dtype = torch.promote_types(wav.dtype, torch.float32)
-        return torch.from_numpy(np.stack(rows))[:, None].to(wav.device, dtype)
-
     def describe(self):
         # The names tell what is measured, and in which order.
         return {
@@ -72,32 +60,29 @@ class ClassicalEncoder(Encoder):
             "hop": HOP,
         }
 
+    def measure(self, wav):
+        """The features ``[1, 94]`` of one utterance."""
+        import librosa
 
-def measure(wav, sample_rate):
-    """The features ``[94]`` of a waveform ``[samples]``."""
-    import librosa
-
-    if not np.isfinite(wav).all():
-        raise ValueError("wav: expected finite samples, got NaN or inf")
-    wav = np.pad(wav, (0, max(WINDOW - len(wav), 0)))
-    sizes = {"n_fft": WINDOW, "hop_length": HOP}
-    # One spectrum for all.
-    magnitude = np.abs(librosa.stft(wav, **sizes))
-    power, rate = magnitude**2, {"sr": sample_rate}
-    feature = librosa.feature
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", _NO_TUNING)
-        chroma = feature.chroma_stft(S=power, n_chroma=CHROMA, **rate)
-    mel = feature.melspectrogram(S=power, n_mels=MEL, **rate)
-    # librosa makes them of 128 bands.
-    bands = feature.melspectrogram(S=power, **rate)
-    mfcc = feature.mfcc(S=librosa.power_to_db(bands), n_mfcc=MFCC, **rate)
-    frames = {"frame_length": WINDOW, "hop_length": HOP}
-    rows = [
-        chroma,
-        librosa.power_to_db(mel),
-        mfcc,
-        feature.zero_crossing_rate(wav, **frames),
-        feature.spectral_centroid(S=magnitude, **rate),
-    ]
-    return np.concatenate([row.mean(axis=1) for row in rows]).astype("float32")
+        wav = np.pad(wav, (0, max(WINDOW - len(wav), 0)))
+        sizes = {"n_fft": WINDOW, "hop_length": HOP}
+        # One spectrum for all.
+        magnitude = np.abs(librosa.stft(wav, **sizes))
+        power, rate = magnitude**2, {"sr": self.sample_rate}
+        feature = librosa.feature
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", _NO_TUNING)
+            chroma = feature.chroma_stft(S=power, n_chroma=CHROMA, **rate)
+        mel = feature.melspectrogram(S=power, n_mels=MEL, **rate)
+        # librosa makes them of 128 bands.
+        bands = feature.melspectrogram(S=power, **rate)
+        mfcc = feature.mfcc(S=librosa.power_to_db(bands), n_mfcc=MFCC, **rate)
+        frames = {"frame_length": WINDOW, "hop_length": HOP}
+        rows = [
+            chroma,
+            librosa.power_to_db(mel),
+            mfcc,
+            feature.zero_crossing_rate(wav, **frames),
+            feature.spectral_centroid(S=magnitude, **rate),
+        ]
+        return np.concatenate([row.mean(axis=1) for row in rows])[None]

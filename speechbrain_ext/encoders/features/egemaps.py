@@ -6,11 +6,9 @@ version to what was found here by experiment.
 """
 
 import numpy as np
-import torch
-from torch.nn.utils.rnn import pad_sequence
 
 from speechbrain_ext.base.errors import UserError
-from speechbrain_ext.encoders.base import Encoder
+from speechbrain_ext.encoders.base import MeasuringEncoder
 from speechbrain_ext.encoders.grid import FrameGrid
 
 FEATURE_SET = "eGeMAPSv02"
@@ -24,7 +22,7 @@ GROUP = 2
 LOUDEST = 32767 / 32768
 
 
-class EgemapsEncoder(Encoder):
+class EgemapsEncoder(MeasuringEncoder):
     """The 25 descriptors every 10 ms, averaged in pairs to 20 ms.
 
     The pairs are those of Pepino et al. 2021, section 2.2; an odd last frame
@@ -37,9 +35,6 @@ class EgemapsEncoder(Encoder):
     full scale is clipped. Values are in openSMILE's units: without a voice
     pitch is 0 and amplitudes of formants are -201.
     """
-
-    # A process each: openSMILE runs on one core.
-    parallel = True
 
     def __init__(self, output_norm=False):
         super().__init__(output_norm)
@@ -59,15 +54,6 @@ class EgemapsEncoder(Encoder):
         self.grid = FrameGrid([(WINDOW, HOP, 0), (1, GROUP, 0)])
         self.freeze()
 
-    def encode(self, wav, lengths, all_layers):
-        samples = wav.float().detach().cpu().numpy()
-        encoded = [
-            torch.from_numpy(self._encode_alone(utterance[:length])).float()
-            for utterance, length in zip(samples, lengths.tolist())
-        ]
-        dtype = torch.promote_types(wav.dtype, torch.float32)
-        return pad_sequence(encoded, batch_first=True).to(wav.device, dtype)
-
     def describe(self):
         return {
             "opensmile": self.version,
@@ -76,10 +62,8 @@ class EgemapsEncoder(Encoder):
             "group": GROUP,
         }
 
-    def _encode_alone(self, wav):
+    def measure(self, wav):
         """Descriptors ``[frames, channels]`` of one utterance."""
-        if not np.isfinite(wav).all():
-            raise ValueError("wav: expected finite samples, got NaN or inf")
         missing = max(MIN_SAMPLES - len(wav), 0)
         wav = np.pad(np.clip(wav, -1.0, LOUDEST), (0, missing))
         x = self.smile.process_signal(wav, self.sample_rate).to_numpy()
