@@ -54,7 +54,7 @@ counts = st.dictionaries(
 def test_counts_are_exact_and_copies_even(counts, size, seed):
     every = utterances(counts)
     classes = emotions(every)
-    rare = min(classes.values(), default=1)
+    rare = min(classes.values(), default=size)
     if -(-(size - rare) // rare) > MAX_COPIES:
         with pytest.raises(UserError, match="balancing: the .* choose a small"):
             balance(every, size, seed)
