@@ -6,7 +6,6 @@ import csv
 import io
 import logging
 import os
-import re
 import tempfile
 import threading
 import time
@@ -24,7 +23,13 @@ from speechbrain_ext.base.errors import UserError, unusable
 from speechbrain_ext.base.files import check_writable, fingerprint, read_json
 from speechbrain_ext.base.options import RecipeYaml
 from speechbrain_ext.experiment.plan import make_plan
-from speechbrain_ext.experiment.runs import BUSY, LOG, Processes, execute
+from speechbrain_ext.experiment.runs import (
+    BUSY,
+    LOG,
+    Processes,
+    epoch_lines,
+    execute,
+)
 from speechbrain_ext.inference import EmotionDiarizer, EmotionRecognizer
 from speechbrain_ext.inference.layouts import OtherKind
 from speechbrain_ext.inference.texts import Details, transcript_of
@@ -354,11 +359,7 @@ class DefaultModel:
     def progress(self):
         """The share that is done, and what is going on."""
         total = self._run.settings.scalars["number_of_epochs"]
-        try:
-            log = (self.folder / "train_log.txt").read_text(encoding="utf-8")
-        except OSError:
-            log = ""
-        epochs = len(re.findall(r"^epoch: ", log, re.MULTILINE))
+        epochs = len(epoch_lines(self._run))
         # The speech is made before the first one, the test follows the last.
         text = f"epoch {epochs + 1} of {total}" if epochs else "making speech"
         text = "testing" if epochs >= total else text

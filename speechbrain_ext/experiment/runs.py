@@ -160,7 +160,7 @@ def follow(waiting, total, is_running, result, show_progress=True):
                     reason = result(job)
                 except Exception as error:
                     reason = f"{type(error).__name__}: {error}"
-                line = f"Finished: {run.name}{state_of(run)}"
+                line = f"Finished: {run.name}{_state(run)}"
                 if reason is not None:
                     failures.append(f"{run.name}: {reason} (see {log})")
                     line = f"Failed: {failures[-1]}"
@@ -181,21 +181,28 @@ def follow(waiting, total, is_running, result, show_progress=True):
 
 def _progress(failures, running):
     parts = [f"{len(failures)} failed"] if failures else []
-    parts += [f"{run.name}{state_of(run)}" for run in running[:_SHOWN]]
+    parts += [f"{run.name}{_state(run)}" for run in running[:_SHOWN]]
     if len(running) > _SHOWN:
         parts.append(f"and {len(running) - _SHOWN} more")
     return "; ".join(parts)
 
 
-def state_of(run):
-    """Epoch and validation figures so far, as train_log.txt has them."""
+def epoch_lines(run):
+    """The lines of train_log.txt that tell of an epoch, so far."""
     try:
         text = (run.folder / "train_log.txt").read_text(encoding="utf-8")
-        *_, last = filter(_EPOCH.match, text.splitlines())
     except (OSError, ValueError):
+        return []
+    return [line for line in text.splitlines() if _EPOCH.match(line)]
+
+
+def _state(run):
+    """Epoch and validation figures so far."""
+    lines = epoch_lines(run)
+    if not lines:
         return ""
-    figures = ", ".join(re.findall(r"valid .+?(?=, | - |$)", last))
-    return f": epoch {_EPOCH.match(last)[1]}, {figures}"
+    figures = ", ".join(re.findall(r"valid .+?(?=, | - |$)", lines[-1]))
+    return f": epoch {_EPOCH.match(lines[-1])[1]}, {figures}"
 
 
 def last_error(log, begin=0):
